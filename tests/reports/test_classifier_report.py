@@ -42,7 +42,7 @@ STEPS = [
     for step, nats, accuracy in ((1, 0.5, 0.7), (2, 0.9, 0.8), (3, 0.8, 0.8), (4, 0.4, 0.75))
 ]
 
-BY = {"linear": "Strongest words", "ensemble": "Members"}
+BY = {"linear": "Strongest words", "ensemble": "Its members"}
 """What the section on what a classifier without embeddings goes by is called."""
 
 
@@ -68,21 +68,21 @@ def names_of_pictures(run: thence.Run) -> list[str]:
 def test_the_report_has_its_sections(run: thence.Run) -> None:
     page = Page(whole_report(run))
     by = "Embeddings" if embedding_table(run) is not None else BY.get(run.recipe.model)
+    is_trained = get_family(run.recipe.model).method == "train"
     assert page.headings == [
-        "Labels",
-        "Score on dev",
-        "Confusion matrix",
-        "Calibration",
         "Most confident mistakes",
-        "Training",
+        "Which labels it takes for which",
+        "Calibration",
+        *(["Training"] if is_trained else []),
         by,
+        "Labels",
         "Splits",
-        "Settings",
-        "Metrics",
+        "Model and settings",
     ]
     assert run.recipe.model in page.text and f"{run.num_parameters:,}" in page.text
-    assert "of the documents right, 95 % interval" in page.text
-    assert page.tags["img"] == len(names_of_pictures(run))
+    assert "of held-out documents their label; always saying" in page.text
+    assert page.tags["img"] == 0
+    assert page.tags["svg"] == len(names_of_pictures(run)) - 1  # The confusions are a table.
     assert run.test_looks() == []
 
 
@@ -95,7 +95,8 @@ def test_the_report_is_harmless_and_shows_labels_and_texts_as_they_are(run: then
     # The document whose label train lacks is a mistake whatever was learned.
     assert f"a surprise {SCRIPT}" in page.text
     assert "its own: <b>new</b>" in page.text
-    assert page.tags["b"] == 1  # The score alone.
+    # The run's bar, and the titles of the figures; none from the text.
+    assert page.tags["b"] == 1 + page.tags["figcaption"]
     assert "http://" not in content and "https://" not in content
 
 
@@ -127,9 +128,9 @@ def test_a_run_without_dev_has_a_report(
     page = Page(report_html(whole))
     assert page.is_harmless()
     assert "There is no dev split to evaluate on." in page.text
-    assert "Confusion matrix" not in page.headings
+    assert "Calibration" not in page.headings
     drawn = {"loss", "learning-rate", "embedding-map"}.intersection(names_of_pictures(run))
-    assert page.tags["img"] == len(drawn)
+    assert page.tags["svg"] == len(drawn)
 
 
 @pytest.mark.slow
@@ -145,7 +146,7 @@ def test_documents_with_several_labels(run: thence.Run, tmp_path: Path) -> None:
     assert page.is_harmless() and SCRIPT_LABEL in page.text
     assert "none is taken for another" in page.text
     assert "any number of them per document" in page.text
-    assert page.tags["img"] == len(names_of_pictures(run)) - 1  # All but the confusions.
+    assert page.tags["svg"] == len(names_of_pictures(run)) - 1  # All but the confusions.
 
 
 @pytest.mark.slow

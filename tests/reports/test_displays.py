@@ -29,11 +29,12 @@ from thence.inspection import LabelLook, Look
 from thence.inspection.examples import Examples, Line
 from thence.inspection.result import Contribution, MemberSays
 from thence.inspection.tokens import Following, Likely, Tokens
-from thence.reports.content import Bars
+from thence.reports.content import Bars, Plot
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
+from thence.reports.elements import escaped
 from thence.reports.formatting import short
-from thence.reports.markup import NOTEBOOK, STRONGEST, escaped, to_html
-from thence.reports.style import Plot, new_figure
+from thence.reports.markup import NOTEBOOK, STRONGEST, to_html
+from thence.reports.style import new_figure
 from thence.results import Result, Results, Score
 from thence.sweeps import Sweep, Trial
 from thence.training import find_learning_rate
@@ -202,7 +203,7 @@ def test_surprisal_is_in_the_shades_and_in_the_words(sentences: thence.Run) -> N
     highest = 1.5 * math.log2(len(sentences.tokenizer.vocabulary))
     strengths = [round(STRONGEST * min(one / highest, 1)) for one in bits]
     assert styles(page, r"226 98 12 / (\d+)%") == pytest.approx(strengths, abs=1)
-    assert "the war<boundary>" in page.text
+    assert "the war■" in page.text
     assert f"{score['nats_per_token']:.4f} nats per token" in page.text
 
 
@@ -322,7 +323,7 @@ def test_the_card_of_a_run_shows_its_sizes_and_its_best_evaluation(sentences: th
         "2 steps",
     ):
         assert words in page.text
-    assert page.tags["img"] == 1
+    assert page.tags["svg"] == 1
     assert "samples" not in page.text  # As by default.
 
 

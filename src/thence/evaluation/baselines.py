@@ -5,12 +5,17 @@ from math import log
 
 import numpy as np
 
+from thence.array_types import Float
 from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.models.ngram import NGram, NGramOptions
 from thence.results import Result
 from thence.runs.run import ClassifierRun, Run
+from thence.tokens import TokenStore
 from thence.training.dev_evaluation import uniform_label_loss
+
+MOST_TARGETS = 4_000_000
+"""Train targets that are counted at most: a second's work."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +48,37 @@ def baselines(run: Run) -> Baselines:
         raise RunError(f"The run {run.name} has no dev split to measure baselines on.")
     if isinstance(run, ClassifierRun):
         return _of_labels(run)
-    train, dev, size = run.store("train"), run.store("dev"), len(run.tokenizer.vocabulary)
+    size = len(run.tokenizer.vocabulary)
+    losses = token_losses(run.store("train"), run.store("dev"), size)
+    unigram, pairs = (float(one.mean()) for one in (losses.unigram, losses.pairs))
+    return Baselines("token", log(size), unigram, pairs)
+
+
+@dataclass(frozen=True)
+class TokenLosses:
+    """What each target of a text costs simple counts, in nats.
+
+    Attributes:
+        unigram: By how often it occurs in train.
+        pairs: By how often it follows the token before it in train.
+        counted: How many train targets were counted.
+    """
+
+    unigram: Float[np.ndarray, " targets"]
+    pairs: Float[np.ndarray, " targets"]
+    counted: int
+
+
+def token_losses(train: TokenStore, text: TokenStore, vocabulary_size: int) -> TokenLosses:
+    """Count the train tokens, of a very long text the first four million, and score another."""
+    counted = train if train.num_targets <= MOST_TARGETS else train.beginning(MOST_TARGETS)
     # One is added to each count, so that no token is impossible.
-    counts = np.bincount(train.targets, minlength=size) + 1.0
+    counts = np.bincount(counted.targets, minlength=vocabulary_size) + 1.0
     log_probs = np.log(counts / counts.sum())
-    pairs = NGram(NGramOptions(order=2), size)
-    pairs.fit(train)
-    return Baselines(
-        unit="token",
-        uniform=log(size),
-        unigram=-float(log_probs[dev.targets].mean()),
-        pairs=-float(pairs.log_prob(dev)) / dev.num_targets,
-    )
+    pairs = NGram(NGramOptions(order=2), vocabulary_size)
+    pairs.fit(counted)
+    of_pairs = -pairs.score(text).astype(np.float64)
+    return TokenLosses(-log_probs[text.targets], of_pairs, counted.num_targets)
 
 
 def _of_labels(run: ClassifierRun) -> Baselines:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev
 from thence.runs.run import Run, Split, open_run
 from thence.tokens import TokenStore
+
+AnyComparison = TypeVar("AnyComparison", bound="Comparison | LabelComparison")
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,13 @@ def compare(
     if classifiers:
         compared = compare_labels(classifiers, data)
     else:
-        compared = _compare_language_models(opened, data)
-    if data.is_dev_split:
-        remark = f"{compared.remark} {choices_on_dev(opened)}".strip()
-        compared = replace(compared, remark=remark)
-    return compared
+        compared = compare_judged(opened, judge(opened, data), data)
+    return with_choices(compared, opened) if data.is_dev_split else compared
+
+
+def with_choices(compared: AnyComparison, runs: Sequence[Run]) -> AnyComparison:
+    """Return a comparison on dev that remarks what of the runs was chosen there."""
+    return replace(compared, remark=f"{compared.remark} {choices_on_dev(runs)}".strip())
 
 
 def _check_same_split(runs: list[Run], split: Split) -> None:
@@ -192,7 +197,57 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
         )
 
 
-def _compare_language_models(runs: list[Run], data: EvaluationData) -> Comparison:
+@dataclass(frozen=True)
+class Judged:
+    """What each of several language models says of the same documents.
+
+    Attributes:
+        stores: Their tokens, as each run cuts them.
+        costs: What each target costs, in nats.
+        with_spelling: The same, what is read as ``<unk>`` spelled out.
+        same_tokens: Whether all runs cut the text into the same targets.
+        in_order: Whether the documents stand as in their text.
+    """
+
+    stores: list[TokenStore]
+    costs: list[Float[np.ndarray, " targets"]]
+    with_spelling: list[Float[np.ndarray, " targets"]]
+    same_tokens: bool
+    in_order: bool
+
+    @property
+    def compared(self) -> list[Float[np.ndarray, " targets"]]:
+        """The costs that are compared: what is <unk> for one run may be a word for another."""
+        return self.costs if self.same_tokens else self.with_spelling
+
+    @property
+    def unit_total(self) -> float:
+        """How many targets there are, or bytes if tokens differ."""
+        store = self.stores[0]
+        return float(store.num_targets if self.same_tokens else (store.byte_counts + 1).sum())
+
+    def differences(self, reference: int) -> list[tuple[float, float, float] | None]:
+        """Return how much more each model costs than one of them, with the 95 % interval.
+
+        In nats per token, or bits per byte if tokens differ; None for the model itself and where
+        there is none. The intervals hold for all pairs of models at once.
+        """
+        totals = [float(np.sum(cost, dtype=np.float64)) for cost in self.compared]
+        margins = _margins(self.stores, self.compared, self.same_tokens, reference, self.in_order)
+        scale = (1.0 if self.same_tokens else bits(1.0)) / self.unit_total
+        found: list[tuple[float, float, float] | None] = []
+        for index, total in enumerate(totals):
+            if index == reference or not np.isfinite([total, totals[reference]]).all():
+                found.append(None)
+                continue
+            middle = scale * (total - totals[reference])
+            margin = scale * self.unit_total * float(margins[index])
+            found.append((middle, middle - margin, middle + margin))
+        return found
+
+
+def judge(runs: Sequence[Run], data: EvaluationData = EvaluationData()) -> Judged:
+    """Return what each of several language models says of the same documents."""
     documents = data.documents(runs[0])
     encoded = {run: run.encode(documents, "compare") for run in {*runs}}
     spelled = {run: spelling_costs(run.tokenizer, documents, encoded[run]) for run in encoded}
@@ -204,57 +259,46 @@ def _compare_language_models(runs: list[Run], data: EvaluationData) -> Compariso
     same_tokens = all(_same_targets(runs, stores, index) for index in range(1, len(runs)))
     with_spelling = [cost + spelled[run] for run, cost in zip(runs, costs, strict=True)]
     in_order = any(data.is_in_order(run) for run in runs)
-    rows = _rows(runs, stores, costs, with_spelling, same_tokens, in_order)
-    name, remark = data.name(runs[0]), _remark(runs, rows, same_tokens, in_order)
-    return Comparison(name, len(documents), same_tokens, tuple(rows), remark, in_order)
+    return Judged(stores, costs, with_spelling, same_tokens, in_order)
 
 
-def _same_targets(runs: list[Run], stores: list[TokenStore], index: int) -> bool:
+def compare_judged(runs: Sequence[Run], judged: Judged, data: EvaluationData) -> Comparison:
+    """Return the comparison of language models that were judged."""
+    rows = _rows(runs, judged)
+    name, remark = data.name(runs[0]), _remark(runs, rows, judged)
+    documents = judged.stores[0].num_documents
+    return Comparison(name, documents, judged.same_tokens, tuple(rows), remark, judged.in_order)
+
+
+def _same_targets(runs: Sequence[Run], stores: list[TokenStore], index: int) -> bool:
     names, first_names = (run.tokenizer.vocabulary.names() for run in (runs[index], runs[0]))
     return names == first_names and np.array_equal(stores[index].ids, stores[0].ids)
 
 
-def _rows(
-    runs: list[Run],
-    stores: list[TokenStore],
-    costs: list[Float[np.ndarray, " targets"]],
-    with_spelling: list[Float[np.ndarray, " targets"]],
-    same_tokens: bool,
-    in_order: bool,
-) -> list[Compared]:
-    bytes_total = float((stores[0].byte_counts + 1).sum())
-    if not same_tokens:  # What is <unk> for one run may be a word for another.
-        costs = with_spelling
-    totals = [float(np.sum(cost, dtype=np.float64)) for cost in costs]
-    spelled = [float(np.sum(cost, dtype=np.float64)) for cost in with_spelling]
+def _rows(runs: Sequence[Run], judged: Judged) -> list[Compared]:
+    stores, same_tokens = judged.stores, judged.same_tokens
+    totals = [float(np.sum(cost, dtype=np.float64)) for cost in judged.compared]
+    spelled = [float(np.sum(cost, dtype=np.float64)) for cost in judged.with_spelling]
     unknown = [
         float(np.mean(run.tokenizer.vocabulary.are_unknown(store.targets)))
         for run, store in zip(runs, stores, strict=True)
     ]
+    bytes_total = float((stores[0].byte_counts + 1).sum())
     order = np.argsort(totals, kind="stable")
-    margins = _margins(stores, costs, same_tokens, int(order[0]), in_order)
-    unit_total = float(stores[0].num_targets) if same_tokens else bytes_total
-    scale = 1.0 if same_tokens else bits(1.0)
-    rows = []
-    for index in order:
-        difference = None
-        if index != order[0] and np.isfinite(totals[index]):
-            middle = scale * (totals[index] - totals[order[0]]) / unit_total
-            margin = scale * float(margins[index])
-            difference = (middle, middle - margin, middle + margin)
-        rows.append(
-            Compared(
-                run=runs[index].name,
-                model=runs[index].recipe.model,
-                parameters=runs[index].num_parameters,
-                unknown=unknown[index],
-                bits_per_byte=bits(spelled[index]) / bytes_total,
-                nats_per_token=totals[index] / stores[index].num_targets if same_tokens else None,
-                difference=difference,
-                place=int(index),
-            )
+    differences = judged.differences(int(order[0]))
+    return [
+        Compared(
+            run=runs[index].name,
+            model=runs[index].recipe.model,
+            parameters=runs[index].num_parameters,
+            unknown=unknown[index],
+            bits_per_byte=bits(spelled[index]) / bytes_total,
+            nats_per_token=totals[index] / stores[index].num_targets if same_tokens else None,
+            difference=differences[index],
+            place=int(index),
         )
-    return rows
+        for index in order
+    ]
 
 
 def _margins(
@@ -288,14 +332,14 @@ def _margins(
     return margins
 
 
-def _remark(runs: list[Run], rows: list[Compared], same_tokens: bool, in_order: bool) -> str:
+def _remark(runs: Sequence[Run], rows: list[Compared], judged: Judged) -> str:
     remarks = []
     differences = [row.difference for row in rows if row.difference is not None]
     if any(not math.isnan(low) for _, low, _ in differences):
-        remarks.append(f"{SIMULTANEOUS} They are about {covers(in_order)}.")
+        remarks.append(f"{SIMULTANEOUS} They are about {covers(judged.in_order)}.")
     elif differences:
         remarks.append("There is too little text for intervals.")
-    if not same_tokens:
+    if not judged.same_tokens:
         remarks.append(
             "The runs cut the text into different tokens, so numbers per token are not compared; "
             "bits per byte are (a document's end counts as one byte)."

@@ -194,6 +194,14 @@ class LikelihoodReport(RunReport):
 
 def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -> LikelihoodReport:
     """Evaluate a run's best language model; see ``evaluate``."""
+    report, _, _ = evaluate_with_costs(run, data)
+    return report
+
+
+def evaluate_with_costs(
+    run: Run, data: EvaluationData = EvaluationData()
+) -> tuple[LikelihoodReport, TokenStore, Float[np.ndarray, " targets"]]:
+    """Evaluate a run's best language model; return its tokens and what each costs too, in nats."""
     documents = data.documents(run)
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
@@ -204,7 +212,7 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
     if (data.split != "train" or data.text is not None) and _text_is_there(run):
         is_seen = seen_in(run.documents("train"), documents)
         seen, unseen = _share(store, costs, is_seen), _share(store, costs, ~is_seen)
-    return LikelihoodReport(
+    report = LikelihoodReport(
         run=run.name,
         text=data.name(run),
         documents=store.num_documents,
@@ -225,6 +233,7 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
         in_order=in_order,
         spelling_nats=float(spelling_costs(run.tokenizer, documents, store).sum()),
     )
+    return report, store, costs
 
 
 def covers(in_order: bool) -> str:

@@ -47,6 +47,7 @@ class Samples(Listing[str]):
             be read.
         unknown: How many tokens of each are the unknown symbol, which its text shows as ``<unk>``
             if tokens are words, and as U+FFFD if they are characters.
+        copied: Whether each is a copy of a whole train document; empty if ``copies`` is None.
     """
 
     _listed = "texts"
@@ -55,6 +56,7 @@ class Samples(Listing[str]):
     finished: list[bool]
     copies: int | None
     unknown: list[int] = field(default_factory=list)
+    copied: list[bool] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return the texts, safe to print: control characters are shown as codes."""
@@ -106,7 +108,9 @@ def sample(
     texts = [_decode(run, ids) for ids in whole]
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
     unknown = [int(run.tokenizer.vocabulary.are_unknown(ids).sum()) for ids in whole]
-    return Samples(texts, finished, _count_copies(run, whole), unknown)
+    copied = _are_copies(run, whole)
+    copies = None if copied is None else sum(copied)
+    return Samples(texts, finished, copies, unknown, copied or [])
 
 
 def encode_prefix(run: Run, prefix: str) -> Ids:
@@ -255,8 +259,8 @@ def _decode(run: Run, ids: Ids) -> str:
     return "\n".join(decode(part[part != boundary]) for part in parts)
 
 
-def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
-    """Return how many sequences equal a whole train document; None if those cannot be read."""
+def _are_copies(run: Run, drawn: list[Ids]) -> list[bool] | None:
+    """Return whether each sequence equals a whole train document; None if those are not there."""
     try:
         train = run.store("train")
     except (TextError, DownloadError):
@@ -269,4 +273,4 @@ def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
     starts, ends = train.offsets[rows] * size, (train.offsets[rows + 1] - 1) * size
     data = train.ids.view(np.uint8).data
     known = {bytes(data[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)}
-    return sum(ids.astype(train.ids.dtype).tobytes() in known for ids in documents)
+    return [ids.astype(train.ids.dtype).tobytes() in known for ids in documents]

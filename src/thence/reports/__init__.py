@@ -1,14 +1,20 @@
 """Reports and plots of runs: pages that show everything, and each figure by itself.
 
-Importing this package imports matplotlib.
+Only figures import matplotlib, so that a report is written without it.
 """
 
-from thence.reports.plots import plot
-from thence.reports.plots.bigrams import plot_bigrams
-from thence.reports.plots.classification import plot_confusion_matrix, plot_reliability
-from thence.reports.plots.embeddings import plot_embeddings
-from thence.reports.plots.training import plot_loss
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from thence.reports.report import report
+
+if TYPE_CHECKING:
+    from thence.reports.plots import plot as plot
+    from thence.reports.plots.bigrams import plot_bigrams as plot_bigrams
+    from thence.reports.plots.classification import plot_confusion_matrix as plot_confusion_matrix
+    from thence.reports.plots.classification import plot_reliability as plot_reliability
+    from thence.reports.plots.embeddings import plot_embeddings as plot_embeddings
+    from thence.reports.plots.training import plot_loss as plot_loss
 
 __all__ = [
     "plot",
@@ -19,3 +25,18 @@ __all__ = [
     "plot_reliability",
     "report",
 ]
+
+_HOMES = {
+    "plot": "plots",
+    "plot_bigrams": "plots.bigrams",
+    "plot_confusion_matrix": "plots.classification",
+    "plot_embeddings": "plots.embeddings",
+    "plot_loss": "plots.training",
+    "plot_reliability": "plots.classification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,21 +1,44 @@
 """The page of ``thence best``: what was tried, what each second bought, what more may buy."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
-
 from thence.atomic import write_atomically
 from thence.autopilot import Best
-from thence.autopilot.result import COLUMNS, PAGE, about_rows, frontier, tried_rows
-from thence.reports import style
-from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title
+from thence.autopilot.result import (
+    COLUMNS,
+    PAGE,
+    Tried,
+    about_rows,
+    duration,
+    frontier,
+    loss_text,
+    tried_rows,
+)
+from thence.reports.colours import BLUE, ORANGE
+from thence.reports.content import (
+    Block,
+    Chart,
+    Folded,
+    Note,
+    Pairs,
+    RunningText,
+    Section,
+    Series,
+    Statement,
+    Table,
+    Texts,
+    Title,
+)
 from thence.reports.markup import page
 
-NARROW = 10
-"""Ratio of the longest time to the shortest below which the times between are named too."""
+GREY = "#8a939c"
+OVERTIME = 1.05
+"""How much longer than its budget it may take before the page says why."""
+NEARLY_NOTHING = 0.005
+"""Weight below which a table would show 0.00."""
 GUESSED = (
     "What more time would likely buy is a guess: for each doubling of the time, a quarter of what "
     "the networks have brought beyond the counts."
@@ -41,7 +64,29 @@ def write_page(done: Best) -> Path:
 def best_html(done: Best) -> str:
     """Return the page; it reads nothing but the result."""
     name = done.folder.resolve().name
-    return page(f"{name}: how it was found", [Title(name), found_section(done)])
+    report = Texts([RunningText(["report.html"], link="./report.html")])
+    more = Note("Samples, surprising texts and all settings: thence report RUN writes")
+    blocks = [Title(name, done.text), Statement(sentence(done)), found_section(done), more, report]
+    return page(f"{name}: how it was found", blocks)
+
+
+def sentence(done: Best) -> str:
+    """Return what came out, and of what."""
+    kept = [one for one in done.tried if one.weight]
+    best = min(done.tried, key=lambda one: one.nats, default=None)
+    unit = "" if done.unit == "document" else " nats per token"
+    several = f"{len(kept)} of the {len(done.tried)} models that were tried"
+    made = f"In {duration(done.seconds)}, {several} became one"
+    if len(kept) == 1:
+        made = f"In {duration(done.seconds)}, {kept[0].name} came out of {len(done.tried)} models"
+    said = f"{made} with {_result(done.nats, done.accuracy)}{unit} on dev"
+    if best is not None and len(kept) > 1:
+        said += f"; the best of them alone, {best.name}, has {_result(best.nats, best.accuracy)}"
+    return f"{said}."
+
+
+def _result(nats: float, accuracy: float | None) -> str:
+    return f"{nats:.4f}" if accuracy is None else f"{accuracy:.2%} right"
 
 
 def found_section(done: Best) -> Section:
@@ -51,12 +96,28 @@ def found_section(done: Best) -> Section:
         for one in done.tried
         if one.curve  # A network.
     ]
-    blocks: list[Block] = [Pairs(about_rows(done)), Plots([plot_best_so_far(done)])]
+    rows = [row for row in about_rows(done) if row[0] not in ("text", "on dev")]
+    blocks: list[Block] = [*charts(done), *_remarks(done), Table(COLUMNS, tried_rows(done))]
+    blocks += [Note(HELD_OUT if done.accuracy is None else HELD_OUT_LABELS), Pairs(rows)]
     blocks += [Note(GUESSED)] if done.outlook() else []
-    blocks += [Table(COLUMNS, tried_rows(done))]
-    blocks += [Note(HELD_OUT if done.accuracy is None else HELD_OUT_LABELS)]
     blocks += [Folded("settings of the networks", [Pairs(settings)])] if settings else []
     return Section("How it was found", blocks)
+
+
+def _remarks(done: Best) -> list[Note]:
+    """Return what would be asked about the table: time over the budget, and work for nothing."""
+    said = []
+    if done.limit is not None and done.seconds > OVERTIME * done.limit:
+        over = duration(done.seconds - done.limit)
+        said.append(
+            f"It took {over} longer than it was given: what was begun took longer than what was "
+            "timed before, as on a machine that has other work to do."
+        )
+    spent = [one for one in done.tried if one.curve and (one.weight or 0) < NEARLY_NOTHING]
+    if spent:
+        names = ", ".join(f"{one.name} ({duration(one.seconds)})" for one in spent)
+        said.append(f"Trained, and of no use beside the others: {names}.")
+    return [Note(" ".join(said))] if said else []
 
 
 def _shown(setting: Any) -> str:
@@ -65,84 +126,65 @@ def _shown(setting: Any) -> str:
     return " ".join(map(str, setting)) or "none" if is_many else str(setting)
 
 
-def plot_best_so_far(done: Best) -> style.Plot:
-    """Draw every model that was tried and the best so far against the time."""
-    if done.accuracy is None:
-        figure, losses = style.new_figure(8.5, 4.4)
-        reached = ""
-    else:
-        figure, (accuracies, losses) = style.new_stack(8.5, 6.6, [1, 1])
-        _draw_accuracies(accuracies, done)
-        reached = f", with an accuracy of {done.accuracy:.2%},"
-    _draw_losses(losses, done)
-    figure.axes[0].legend(
-        *losses.get_legend_handles_labels(),
-        frameon=False,
-        labelcolor=style.INK,
-        prop={"family": style.plain()["fontfamily"], "size": 8},
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
-    )
-    losses.set_xlabel("seconds", color=style.INK, **style.plain())
-    title = "What each second bought"
-    figure.axes[0].set_title(title, color=style.INK, loc="left", pad=10)
+def charts(done: Best) -> list[Block]:
+    """Return every model that was tried and the best so far against the time."""
+    low, high = loss_limits(done)
+    above = [one for one in done.tried if not one.nats <= high]
+    losses = [(one.ended, one.nats) for one in done.tried]
+    outlook = [(done.seconds, done.nats), *done.outlook()]
+    series = [
+        *(Series("", one.curve, GREY, abouts=_abouts(one)) for one in done.tried if one.curve),
+        Series("best so far", [*frontier(done.tried), (done.seconds, done.nats)], BLUE, "steps"),
+        Series("likely with more time", outlook, BLUE, "dashes") if len(outlook) > 1 else None,
+        Series("each model", losses, ORANGE, "points", [_about(one) for one in done.tried]),
+    ]
+    reached = "" if done.accuracy is None else f", with an accuracy of {done.accuracy:.2%},"
     description = (
         f"Loss on dev of the {len(done.tried)} models that were tried, and of the best so far, "
         f"against the time. It ends at {done.nats:.4f}{reached} after {done.seconds:.1f} seconds."
     )
-    return style.Plot("best-so-far", title, description, figure)
+    drawn = [one for one in series if one is not None]
+    y = f"dev loss (nats per {done.unit})"
+    chart = Chart(
+        "What each second bought", description, drawn, "seconds (logarithmic)", y, True,
+        limits=(low, high), height=20,
+    )  # fmt: skip
+    blocks: list[Block] = [*([_accuracies(done)] if done.accuracy is not None else []), chart]
+    if above:
+        names = ", ".join(f"{one.name} ({loss_text(one.nats, None)})" for one in above)
+        blocks.append(Note(f"At the upper edge, since they are above it: {names}."))
+    return blocks
 
 
-def _draw_losses(axes: Axes, done: Best) -> None:
-    for place, one in enumerate(done.tried):
-        colour = style.COLOURS[place % len(style.COLOURS)]
-        if one.curve:
-            seconds, nats = zip(*one.curve, strict=True)
-            axes.plot(seconds, nats, color=colour, linewidth=0.8, alpha=0.8)
-        label = style.shortened(one.name, 24)
-        marker = style.MARKERS[place // len(style.COLOURS) % len(style.MARKERS)]
-        axes.plot([one.ended], [one.nats], marker, color=colour, markersize=5, label=label)
-    x, y = zip(*frontier(done.tried), (done.seconds, done.nats), strict=True)
-    axes.plot(x, y, color=style.INK, drawstyle="steps-post", linewidth=1.8, label="best so far")
-    outlook = [(done.seconds, done.nats), *done.outlook()]
-    if len(outlook) > 1:
-        x, y = zip(*outlook, strict=True)
-        axes.plot(x, y, color=style.INK, linestyle=":", label="with more time, likely")
-    axes.set_ylim(*_loss_limits(done))
-    style.add_titles(axes, "", "", f"dev loss (nats per {done.unit})")
-    _scale_seconds(axes)
+def _about(one: Tried) -> str:
+    return f"{one.name}: {loss_text(one.nats, one.accuracy)} after {one.seconds:.1f} s"
 
 
-def _draw_accuracies(axes: Axes, done: Best) -> None:
-    for place, one in enumerate(done.tried):
-        colour = style.COLOURS[place % len(style.COLOURS)]
-        axes.plot([one.ended], [_share(one.accuracy)], "o", color=colour, markersize=5)
-    x = [*(one.ended for one in done.tried), done.seconds]
-    y = [_share(one) for one in (*(one.accuracy_so_far for one in done.tried), done.accuracy)]
-    axes.plot(x, y, color=style.INK, drawstyle="steps-post", linewidth=1.8)
-    axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
-    style.in_percent(axes.yaxis)
-    style.add_titles(axes, "", "", "dev accuracy")
-    _scale_seconds(axes)
+def _abouts(one: Tried) -> list[str]:
+    return [f"{one.name} {nats:.4f}" for _, nats in one.curve]
+
+
+def _accuracies(done: Best) -> Chart:
+    own = [(one.ended, _share(one.accuracy)) for one in done.tried]
+    best = [(one.ended, _share(one.accuracy_so_far)) for one in done.tried]
+    best.append((done.seconds, _share(done.accuracy)))
+    series = [
+        Series("best so far", best, BLUE, "steps"),
+        Series("each model", own, ORANGE, "points", [_about(one) for one in done.tried]),
+    ]
+    description = f"Accuracy on dev against the time; it ends at {done.accuracy:.2%}."
+    return Chart(
+        "Accuracy", description, series, "seconds (logarithmic)", "dev accuracy", True, True
+    )
 
 
 def _share(accuracy: float | None) -> float:
     return math.nan if accuracy is None else accuracy
 
 
-def _scale_seconds(axes: Axes) -> None:
-    """Let each time be as far from its double as any other, in plain numbers."""
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    plainly = StrMethodFormatter("{x:g}")
-    axes.xaxis.set_major_formatter(plainly)
-    axes.xaxis.set_minor_formatter(plainly if high < NARROW * low else NullFormatter())
-    style.add_grid(axes)
-
-
-def _loss_limits(done: Best) -> tuple[float, float]:
+def loss_limits(done: Best) -> tuple[float, float]:
     """Return the losses to show: from the best to a little above most models."""
-    own = sorted(one.nats for one in done.tried if math.isfinite(one.nats))
+    own: Sequence[float] = sorted(one.nats for one in done.tried if math.isfinite(one.nats))
     shown = [*own, *(one.so_far for one in done.tried), done.nats]
     losses = sorted(nats for nats in shown if math.isfinite(nats)) or [0.0]
     low = min([losses[0], *(nats for _, nats in done.outlook())])

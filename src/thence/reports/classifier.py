@@ -1,33 +1,58 @@
 """What the report of a classifier shows: labels, its score on dev, what its answers rest on."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from thence.array_types import Float, Int64
 from thence.corpus.documents import as_labelled
 from thence.ensembles.mix import weights_of
-from thence.evaluation.labels import ClassificationReport, cut_rows
-from thence.evaluation.metrics import excerpt
+from thence.evaluation.explain import explain
+from thence.evaluation.labels import (
+    MISTAKES,
+    ClassificationReport,
+    cut_rows,
+    evaluate_classifier,
+)
+from thence.evaluation.metrics import Calibration, Mistake, excerpt
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
+from thence.reports.colours import BLUE
 from thence.reports.content import (
+    Bars,
     Block,
+    Cell,
+    Chart,
+    Folded,
+    HeatMap,
     Note,
     Pairs,
-    Plots,
     RunningText,
-    Score,
     Section,
+    Series,
     Subtitle,
     Table,
     Texts,
 )
-from thence.reports.formatting import symbol_text, visible
-from thence.reports.plots import evaluate_on_dev
-from thence.reports.plots.classification import plot_confusion_matrix, plot_reliability
-from thence.reports.training import NO_DEV, embedding_section, training_section
+from thence.reports.explanation import explanation_tokens, weight_legend
+from thence.reports.family import embedding_sections
+from thence.reports.formatting import symbol_text, visible, without_breaks
+from thence.reports.opening import opening_of_labels, opening_without_dev
+from thence.reports.training import training_sections
 from thence.runs import ClassifierRun
 
-MISTAKES = 20
+SHOWN_MISTAKES = 20
+EXPLAINED_MISTAKES = 8
+"""Mistakes of which the words are coloured that caused them: each costs some hundred readings."""
+EXPLAINED_CHARACTERS = 4000
+"""Characters of a document up to which its words are coloured."""
+QUICK = ("linear", "averaging", "fasttext", "ensemble")
+"""Families that read a document in so little time that all these mistakes can be explained."""
+CAUSES = 5
+"""Words that are named as causes of a mistake."""
+MOST_CONFUSED, MOST_WITH_COUNTS = 40, 14
+"""Labels of a confusion matrix (of more, those most often mistaken), and of one with its counts."""
 EXCERPT = 400
 """Characters of a document that are shown."""
 MOST_LABELS = 30
@@ -36,27 +61,49 @@ STRONGEST = 12
 """Tokens that are shown for each label."""
 
 
-def classifier_sections(run: ClassifierRun) -> list[Section]:
-    """Return the sections; dev is evaluated once for all of them, if the run has its text."""
-    if not run.has_text:
-        return [training_section(run)]
-    report = evaluate_on_dev(run, MISTAKES)
-    on_dev = [Section("Score on dev", [NO_DEV])] if report is None else dev_sections(run, report)
-    training = training_section(run, [Pairs(cut_rows(run))])
-    return [labels_section(run), *on_dev, training, basis_section(run)]
+def classifier_blocks(run: ClassifierRun) -> list[Block]:
+    """Return the report without its title; dev is evaluated once for all of it."""
+    report = evaluate_on_dev(run, SHOWN_MISTAKES) if run.has_text else None
+    cut = [Pairs(rows)] if run.has_text and (rows := cut_rows(run)) else []
+    basis = basis_sections(run) if run.has_text else []
+    if report is None:
+        labels = [labels_section(run)] if run.has_text else []
+        return [*opening_without_dev(run), *cut, *labels, *training_sections(run), *basis]
+    first = opening_of_labels(run, report)
+    return [
+        *first,
+        Folded("in other units", [Pairs(report.rows())]),
+        *cut,
+        mistakes_section(run, report),
+        Section("Which labels it takes for which", _confusion(report)),
+        Section("Calibration", [reliability_chart(report)]),
+        *training_sections(run),
+        *basis,
+        labels_section(run),
+    ]
 
 
-def basis_section(run: ClassifierRun) -> Section:
+def evaluate_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> ClassificationReport | None:
+    """Evaluate a classifier on dev; None where there is no dev split."""
+    if len(run.documents("dev")) == 0:
+        return None
+    report = evaluate_classifier(run, mistakes=mistakes)
+    # The name of the text alone: a title has no room for a path.
+    return replace(report, text=f"dev split of {Path(run.text_name).name}")
+
+
+def basis_sections(run: ClassifierRun) -> list[Section]:
     """Return what the answers rest on: words, other classifiers, or embeddings."""
     if isinstance(run.classifier, Linear):
-        return strongest_section(run)
+        return [strongest_section(run)]
     if isinstance(run.classifier, Ensemble):
-        rows = [(name, f"{weight:.3f}") for name, weight in weights_of(run)]
+        weights = weights_of(run)
+        rows = [(name, weight, f"{weight:.3f}") for name, weight in weights]
         explained = (
             "The probabilities of the members are averaged with these weights, found on dev."
         )
-        return Section("Members", [Note(explained), Pairs(rows)])
-    return embedding_section(run)
+        return [Section("Its members", [Note(explained), Bars(rows)])]
+    return embedding_sections(run)
 
 
 def labels_section(run: ClassifierRun) -> Section:
@@ -97,41 +144,103 @@ def listed_labels(counts: Int64[np.ndarray, " classes"]) -> tuple[list[int], lis
     return order[:half] + order[-half:], [Note(remark)]
 
 
-def dev_sections(run: ClassifierRun, report: ClassificationReport) -> list[Section]:
-    """Return how good the classifier is on dev, and where and how surely it goes wrong."""
-    low, high = report.accuracy_interval
-    about = f"of the documents right, 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
-    score = Score(f"{100 * report.accuracy:.2f} %", about)
-    by_label = [Subtitle("By label"), Table(*report.table())]
-    confusion = plot_confusion_matrix(report)
-    absent = f"There are too many labels for a confusion matrix: {len(report.classes):,}."
-    if report.multilabel:
-        absent = "A document may have several labels, so that none is taken for another."
-    return [
-        Section("Score on dev", [score, Pairs(report.rows()), *by_label]),
-        Section("Confusion matrix", [Note(absent) if confusion is None else Plots([confusion])]),
-        Section("Calibration", [Plots([plot_reliability(report)])]),
-        mistakes_section(run, report),
-    ]
+def _confusion(report: ClassificationReport) -> list[Block]:
+    """Return the confusion matrix, and how well each label is found."""
+    table = Table(*report.table())
+    if report.confusion is None:
+        absent = f"There are too many labels for a confusion matrix: {len(report.classes):,}."
+        if report.multilabel:
+            absent = "A document may have several labels, so that none is taken for another."
+        return [Note(absent), table]
+    confusion = report.confusion
+    chosen = most_mistaken(confusion, MOST_CONFUSED)
+    names = [report.classes[at].label for at in chosen]
+    totals = np.maximum(confusion.sum(axis=1), 1)
+    cells = []
+    for row, true in enumerate(chosen):
+        for column, predicted in enumerate(chosen):
+            count = int(confusion[true, predicted])
+            if not count:
+                continue
+            share = count / totals[true]
+            about = f"{count:,} of “{names[row]}” ({share:.1%}) called “{names[column]}”"
+            sign = 1 if row == column else -1
+            text = f"{count:,}" if len(names) <= MOST_WITH_COUNTS else ""
+            cells.append(Cell(row, column, sign * float(share) ** 0.5, about, text))
+    every = len(report.classes)
+    shown = "" if len(names) == every else f", {len(names)} most mistaken of {every:,} labels"
+    title = f"Confusion matrix of {report.text}{shown}"
+    said = f"{title}: {report.right:,} of {report.documents:,} documents are right"
+    heat_map = HeatMap(title, said, names, names, cells, "predicted", "true label")
+    return [heat_map, Subtitle("By label"), table]
+
+
+def most_mistaken(
+    confusion: Int64[np.ndarray, "labels labels"], number: int
+) -> Int64[np.ndarray, " shown"]:
+    """Return the labels most often taken for another or another for them, in their own order."""
+    mistakes = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * confusion.diagonal()
+    return np.sort(np.argsort(-mistakes, kind="stable")[:number])
+
+
+def reliability_chart(report: ClassificationReport) -> Chart:
+    """Return accuracy by confidence, against the diagonal."""
+    calibration: Calibration = report.calibration
+    answers = "answers" if report.multilabel else "predictions"
+    points, abouts = [], []
+    for sure, right, count in zip(
+        calibration.confidence, calibration.accuracy, calibration.count, strict=True
+    ):
+        if count:
+            points.append((100 * float(sure), float(right)))
+            abouts.append(f"{right:.1%} right of {count:,} {answers} that were {sure:.1%} sure")
+    title = f"On average {report.calibration.error:.1%} between how sure and how often right"
+    diagonal = Series("as sure as right", [(0, 0), (100, 1)], "#8a939c", "dashes")
+    series = [diagonal, Series("this run", points, BLUE, "line", abouts)]
+    said = f"{title}. " + "; ".join(abouts)
+    return Chart(title, said, series, "sure (%)", "right", in_percent=True, limits=(0, 1))
 
 
 def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Section:
-    """Return the dev documents on which the classifier was surest and wrong."""
+    """Return the dev documents on which it was surest and wrong, and the words that did it."""
     title = "Most confident mistakes"
     if not report.mistakes:
         return Section(title, [Note("There are no mistakes on dev.")])
     documents = run.documents("dev")
     of = " of a wrong answer" if report.multilabel else ""  # Then not all answers are wrong.
-    items = [
-        RunningText(
-            [excerpt(documents[mistake.document], EXCERPT)],
-            about=f"predicted: {mistake.predicted} ({100 * mistake.probability:.2f} % sure{of}); "
-            f"its own: {mistake.label}",
+    can_explain = run.recipe.model in QUICK and not report.multilabel
+    blocks: list[Block] = []
+    for place, mistake in enumerate(report.mistakes):
+        text = documents[mistake.document]
+        about = (
+            f"predicted: {mistake.predicted} ({100 * mistake.probability:.2f} % sure{of}); "
+            f"its own: {mistake.label}"
         )
-        for mistake in report.mistakes
-    ]
+        short = excerpt(without_breaks(text), EXCERPT)
+        if can_explain and place < EXPLAINED_MISTAKES and len(text) <= EXPLAINED_CHARACTERS:
+            blocks.append(_explained(run, mistake, text, short, about))
+        else:
+            blocks.append(Texts([RunningText([short], about=about)]))
     explained = "The most confident come first. Check whether their own labels are right."
-    return Section(title, [Note(explained), Texts(items)])
+    if can_explain:
+        explained += " Open one to see which words spoke for the wrong label."
+        blocks.insert(0, weight_legend())
+    return Section(title, [Note(explained), *blocks])
+
+
+def _explained(run: ClassifierRun, mistake: Mistake, text: str, short: str, about: str) -> Folded:
+    """Return a mistake that opens: then its words have the colour of what they speak for."""
+    found = explain(run, text, mistake.predicted)
+    parts = sorted(found.tokens, key=lambda part: -part.weight)[:CAUSES]
+    causes = ", ".join(
+        f"{part.text.strip()} {part.weight:+.2f}" for part in parts if part.weight > 0
+    )
+    tokens = [
+        without_breaks(token, "\n") if isinstance(token, str) else token
+        for token in explanation_tokens(found)
+    ]
+    because = f". For “{mistake.predicted}” most (nats): {causes}" if causes else ""
+    return Folded(short, [RunningText(tokens)], f"{about}{because}")
 
 
 def strongest_section(run: ClassifierRun) -> Section:

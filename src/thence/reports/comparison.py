@@ -6,22 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
 from thence.corpus.documents import as_labelled
-from thence.evaluation.compare import Comparison, compare
+from thence.evaluation.compare import compare_judged, judge, with_choices
 from thence.evaluation.compare_labels import compare_classifiers
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.labels import classification_report
 from thence.evaluation.language import MANY_UNKNOWN, evaluate_language_model
 from thence.evaluation.metrics import are_right, perplexity
+from thence.models.registry import get_family
 from thence.recipes.recipe import PROVENANCE, read_toml_file
 from thence.reports.content import (
     Block,
     Note,
-    Plots,
     RunningText,
     Section,
     Subtitle,
@@ -31,7 +32,14 @@ from thence.reports.content import (
 )
 from thence.reports.formatting import date_and_time, short
 from thence.reports.markup import page
-from thence.reports.plots.training import plot_comparison
+from thence.reports.together import (
+    costs,
+    curves,
+    labels_apart,
+    pairwise,
+    samples,
+    texts_apart,
+)
 from thence.runs import ClassifierRun, Run
 from thence.runs.folder import Kind
 from thence.runs.provenance import now
@@ -46,6 +54,8 @@ HASH_DIGITS = 8
 LONGEST_SETTING = 80
 """Characters of a setting that are shown."""
 ABSENT = "–"
+OF_ALL = ("training.carry_context",)
+"""Settings of trainings that say something of models, too, that are made without."""
 
 
 def comparison_html(runs: Sequence[Run], folder: Path) -> str:
@@ -131,6 +141,8 @@ class SideBySide:
         rows: Of the table, one for each run in the same order.
         remark: What to know when reading it.
         unit: Of their learning curves.
+        scores: Of each, in that unit.
+        more: What else is shown of several runs, below the curves.
     """
 
     runs: Mapping[str, Run]
@@ -138,6 +150,8 @@ class SideBySide:
     rows: Sequence[Sequence[str]]
     remark: str
     unit: str
+    scores: Sequence[float] = ()
+    more: Sequence[Block] = ()
 
 
 def group_blocks(group: SideBySide) -> list[Block]:
@@ -148,13 +162,13 @@ def group_blocks(group: SideBySide) -> list[Block]:
     # The name of the text alone: a heading has no room for a path.
     text = f"dev split of {Path(run.text_name).name} ({number})"
     best = 0 if len(group.rows) > 1 else None
-    plot = plot_comparison(group.runs, group.unit)
-    absent = Note("There are no learning curves: each model was made in one step.")
     return [
         Subtitle(text),
         Table(group.columns, group.rows, words=3, style="wide", best=best),
         Note(group.remark),
-        absent if plot is None else Plots([plot]),
+        *(costs(group.runs, group.scores, group.unit) if len(group.runs) > 1 else []),
+        *curves(group.runs, group.unit),
+        *group.more,
     ]
 
 
@@ -181,7 +195,9 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
             remark += " Much of the text is read as <unk>: these numbers say little of it."
         columns = [*ABOUT, "unknown", "nats per token", "perplexity", "bits per byte"]
         return SideBySide(runs, columns, [row], remark, "nats per token")
-    compared = cast(Comparison, compare(list(runs.values())))
+    data, several = EvaluationData(), list(runs.values())
+    judged = judge(several, data)
+    compared = with_choices(compare_judged(several, judged, data), several)
     columns, rows = compared.table()
     ordered = {name: runs[name] for name in (list(runs)[line.place] for line in compared.runs)}
     first = len(ABOUT) - 1  # The table for a terminal has no room for the kind of tokens.
@@ -190,7 +206,12 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         for (name, run), row in zip(ordered.items(), rows, strict=True)
     ]
     columns = [*ABOUT, *columns[first:]]
-    return SideBySide(ordered, columns, table, compared.remark, compared.unit)
+    scores = [
+        one.bits_per_byte if one.nats_per_token is None else one.nats_per_token
+        for one in compared.runs
+    ]
+    more = [*pairwise(list(runs), judged), *samples(ordered), *texts_apart(runs, judged)]
+    return SideBySide(ordered, columns, table, compared.remark, compared.unit, scores, more)
 
 
 def _about(name: str, run: Run) -> list[str]:
@@ -211,12 +232,15 @@ def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
         remark = f"For macro F1: {report.macro_f1_interval_in_words()}."
         table = [[*rows[name], accuracy]]
         return SideBySide(runs, [*ABOUT, "macro F1", "accuracy"], table, remark, "accuracy")
-    compared = compare_classifiers(list(runs), np.stack(right), "dev")
+    matrix = np.stack(right)
+    compared = compare_classifiers(list(runs), matrix, "dev")
     columns, found = compared.table()
     table = [[*rows[row[0]], *row[1:]] for row in found]
     ordered = {row[0]: runs[row[0]] for row in found}
     columns = [*ABOUT, "macro F1", *columns[1:]]
-    return SideBySide(ordered, columns, table, compared.remark, "accuracy")
+    scores = [float(matrix[list(runs).index(name)].mean()) for name in ordered]
+    more = labels_apart(runs, matrix)
+    return SideBySide(ordered, columns, table, compared.remark, "accuracy", scores, more)
 
 
 def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
@@ -232,29 +256,47 @@ def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
 
 
 def differing_settings(runs: Sequence[Run]) -> list[list[str]]:
-    """Return a row for each setting that not all runs have alike: its name, then a value for each.
+    """Return a row for each setting that runs have in common and not alike, a value for each run.
 
-    Of the provenance of a run only the hashes of its text count, and the version.
+    Sizes that only one of them has stand together in one row. Of the provenance of a run only the
+    hashes of its text count, and the version.
     """
     found = [dict(_comparable_settings(run)) for run in runs]
     names = dict.fromkeys(name for settings in found for name in settings)
-    rows = ([name, *(settings.get(name, ABSENT) for settings in found)] for name in names)
-    return [
-        [name, *(short(value, LONGEST_SETTING) for value in values)]
-        for name, *values in rows
-        if len(set(values)) > 1
-    ]
+    rows = []
+    alone: list[list[str]] = [[] for _ in runs]
+    for name in names:
+        values = [settings.get(name, ABSENT) for settings in found]
+        having = [at for at, settings in enumerate(found) if name in settings]
+        if len(having) == 1:
+            label = name.removeprefix("options.").replace("_", " ")
+            alone[having[0]].append(f"{label} {values[having[0]]}")
+        elif len({values[at] for at in having}) > 1:
+            rows.append([name, *(short(value, LONGEST_SETTING) for value in values)])
+    if any(alone):
+        rows.append(["settings of its own", *(", ".join(one) or ABSENT for one in alone)])
+    return rows
 
 
 def _comparable_settings(run: Run) -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
+    is_trained = get_family(run.recipe.model).method == "train"
+    rows: list[tuple[str, str]] = [("model", run.recipe.model)]
     for name, value in settings_of(run):
         if name.startswith(HASHES):
             digits = f"{str(value)[:HASH_DIGITS]}…"
             rows.append((f"{name.removeprefix(HASHES)} (SHA-256)", digits))
+        elif name == "options.members":
+            rows.append((name, ", ".join(_member_name(one) for one in value)))
+        elif name.startswith("training.") and not is_trained and name not in OF_ALL:
+            continue
         elif name == f"{PROVENANCE}.thence" or not name.startswith(f"{PROVENANCE}."):
-            rows.append((name.removeprefix(f"{PROVENANCE}."), str(value)))
+            rows.append((name.removeprefix(f"{PROVENANCE}."), without_folders(value)))
     return rows
+
+
+def _member_name(member: Any) -> str:
+    named = member.get("name") or member.get("model") if isinstance(member, Mapping) else member
+    return str(named)
 
 
 def settings_of(run: Run) -> list[tuple[str, Any]]:
@@ -268,6 +310,20 @@ def _flat(tables: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         is_table = isinstance(value, dict)
         rows += _flat(value, f"{prefix}{name}.") if is_table else [(prefix + name, value)]
     return rows
+
+
+def without_folders(value: Any) -> str:
+    """Return a setting in words; of an absolute path its name alone, which is all that matters.
+
+    >>> without_folders("/home/ada/names.txt"), without_folders(0.1), without_folders(["a", "b"])
+    ('names.txt', '0.1', 'a, b')
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(without_folders, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {without_folders(one)}" for name, one in value.items())
+    text = str(value)
+    return Path(text).name if isinstance(value, str) and Path(text).is_absolute() else text
 
 
 def links_section(runs: Mapping[str, Run], folder: Path) -> Section:

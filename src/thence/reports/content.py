@@ -6,9 +6,12 @@ text is escaped in one place, ``markup``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from thence.reports.style import Plot
+from thence.hooks import repr_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SURPRISING = "226 98 12"
 SPEAKS_FOR = "0 158 115"
@@ -59,19 +62,19 @@ class Note(Block):
 
 
 @dataclass(frozen=True)
-class Score(Block):
-    """One number in large figures, and what it is."""
+class Statement(Block):
+    """The sentence that a page is about."""
 
-    value: str
-    about: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Folded(Block):
-    """Blocks that are shown once the summary is clicked."""
+    """Blocks that are shown once the summary is clicked, and what is said under the summary."""
 
     summary: str
     blocks: Sequence[Block]
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,12 @@ class Bars(Block):
     Attributes:
         rows: Name, length of the bar, and the number as it is written.
         whole: The length that takes the whole width.
+        marked: Place of the row that the others are there to be compared with.
     """
 
     rows: Sequence[tuple[str, float, str]]
     whole: float = 1.0
+    marked: int | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,147 @@ class Texts(Block):
 
     items: Sequence[RunningText]
     are_short: bool = False
+
+
+@dataclass(frozen=True)
+class Annotated(Block):
+    """A text that opens: its tokens in colours, and then each with a note under it.
+
+    Attributes:
+        text: The tokens; a line under them is what ``about`` says.
+        notes: What stands under each token once it is opened.
+    """
+
+    text: RunningText
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Stack(Block):
+    """Blocks below each other that belong together."""
+
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Beside(Block):
+    """Blocks that stand beside each other where there is room; ``wide`` ones need more of it."""
+
+    blocks: Sequence[Block]
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a chart, or its points.
+
+    Attributes:
+        name: What the legend calls it; empty: it is not named.
+        points: x and y of each point; what is not finite is left out.
+        colour: As CSS writes it.
+        form: How the points are drawn: joined, as steps, in dashes, or each by itself.
+        abouts: What is said of each point where the pointer rests; by default its numbers.
+        about: What is said of the line as a whole, instead.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    colour: str
+    form: Literal["line", "steps", "dashes", "points"] = "line"
+    abouts: Sequence[str] = ()
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Chart(Block):
+    """Series over one x axis.
+
+    Attributes:
+        title: A heading.
+        description: What it shows in words, for those who cannot see it.
+        series: What is drawn, the last on top.
+        x: What the x axis holds, with its unit.
+        y: What the y axis holds, with its unit.
+        is_log: Whether the x axis is logarithmic.
+        in_percent: Whether the numbers of the y axis are shares.
+        limits: The least and the greatest y that is shown; by default all are.
+        labels: Texts within it, each with its x and y.
+        tick_names: What stands below the x axis at 0, 1, 2, ... in place of numbers.
+        height: In rem.
+    """
+
+    title: str
+    description: str
+    series: Sequence[Series]
+    x: str
+    y: str
+    is_log: bool = False
+    in_percent: bool = False
+    limits: tuple[float, float] | None = None
+    labels: Sequence[tuple[float, float, str]] = ()
+    tick_names: Sequence[str] = ()
+    height: float = 16
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A square of a heat map.
+
+    Attributes:
+        row: Its row, from 0.
+        column: Its column, from 0.
+        share: How strong its colour is, from -1 (orange) to 1 (blue).
+        about: What is said where the pointer rests.
+        text: What is written into it.
+    """
+
+    row: int
+    column: int
+    share: float
+    about: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class HeatMap(Block):
+    """Squares in rows and columns.
+
+    Attributes:
+        title: A heading.
+        description: What it shows in words, for those who cannot see it.
+        rows: Their names.
+        columns: Their names.
+        cells: Those that are not empty.
+        x: What the columns are.
+        y: What the rows are.
+    """
+
+    title: str
+    description: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    cells: Sequence[Cell]
+    x: str
+    y: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure of matplotlib with what a page needs to show it.
+
+    Attributes:
+        name: Its file name without the ending.
+        title: A heading.
+        description: What it shows in words, for those who cannot see it.
+        figure: The drawing.
+    """
+
+    _repr_html_ = repr_html
+
+    name: str
+    title: str
+    description: str
+    figure: "Figure"
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,13 @@ from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.inspection import LabelLook, Look
 from thence.models.registry import get_family
-from thence.reports import style
 from thence.reports.content import (
     Bars,
     Block,
     Caption,
     Note,
     Pairs,
+    Plot,
     Plots,
     RunningText,
     Table,
@@ -49,19 +49,15 @@ from thence.reports.content import (
 )
 from thence.reports.explanation import explanation_tokens, weight_legend
 from thence.reports.formatting import duration, number, short, visible
-from thence.reports.language import MOST_TOKENS, surprisal_token
 from thence.reports.looking import label_look, look
 from thence.reports.markup import notebook_output
-from thence.reports.plots.training import (
-    best_evaluation,
-    draw_learning_rate_finder,
-    has_curves,
-    plot_loss,
-)
+from thence.reports.surprisal import MOST_TOKENS, surprisal_token
 from thence.reports.sweep import BEST
+from thence.reports.sweep_charts import what_matters
+from thence.reports.training import loss_chart
 from thence.results import Results, Score
 from thence.runs import ClassifierRun, Run
-from thence.runs.metrics import unit_of
+from thence.runs.metrics import best_line, unit_of
 from thence.sweeps import Sweep
 from thence.training.lr_finder import LearningRateCurve
 
@@ -265,8 +261,7 @@ def run_card(run: Run) -> list[Block]:
     rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
     if not run.finished:
         rows.append(("unfinished", "continue with thence.resume"))
-    loss = plot_loss(run)
-    curve = [] if loss is None else [Plots([loss])]
+    curve = [loss_chart(run)] if len(metrics) > 1 else []
     return [Caption(run.name, str(run.folder)), Pairs(rows), *curve]
 
 
@@ -311,14 +306,14 @@ def _training_rows(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[st
 
 
 def _best_text(metrics: list[dict[str, Any]]) -> str:
-    best = best_evaluation(metrics)
-    if best is None:
-        return "not evaluated"
+    best = best_line(metrics)
     unit = unit_of(best)
+    if best.get(f"dev_nats_per_{unit}") is None:
+        return "not evaluated"
     words = f"{best[f'dev_nats_per_{unit}']:.4f} nats per {unit}"
     if "dev_accuracy" in best:
         words = f"{100 * best['dev_accuracy']:.2f} % right, {words}"
-    if not has_curves(metrics):
+    if len(metrics) < 2:
         return words
     return f"{words}, best at step {best['step']:,} of {metrics[-1]['step']:,}"
 
@@ -334,8 +329,7 @@ def sweep(found: Sweep) -> list[Block]:
     blocks: list[Block] = [caption, _table(*found.table(ranked[:BEST]))]
     blocks += [Note(f"The best {BEST} of {len(ranked):,}.")] if len(ranked) > BEST else []
     blocks += [Note(f"The first was {found.chosen_on_dev}.")] if found.chosen_on_dev else []
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importances.items() if share)
-    return [*blocks, Note(f"What matters: {shares}.")] if shares else blocks
+    return [*blocks, *what_matters(found)]
 
 
 def best(done: Best) -> list[Block]:
@@ -346,10 +340,12 @@ def best(done: Best) -> list[Block]:
 
 def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
     """Show the loss at each learning rate, and which is suggested."""
+    from thence.reports.plots.training import draw_learning_rate_finder  # Imports matplotlib.
+
     rate = f"{curve.suggestion:.2g}"
     description = f"Loss against learning rate; {rate} is suggested."
     figure = draw_learning_rate_finder(curve)
-    plot = style.Plot("finder", "Learning rate", description, figure)
+    plot = Plot("finder", "Learning rate", description, figure)
     return [Caption(f"suggested learning rate {rate}"), Plots([plot])]
 
 
@@ -387,7 +383,7 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     Look: look,
     NextTokens: next_tokens,
     PairReport: pair_report,
-    style.Plot: lambda plot: [Plots([plot])],
+    Plot: lambda plot: [Plots([plot])],
     Ranking: ranking,
     Rescoring: rescoring,
     Results: results,

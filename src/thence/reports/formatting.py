@@ -1,9 +1,11 @@
 """Text, numbers and times as reports, plots and notebooks write them."""
 
 import math
+import re
 
 from thence.tokens import Tokenizer
 
+LINE_BREAK = re.compile(r"<br */?>", re.IGNORECASE)
 VISIBLE = str.maketrans({" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"})
 
 
@@ -35,6 +37,15 @@ def short(text: str, length: int = 60) -> str:
     if len(text) <= length:
         return text
     return f"{text[: length // 2]}…{text[len(text) - (length - 1) // 2 :]}"
+
+
+def without_breaks(text: str, instead: str = " ") -> str:
+    """Return text from the web with something else where HTML has the end of a line.
+
+    >>> without_breaks("One.<br /><br>Two.")
+    'One.  Two.'
+    """
+    return LINE_BREAK.sub(instead, text)
 
 
 def symbol_text(tokenizer: Tokenizer, index: int) -> str:

@@ -8,27 +8,26 @@ share one page. Neither runs a script nor loads anything.
 import base64
 import html
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
-from thence.reports import content, style
+from thence.reports import content
+from thence.reports.charts import chart_html, heat_map_html
+from thence.reports.colours import FAINT, INK, PAPER
 from thence.reports.content import Block
-from thence.reports.formatting import visible
+from thence.reports.elements import element, escaped
 
 MADE_BY = '<meta name="generator" content="thence">'
 """What each page says of itself in its head."""
-KEPT = "\n\u200c\u200d"
-"""Line ends, and the joiners that Persian, Indic scripts and emoji need."""
 LARGEST_SVG = 600_000
 """Bytes from which a figure is embedded as PNG: one with many words in it is larger as SVG."""
 STRONGEST = 70
 """How opaque, in percent, the strongest colour is: text on it stays readable in light and dark."""
 DARK = {
-    style.INK: ("--ink", "#e4e9ee"),
-    style.FAINT: ("--faint", "#39414a"),
-    style.PAPER: ("--paper", "#14181d"),
+    INK: ("--ink", "#e4e9ee"),
+    FAINT: ("--faint", "#39414a"),
+    PAPER: ("--paper", "#14181d"),
 }
 """The colours of a figure that change in the dark: the name and the dark colour of each."""
 
@@ -51,7 +50,9 @@ PAGE: Look = {
     "word": "",
     "number": 'class="n"',
     "best row": 'class="best"',
+    "bars": 'class="grid bars"',
     "bar cell": "",
+    "notes": 'dir="auto" class="notes"',
     "running text": 'dir="auto" class="running"',
     "texts": 'class="texts"',
     "short texts": 'class="texts short"',
@@ -59,6 +60,8 @@ PAGE: Look = {
     "symbol name": 'class="special"',
     "figure": "",
     "small plots": 'class="pair"',
+    "beside each other": 'class="beside"',
+    "wide beside": 'class="beside charts"',
 }
 
 _LINE = "rgb(128 128 128 / 35%)"
@@ -93,12 +96,16 @@ NOTEBOOK: Look = {
     "row name": f'scope="row" style="{_LEFT}"',
     "word": f'style="{_LEFT}"',
     "number": f'style="{_RIGHT}"',
+    "bars": f'style="{_TABLE}"',
     "bar cell": f'style="{_CELL}width: 20rem; padding-right: 0"',
+    "notes": f'dir="auto" style="{_RUNNING}"',
     "running text": f'dir="auto" style="{_RUNNING}"',
     "texts": f'style="{_TEXTS}"',
     "short texts": f'style="{_TEXTS}"',
     "text": f'dir="auto" style="{_TEXT}"',
     "figure": 'style="margin: .4rem 0"',
+    "beside each other": "",
+    "wide beside": "",
 }
 FRAME = (
     f"box-sizing: border-box; max-width: 58rem; padding: .6rem .9rem; border: 1px solid {_LINE}; "
@@ -106,21 +113,6 @@ FRAME = (
     "overflow-x: auto; overflow-wrap: anywhere"
 )
 """The box around the output of a notebook's cell."""
-
-
-def escaped(text: str) -> str:
-    r"""Return text for HTML: spaces and line ends as they are, other control characters visible.
-
-    >>> escaped("a <b>\n\x07")
-    'a &lt;b&gt;\nU+0007'
-    """
-    if not text.isprintable():
-        text = "".join(char if _is_shown(char) else visible(char) for char in text)
-    return html.escape(text)
-
-
-def _is_shown(char: str) -> bool:
-    return char.isprintable() or char in KEPT or unicodedata.category(char) == "Zs"
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
@@ -155,11 +147,13 @@ def _block(block: Block, look: Look) -> str:
             return element("div", look["caption"], f"<b>{escaped(block.text)}</b>{beside}")
         case content.Note():
             return element("p", look["note"], escaped(block.text))
-        case content.Score():
-            return f'<p class="score"><b>{escaped(block.value)}</b> {escaped(block.about)}</p>'
+        case content.Statement():
+            return f'<p class="statement">{escaped(block.text)}</p>'
         case content.Folded():
-            summary = f"<summary>{escaped(block.summary)}</summary>"
-            return f"<details>{summary}{to_html(block.blocks, look)}</details>"
+            about = f"<small>{escaped(block.about)}</small>" if block.about else ""
+            summary = element("summary", 'dir="auto"', escaped(block.summary) + about)
+            opened = to_html(block.blocks, look)
+            return element("details", look["text"] if about else "", summary + opened)
         case content.Pairs():
             cells = [("th", look["pair name"]), ("td", look["pair value"])]
             rows = "".join(element("tr", "", _cells(cells, row)) for row in block.rows)
@@ -167,19 +161,24 @@ def _block(block: Block, look: Look) -> str:
         case content.Table():
             return _table(block, look)
         case content.Bars():
-            rows = "".join(
-                f"<tr>{element('th', look['row name'], escaped(name) or '&nbsp;')}"
-                f"{element('td', look['number'], escaped(number))}"
-                f"{element('td', look['bar cell'], _bar(length / block.whole))}</tr>"
-                for name, length, number in block.rows
-            )
-            return element("table", look["grid"], rows)
+            return _bars(block, look)
         case content.RunningText():
             return element("div", look["running text"], _running_text(block, look))
         case content.Texts():
             items = (element("li", look["text"], _running_text(one, look)) for one in block.items)
             kind = "short texts" if block.are_short else "texts"
             return element("ul", look[kind], "".join(items))
+        case content.Stack():
+            return element("div", "", to_html(block.blocks, look))
+        case content.Beside():
+            kind = "wide beside" if block.wide else "beside each other"
+            return element("div", look[kind], to_html(block.blocks, look))
+        case content.Annotated():
+            return _annotated(block, look)
+        case content.Chart():
+            return chart_html(block)
+        case content.HeatMap():
+            return heat_map_html(block)
         case content.Plots():
             shown = "\n".join(figure(plot, look) for plot in block.items)
             return element("div", look["small plots"], shown) if block.are_small else shown
@@ -205,10 +204,36 @@ def _cells(kinds: Sequence[tuple[str, str]], texts: Sequence[str]) -> str:
     return "".join(element(*kind, escaped(text)) for kind, text in cells)
 
 
-def _bar(share: float) -> str:
+def _bars(bars: content.Bars, look: Look) -> str:
+    lines = []
+    for place, (name, length, number) in enumerate(bars.rows):
+        is_marked = place == bars.marked
+        shown = escaped(name) or "&nbsp;"
+        lines.append(
+            f"<tr>{element('th', look['row name'], f'<b>{shown}</b>' if is_marked else shown)}"
+            f"{element('td', look['number'], escaped(number))}"
+            f"{element('td', look['bar cell'], _bar(length / bars.whole, is_marked))}</tr>"
+        )
+    return element("table", look["bars"], "".join(lines))
+
+
+def _bar(share: float, is_marked: bool) -> str:
     percent = 100 * min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
     shape = f"width: {percent:.1f}%; height: 1em; margin-top: .25em; border-radius: .15em"
-    return f'<div style="{shape}; background: rgb(47 127 209 / 60%)"></div>'
+    colour = "217 115 13 / 80%" if is_marked else "47 127 209 / 60%"
+    return f'<div style="{shape}; background: rgb({colour})"></div>'
+
+
+def _annotated(block: content.Annotated, look: Look) -> str:
+    """Return a text that opens: then each token has its note under it."""
+    tokens = [
+        f"<ruby>{_token(token, look) if isinstance(token, content.Token) else escaped(token)}"
+        f"<rt>{escaped(note)}</rt></ruby>"
+        for token, note in zip(block.text.tokens, block.notes, strict=True)
+    ]
+    opened = element("div", look["notes"], " ".join(tokens))
+    summary = element("summary", look["text"], _running_text(block.text, look))
+    return element("details", "", summary + opened)
 
 
 def _running_text(text: content.RunningText, look: Look) -> str:
@@ -232,13 +257,7 @@ def _token(token: content.Token, look: Look) -> str:
     return element("span", attributes, escaped(token.text))
 
 
-def element(name: str, attributes: str, inner: str) -> str:
-    """Return an element; the attributes and what is in it are HTML."""
-    opening = f"{name} {attributes}" if attributes else name
-    return f"<{opening}>{inner}</{name}>"
-
-
-def figure(plot: style.Plot, look: Look) -> str:
+def figure(plot: content.Plot, look: Look) -> str:
     """Return a figure as wide as there is room for and about as large as it was drawn."""
     inches = plot.figure.get_figwidth()
     widths = f"max-width: {5.5 * inches:.1f}rem; min-width: {2.6 * inches:.1f}rem"
@@ -247,8 +266,10 @@ def figure(plot: style.Plot, look: Look) -> str:
     return element("figure", look["figure"], image)
 
 
-def _address(plot: style.Plot) -> str:
+def _address(plot: content.Plot) -> str:
     """Return an address that holds the figure itself: SVG for light and dark, or PNG if smaller."""
+    from thence.reports import style  # Imports matplotlib.
+
     drawn, media = with_dark_colours(style.to_svg(plot.figure)), "image/svg+xml"
     if len(drawn) > LARGEST_SVG:
         drawn, media = style.to_png(plot.figure), "image/png"

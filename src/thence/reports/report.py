@@ -12,14 +12,12 @@ from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.models.registry import get_family
 from thence.reports.best import found_section
-from thence.reports.classifier import classifier_sections
-from thence.reports.comparison import comparison_html, settings_of
-from thence.reports.content import Block, Folded, Pairs, RunningText, Section, Title
+from thence.reports.classifier import classifier_blocks
+from thence.reports.comparison import comparison_html, settings_of, without_folders
+from thence.reports.content import Folded, Pairs, RunningText, Section, Title
 from thence.reports.formatting import date_and_time
-from thence.reports.language import language_sections
+from thence.reports.language import language_blocks
 from thence.reports.markup import MADE_BY, page
-from thence.reports.sweep import sweep_html
-from thence.reports.training import metrics_section
 from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.description import is_sweep
 from thence.runs.files import find_run
@@ -64,6 +62,8 @@ def report(
     """
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     if len(several) == 1 and not isinstance(several[0], Run) and is_sweep(several[0]):
+        from thence.reports.sweep import sweep_html
+
         folder = find_run(several[0])
         target = _own_or_checked(path, folder / "sweep.html")
         html = sweep_html(read_sweep(folder))
@@ -116,28 +116,30 @@ def refuse_foreign(path: Path) -> None:
 
 def report_html(run: Run) -> str:
     """Return the page; a run without its text has nothing for some sections to be about."""
-    sections = (
-        classifier_sections(run) if isinstance(run, ClassifierRun) else language_sections(run)
-    )
-    settings = [(name, str(value)) for name, value in settings_of(run)]
+    found = classifier_blocks(run) if isinstance(run, ClassifierRun) else language_blocks(run)
     has_search = (run.folder / RESULT).exists()
     blocks = [
-        *heading(run),
+        Title(run.name, lead(run)),
+        *found,
         *([found_section(read_best(run.folder))] if has_search else []),
-        *sections,
         *([splits_section(run)] if run.has_text else []),
-        Section("Settings", [Folded("config.toml", [Pairs(settings)])]),
-        metrics_section(run),
+        settings_section(run),
     ]
     return page(f"{run.name}: report", blocks)
 
 
-def heading(run: Run) -> list[Block]:
-    """Return the name of the run and what was trained on what."""
+def lead(run: Run) -> str:
+    """Return what was trained on what, and when."""
+    made = f"made {date_and_time(run.provenance['made'])} with thence {run.provenance['thence']}"
+    return f"{run.recipe.model} on {Path(run.text_name).name}, {made}"
+
+
+def settings_section(run: Run) -> Section:
+    """Return what the run was made of, every setting, and how to make it again."""
     recipe, vocabulary = run.recipe, run.tokenizer.vocabulary
-    summary = get_family(recipe.model).summary
+    family = get_family(recipe.model)
     rows = [
-        ("model", f"{recipe.model}: {summary}"),
+        ("model", f"{recipe.model}: {family.summary}"),
         ("parameters", f"{run.num_parameters:,}"),
         *parent_row(run),
         *text_rows(run),
@@ -146,24 +148,26 @@ def heading(run: Run) -> list[Block]:
         ("other symbols", UNKNOWN_RULES[vocabulary.unknown]),
     ]
     vectors = run.provenance.get("vectors")
-    rows += [("pretrained vectors", vectors)] if vectors else []
-    made = f"made {date_and_time(run.provenance['made'])} with thence {run.provenance['thence']}"
-    lead = f"{recipe.model} on {Path(run.text_name).name}, {made}"
-    return [Title(run.name, lead), Pairs(rows)]
+    rows += [("pretrained vectors", Path(vectors).name)] if vectors else []
+    if family.method != "combine" and run.has_text and not run.imported:
+        again = "thence train --config config.toml --output ../again (in the folder of this page)"
+        rows.append(("to make it again", again))
+    settings = [(name, without_folders(value)) for name, value in settings_of(run)]
+    return Section("Model and settings", [Pairs(rows), Folded("config.toml", [Pairs(settings)])])
 
 
 def text_rows(run: Run) -> list[tuple[str, str]]:
     """Return what a run was made from."""
     if run.imported:
-        return [("imported from", run.recipe.text)]
+        return [("imported from", Path(run.recipe.text).name)]
     if not run.has_text:
-        return [("text", f"{run.text_name}, of which the run has only the hash")]
+        return [("text", f"{Path(run.text_name).name}, of which the run has only the hash")]
     if (counts := run.cluster_counts) is not None:
         read = f"{counts['files']:,} files, {counts['documents']:,} documents, read on a cluster"
         tokens = f"{counts['tokens']:,} (each document's end is one)"
-        return [("text", f"{run.recipe.text}: {read}"), ("train tokens", tokens)]
+        return [("text", f"{Path(run.recipe.text).name}: {read}"), ("train tokens", tokens)]
     sizes = [f"{len(run.documents(name)):,} {name}" for name in SPLITS]
-    rows = [("text", run.text_name), ("documents", ", ".join(sizes))]
+    rows = [("text", Path(run.text_name).name), ("documents", ", ".join(sizes))]
     store = run.store("train")
     if not isinstance(run, ClassifierRun):
         return [*rows, ("train tokens", f"{store.num_targets:,} (each document's end is one)")]

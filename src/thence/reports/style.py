@@ -5,7 +5,6 @@ nothing for a program that also plots. Importing this module imports matplotlib.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -21,17 +20,15 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
 from thence.array_types import Float
-from thence.hooks import repr_html
+from thence.reports.colours import BLUE as BLUE
+from thence.reports.colours import COLOURS as COLOURS
+from thence.reports.colours import FAINT as FAINT
+from thence.reports.colours import INK as INK
+from thence.reports.colours import ORANGE as ORANGE
+from thence.reports.colours import PAPER as PAPER
+from thence.reports.content import Plot as Plot
 from thence.reports.formatting import code_point, short, visible
 
-INK = "#1f2429"
-FAINT = "#c3cad2"
-PAPER = "#fffffe"
-BLUE = "#2f7fd1"
-ORANGE = "#d9730d"
-"""Blue and orange: distinguishable with any colour vision, visible on white and on black."""
-COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#8c6bb1", "#a08000", "#c0392b", "#56b4e9")
-"""For many lines: distinguishable with most kinds of colour vision, visible on white and black."""
 MARKERS = "osD^vPX"
 """Of the lines after those that have a colour to themselves."""
 COLOUR_MAP = "viridis"
@@ -53,25 +50,6 @@ FONTS = (
     "Arial Unicode MS",
 )
 """The first comes with matplotlib; the others fill in its scripts where they are installed."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure with what a page needs to show it.
-
-    Attributes:
-        name: Its file name without the ending.
-        title: A heading.
-        description: What it shows in words, for those who cannot see it.
-        figure: The drawing.
-    """
-
-    _repr_html_ = repr_html
-
-    name: str
-    title: str
-    description: str
-    figure: Figure
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -3,53 +3,89 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from thence.reports import style
-from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title
+from thence.reports.content import (
+    Beside,
+    Block,
+    Folded,
+    Note,
+    Pairs,
+    Section,
+    Statement,
+    Table,
+    Title,
+)
 from thence.reports.formatting import date_and_time, number
 from thence.reports.markup import page
-from thence.reports.plots.sweep import sweep_plots
+from thence.reports.sweep_charts import (
+    against_field,
+    cost,
+    fields_of,
+    in_order,
+    result,
+    side_by_side,
+    what_matters,
+)
 from thence.runs.provenance import now
 from thence.sweeps import Sweep, Trial
 
 BEST = 10
 """Trials of the first table."""
-REMARKS = {
-    "importance": "Trials are put into groups by the value of a field; the share is how much less "
-    "their ranks differ within the groups, with what chance would explain taken off. What fields "
-    "do only together is not seen here.",
-    "parallel": "Lines that have the same choice run side by side, so that each can be seen.",
-}
-"""What to know when reading a plot, by its name."""
 
 
 def sweep_html(sweep: Sweep) -> str:
     """Return the page; it reads nothing but the result of the sweep."""
-    plots = sweep_plots(sweep)
-    against = [plot for plot in plots if plot.name.startswith("against-")]
-    after = [plot for plot in plots if plot.name in ("size", "seconds")]
-    first = [plot for plot in plots if plot not in against and plot not in after]
     best = Section("The best trials", trials_table(sweep, sweep.ranked()[:BEST], best=0))
-    fields = [Section("Against each field", [Plots(against, are_small=True)])] if against else []
     failed = [(trial.name, trial.reason) for trial in sweep.trials if trial.reason is not None]
     failures = [Section("Trials that failed", [Pairs(failed)])] if failed else []
     every = Folded(f"{len(sweep.trials)} trials", trials_table(sweep, sweep.trials))
     name = sweep.folder.resolve().name
     blocks = [
         Title(name, f"made {date_and_time(now())} with thence {version('thence')}"),
+        *statement(sweep),
         Pairs(summary_rows(sweep)),
         best,
-        *map(_section, first),
-        *fields,
-        *map(_section, after),
+        *chart_sections(sweep),
         *failures,
         Section("Every trial", [every]),
     ]
     return page(f"{name}: sweep", blocks)
 
 
-def _section(plot: style.Plot) -> Section:
-    remark = [Note(REMARKS[plot.name])] if plot.name in REMARKS else []
-    return Section(plot.title, [Plots([plot]), *remark])
+def statement(sweep: Sweep) -> list[Block]:
+    """Return what came out, in a sentence."""
+    ranked = sweep.ranked()
+    if not ranked:
+        return [Statement(f"None of {len(sweep.trials)} trials has finished.")]
+    best, last = ranked[0], ranked[-1]
+    unit = "" if sweep.unit == "document" else " nats per token"
+    values = [f"{result(sweep, one):.{'2%' if not unit else '4f'}}" for one in (best, last)]
+    found = f"The best of {len(ranked)} finished trials, {best.name}, has {values[0]}{unit} on dev"
+    return [Statement(f"{found}; the worst has {values[1]}." if len(ranked) > 1 else f"{found}.")]
+
+
+def chart_sections(sweep: Sweep) -> list[Section]:
+    """Return the trials in charts, as far as there are any that finished."""
+    ranked = sweep.ranked()
+    if not ranked:
+        return []
+    sections = [
+        Section("In order", [in_order(sweep)]),
+        Section("What matters", what_matters(sweep)),
+    ]
+    if len(ranked) == 1:
+        return sections[:1]
+    fields = fields_of(sweep)
+    against = Beside([against_field(sweep, field) for field in fields], wide=True)
+    costs = [
+        cost(sweep, "parameters", "What size buys", "parameters"),
+        cost(sweep, "seconds", "What time buys", "seconds of training"),
+    ]
+    return [
+        *sections,
+        Section("Fields side by side", [side_by_side(sweep, fields)]),
+        Section("Against each field", [against]),
+        Section("What it costs", [Beside(costs, wide=True)]),
+    ]
 
 
 def summary_rows(sweep: Sweep) -> list[tuple[str, str]]:

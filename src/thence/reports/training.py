@@ -1,75 +1,117 @@
-"""What the reports of all runs show: the training, the embeddings, every evaluation on dev."""
+"""What the reports of all runs show of a training: its curves and facts."""
 
-from collections.abc import Sequence
-
-import numpy as np
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from thence.models.registry import get_family
-from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table
+from thence.reports.colours import BLUE, ORANGE
+from thence.reports.content import Block, Chart, Folded, Note, Pairs, Section, Series, Table
 from thence.reports.formatting import duration, number
-from thence.reports.plots.embeddings import plot_embeddings
-from thence.reports.plots.training import training_plots
+from thence.reports.reading import DevReading, token_name
 from thence.runs import Run
+from thence.runs.metrics import best_line, unit_of
 
 METRICS_ROWS = 100
 """Evaluations that are listed at most, evenly spread over the training."""
-NO_DEV = Note("There is no dev split to evaluate on.")
+GREY = "#8a939c"
 UNFINISHED = Note(
     "The training was stopped before its end; these are the best weights so far. Continue "
     "with thence resume."
 )
+Metrics = Sequence[Mapping[str, Any]]
 
 
-def training_section(run: Run, facts: Sequence[Block] = ()) -> Section:
-    """Return the curves of the training."""
-    plots = training_plots(run)
-    absent = (
-        "There are no curves: the model was made in one step, by counting or in one evaluation."
-    )
-    if get_family(run.recipe.model).method == "fit":
-        absent = "There are no curves: the model was fitted to all train documents at once."
-    unfinished = [] if run.finished else [UNFINISHED]
-    curves = Plots(plots) if plots else Note(absent)
-    return Section("Training", [*unfinished, *facts, *training_facts(run), curves])
-
-
-def training_facts(run: Run) -> list[Block]:
-    """Return how a network was trained: how long, how fast, how often its steps were clipped."""
+def training_sections(run: Run, reading: DevReading | None = None) -> list[Section]:
+    """Return the curves of the training; nothing for a model that was made in one step."""
     metrics = run.metrics()
     if get_family(run.recipe.model).method != "train" or not metrics:
+        return [] if run.finished else [Section("Training", [UNFINISHED])]
+    blocks: list[Block] = [] if run.finished else [UNFINISHED]
+    blocks += curves(run, reading)
+    blocks += [Pairs(training_facts(run))]
+    blocks += [Folded(f"every evaluation ({len(metrics):,})", [metrics_table(metrics)])]
+    return [Section("Training", blocks)]
+
+
+def curves(run: Run, reading: DevReading | None = None) -> list[Chart]:
+    """Return the charts of loss, accuracy and learning rate; none for a single evaluation."""
+    metrics = run.metrics()
+    if len(metrics) < 2:
         return []
-    last, training = metrics[-1], run.recipe.training
+    charts = [loss_chart(run, reading)]
+    shares = _points(metrics, "dev_accuracy")
+    took = f"training steps ({metrics[-1]['step']:,} in {duration(metrics[-1]['seconds'])})"
+    if shares:
+        best = best_line(metrics)
+        said = f"Accuracy on dev, highest at step {best['step']:,}: {best['dev_accuracy']:.2%}"
+        series = [Series("dev", shares, ORANGE)]
+        charts.append(
+            Chart(said, f"{said}.", series, took, "share right", in_percent=True, height=10)
+        )
+    rates = _points(metrics, "learning_rate")
+    if rates:
+        schedule = run.recipe.training.schedule
+        title = f"Learning rate ({schedule})"
+        said = f"Learning rate against training steps, schedule {schedule}."
+        charts.append(Chart(title, said, [Series("", rates, BLUE)], "training steps", "", height=5))
+    return charts
+
+
+def loss_chart(run: Run, reading: DevReading | None = None) -> Chart:
+    """Return the loss on train and dev; of language models in bits, with what counting needs."""
+    metrics = run.metrics()
+    unit = unit_of(metrics[0])
+    scale, y = (1.0, "nats per document")
+    if unit == "token":
+        scale, y = 1 / math.log(2), f"bits per {token_name(run)}"
+    train = _points(metrics, f"train_nats_per_{unit}", scale)
+    dev = _points(metrics, f"dev_nats_per_{unit}", scale)
+    series = [Series("train", train, BLUE), Series("dev", dev, ORANGE)]
+    if reading is not None and reading.baselines is not None and train:
+        pairs = float(reading.baselines.pairs.mean()) * scale
+        ends = [(x, pairs) for x in (train[0][0], train[-1][0])]
+        series.insert(0, Series("pair counts", ends, GREY, "dashes"))
+    last = metrics[-1]
+    title, best = "Loss", best_line(metrics)
+    if best.get(f"dev_nats_per_{unit}") is not None:
+        words = "most accurate on dev" if unit == "document" else "best on dev"
+        loss = best[f"dev_nats_per_{unit}"] * scale
+        title = f"Loss, {words} at step {best['step']:,}: {loss:.3f}"
+    took = f"training steps ({last['step']:,} in {duration(last['seconds'])})"
+    shown = [one for one in series if one.points]
+    return Chart(title, f"{title} {y}, against training steps.", shown, took, y)
+
+
+def _points(metrics: Metrics, name: str, scale: float = 1.0) -> list[tuple[float, float]]:
+    return [
+        (float(line["step"]), scale * line[name]) for line in metrics if line.get(name) is not None
+    ]
+
+
+def training_facts(run: Run) -> list[tuple[str, str]]:
+    """Return how a network was trained: how long, how fast, how often its steps were clipped."""
+    last, training = run.metrics()[-1], run.recipe.training
     seconds = max(last["seconds"], 1e-3)
     rows = [
         ("steps", f"{last['step']:,} ({last['epoch']:.1f} epochs)"),
         ("time", f"{duration(seconds)}, {last['tokens'] / seconds:,.0f} tokens a second"),
         ("computed in", f"{training.precision}, threads: {training.threads}"),
     ]
-    if training.clip is not None:
+    if training.clip is not None and last["step"]:
         share = last["clipped_steps"] / last["step"]
         rows.append((f"steps clipped to {training.clip:g}", f"{share:.1%}"))
     if training.average != "none":
         rows.append(("weights", f"averaged ({training.average})"))
-    return [Pairs(rows)]
+    return rows
 
 
-def embedding_section(run: Run) -> Section:
-    """Return the map of the embeddings."""
-    plot = plot_embeddings(run)
-    shown = Note("This model has no embeddings.") if plot is None else Plots([plot])
-    return Section("Embeddings", [shown])
-
-
-def metrics_section(run: Run) -> Section:
+def metrics_table(metrics: Metrics) -> Table:
     """Return the evaluations on dev, evenly thinned where there were very many."""
-    metrics = run.metrics()
-    if not metrics:
-        return Section("Metrics", [Note("No evaluation on dev is recorded.")])
-    places = np.linspace(0, len(metrics) - 1, min(len(metrics), METRICS_ROWS)).round().astype(int)
+    count = min(len(metrics), METRICS_ROWS)
+    places = [round(at * (len(metrics) - 1) / max(count - 1, 1)) for at in range(count)]
     names = list(dict.fromkeys(name for line in metrics for name in line))
     rows = [[number(metrics[place].get(name)) for name in names] for place in places]
-    took = duration(metrics[-1]["seconds"])
-    caption = f"{len(places)} of {len(metrics)} evaluations; {took} in all"
+    caption = f"{count} of {len(metrics)} lines of metrics.jsonl, in nats"
     columns = [name.replace("_", " ") for name in names]
-    table = Table(columns, rows, words=0, style="metrics", caption=caption)
-    return Section("Metrics", [Folded("metrics.jsonl", [table])])
+    return Table(columns, rows, words=0, style="metrics", caption=caption)

@@ -298,6 +298,20 @@ class Mixture:
         means: Array = total / max(store.num_targets, 1)
         return means
 
+    def shares(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> tuple[Scores, Float[np.ndarray, "targets models"]]:
+        """Return what ``member_scores`` gives, and each member's share in each probability.
+
+        The shares of a target add up to 1; weights that ``adapt`` are as they were learned.
+        """
+        scores = self.member_scores(store, carry_context)
+        parts = scores.copy()
+        for block, log_weights in self.log_weights(store, carry_context):
+            parts[block] += log_weights
+        with np.errstate(invalid="ignore"):  # What all members take for impossible has no shares.
+            return scores, np.exp(parts - np.logaddexp.reduce(parts, axis=1, keepdims=True))
+
     def log_weights(
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:

@@ -329,10 +329,17 @@ class NGram:
             rows.append(("note", "stupid back-off gives scores, not probabilities"))
         return rows
 
-    def _hit_rates(self, dev: TokenStore, carry_context: bool) -> list[tuple[str, str]]:
-        longest = np.ones(dev.num_targets, np.int64)
-        for level, (_, found) in enumerate(self.queries.walk(dev, carry_context), start=2):
+    def known_orders(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Int64[np.ndarray, " targets"]:
+        """Return for each target the order of the longest known n-gram that ends there."""
+        longest = np.ones(store.num_targets, np.int64)
+        for level, (_, found) in enumerate(self.queries.walk(store, carry_context), start=2):
             longest[found >= 0] = level
+        return longest
+
+    def _hit_rates(self, dev: TokenStore, carry_context: bool) -> list[tuple[str, str]]:
+        longest = self.known_orders(dev, carry_context)
         shares = np.bincount(longest, minlength=len(self.tables) + 1)[1:] / dev.num_targets
         return [
             (f"dev targets whose longest known n-gram has order {order}", f"{share:.1%}")

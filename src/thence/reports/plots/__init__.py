@@ -1,15 +1,14 @@
 """Every plot of a run or a sweep, as matplotlib figures and as files."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from matplotlib.figure import Figure
 
 from thence.atomic import write_atomically
-from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_classifier
 from thence.reports import style
+from thence.reports.classifier import evaluate_on_dev
 from thence.reports.plots.bigrams import plot_bigrams
 from thence.reports.plots.classification import classification_plots
 from thence.reports.plots.embeddings import plot_embeddings
@@ -70,12 +69,3 @@ def run_plots(run: Run) -> list[style.Plot]:
         drawn += inside_plots(LanguageRun(run))
     embeddings = plot_embeddings(run)
     return drawn if embeddings is None else [*drawn, embeddings]
-
-
-def evaluate_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> ClassificationReport | None:
-    """Evaluate a classifier on dev; None where there is no dev split."""
-    if len(run.documents("dev")) == 0:
-        return None
-    report = evaluate_classifier(run, mistakes=mistakes)
-    # The name of the text alone: a title has no room for a path.
-    return replace(report, text=f"dev split of {Path(run.text_name).name}")

@@ -8,6 +8,7 @@ from thence.array_types import Float, Int64, Integer
 from thence.models.base import LanguageModel
 from thence.reports import style
 from thence.reports.formatting import symbol_text
+from thence.reports.symbols import BOUNDARY_MARK, Ids, most_frequent
 from thence.runs import Run
 from thence.tokens import Tokenizer, TokenStore
 
@@ -15,11 +16,8 @@ MOST_SYMBOLS = 60
 """Symbols that are drawn: the most frequent."""
 MOST_WITH_COUNTS = 30
 """Symbols up to which counts are written into the squares."""
-BOUNDARY_MARK = "■"
-
 BLOCK = 1 << 20
 """Tokens that are looked at together."""
-Ids = Integer[np.ndarray, " shown"]
 
 
 def plot_bigrams(run: Run) -> style.Plot:
@@ -128,18 +126,6 @@ def draw_matrix(
     x = f"next symbol ({BOUNDARY_MARK} is the boundary)"
     style.add_titles(axes, title, x, "previous symbol")
     return figure
-
-
-def most_frequent(
-    counts: Integer[np.ndarray, " vocab"], most: int, boundary_id: int
-) -> Int64[np.ndarray, " shown"]:
-    """Return the boundary and then the most frequent ids that occur, ``most`` in all.
-
-    Ties go to the lower id.
-    """
-    order = np.argsort(-counts, kind="stable")
-    occurring = order[(counts[order] > 0) & (order != boundary_id)]
-    return np.concatenate([np.array([boundary_id]), occurring[: most - 1]]).astype(np.int64)
 
 
 def pair_counts(

@@ -11,7 +11,7 @@ from thence.array_types import Float
 from thence.evaluation.embeddings import embedding_table
 from thence.reports import style
 from thence.reports.formatting import symbol_text
-from thence.reports.plots.bigrams import most_frequent
+from thence.reports.symbols import most_frequent, project
 from thence.runs import ClassifierRun, Run
 
 MOST_SYMBOLS = 150
@@ -53,25 +53,6 @@ def plot_embeddings(run: Run) -> style.Plot | None:
         axis_labels = (f"first principal component {first}", f"second principal component {second}")
     figure = draw_points(points, names, title, axis_labels)
     return style.Plot("embedding-map", "Embeddings", f"Scatter plot. {title}.", figure)
-
-
-def project(
-    table: Float[np.ndarray, "shown embedding"],
-) -> tuple[Float[np.ndarray, "shown 2"], Float[np.ndarray, "2"] | None]:
-    """Return points as they are, or on their first two principal components.
-
-    Returns:
-        The points, and the share of the variance along each component (None if the embeddings
-        have two dimensions anyway).
-    """
-    if table.shape[1] == 2:
-        return table, None
-    centred = table - table.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    scores = left * sizes
-    shares = sizes**2 / max(float(np.sum(sizes**2)), 1e-300)
-    missing = max(0, 2 - len(sizes))  # An embedding of one number lies on a line.
-    return np.pad(scores, ((0, 0), (0, missing)))[:, :2], np.pad(shares, (0, missing))[:2]
 
 
 def draw_points(

@@ -62,7 +62,7 @@ def routes(context: Context) -> APIRouter:
 
 
 def _embedding_map(loaded: LoadedRun) -> EmbeddingMap:
-    from thence.reports.plots.embeddings import project  # Imports matplotlib.
+    from thence.reports.symbols import project
 
     table, run = embedding_table(loaded.run), loaded.run
     if table is None:

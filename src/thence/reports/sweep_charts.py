@@ -1,0 +1,266 @@
+"""The charts of a sweep's page: each point says which trial it is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thence.reports.colours import BLUE, ORANGE
+from thence.reports.content import Bars, Block, Chart, Note, Series
+from thence.reports.formatting import number, short
+from thence.sweeps import Sweep, Trial
+from thence.sweeps.results import field_text
+
+GREY = "#8a939c"
+OUTLIER = 4.0
+"""A loss is left out if it is this many times further above the lowest than three quarters are."""
+LONGEST_TICK = 14
+"""Characters of the name of a choice."""
+MOST_LINES = 300
+"""Trials that are drawn as lines: the best."""
+SWAY = 0.04
+"""How far apart lines run that have the same choice, at most; the axis is 1 high."""
+TRIALS_PER_FIELD = 4
+"""Trials for each field from which on it can be said what matters."""
+MANY_TIMES = 10
+"""Ratio of the largest number to the smallest from which an axis is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the search space as an axis.
+
+    Attributes:
+        name: Its name.
+        values: The values of choices; of a range its two ends.
+        tick_names: What stands at each choice; None for the numbers of a range.
+        is_log: Whether the axis is logarithmic.
+        is_whole: Whether there are only whole numbers on it.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    tick_names: tuple[str, ...] | None
+    is_log: bool = False
+    is_whole: bool = False
+
+    def place(self, value: Any) -> float:
+        """Return where a value is on the axis; nan for a trial that has none."""
+        if value is None:
+            return math.nan
+        if self.tick_names is None:
+            return float(value)
+        return float([_key(one) for one in self.values].index(_key(value)))
+
+    def height(self, value: Any) -> float:
+        """Return where a value is between the ends of the axis, from 0 to 1; nan for none."""
+        place = self.place(value)
+        if self.tick_names is not None:
+            return share_of(place, 0, len(self.values) - 1)
+        low, high = (float(end) for end in self.values)
+        if self.is_log:
+            return (
+                share_of(math.log(place), math.log(low), math.log(high)) if place > 0 else math.nan
+            )
+        return share_of(place, low, high)
+
+
+def _key(value: Any) -> str:
+    return str(list(value)) if isinstance(value, list | tuple) else f"{type(value)}{value}"
+
+
+def share_of(value: float, low: float, high: float) -> float:
+    """Return where a value is between two others, from 0 to 1."""
+    return 0.5 if high == low else (value - low) / (high - low)
+
+
+def fields_of(sweep: Sweep) -> list[Field]:
+    """Return the fields of a sweep, in the order of the space."""
+    found = []
+    for name, tried in sweep.space.items():
+        if isinstance(tried, Mapping):
+            ends = (tried["low"], tried["high"])
+            is_whole = all(isinstance(end, int) for end in ends)
+            found.append(Field(name, ends, None, bool(tried.get("log")), is_whole))
+        else:
+            names = tuple(short(field_text(value), LONGEST_TICK) for value in tried)
+            found.append(Field(name, tuple(tried), names))
+    return found
+
+
+def result(sweep: Sweep, trial: Trial) -> float:
+    """Return the accuracy of a classifier, or the loss of a language model; nan for none."""
+    value = trial.accuracy if sweep.unit == "document" else trial.nats
+    return math.nan if value is None else value
+
+
+def result_name(sweep: Sweep) -> str:
+    """Return what the results of trials are."""
+    return "accuracy on dev" if sweep.unit == "document" else "dev loss (nats per token)"
+
+
+def top_without_outliers(losses: Sequence[float]) -> float | None:
+    """Return the top of an axis that leaves out a few losses far above the others; None for all.
+
+    >>> top_without_outliers([2.0, 2.1, 2.2, 2.3, 9.0])
+    3.5
+    """
+    if len(losses) < 4:
+        return None
+    low, quarter = np.quantile(losses, [0, 0.75])
+    top = float(quarter + OUTLIER * (quarter - low))
+    return round(top, 12) if max(losses) > top > low else None
+
+
+def heights_of(trial: Trial, fields: Sequence[Field], rank: int) -> list[float]:
+    """Return the height of a trial on the axis of each field."""
+    sway = SWAY * math.sin(2.4 * rank)  # Lines through one choice lie beside each other.
+    return [
+        field.height(trial.fields.get(field.name))
+        + (sway if field.tick_names is not None and len(field.values) > 1 else 0)
+        for field in fields
+    ]
+
+
+def in_order(sweep: Sweep) -> Chart:
+    """Return every trial in order, and the best so far."""
+    ranked, best = sweep.ranked(), []
+    for trial in sweep.trials:
+        first = next((other for other in ranked if other.number <= trial.number), None)
+        if first is not None:
+            best.append((float(trial.number), result(sweep, first)))
+    found = sweep.best_trial
+    description = (
+        f"{result_name(sweep).capitalize()} of {len(sweep.trials)} trials in order. The best is "
+        f"{found.name}: {result(sweep, found):.4f}."
+    )
+    numbers = [float(trial.number) for trial in sweep.trials]
+    so_far = Series("best so far", best, BLUE, "steps")
+    return _scatter(sweep, numbers, "Trials in order", "trial", description, so_far)
+
+
+def what_matters(sweep: Sweep) -> list[Block]:
+    """Return how much each field explains, or that there are too few trials to say so."""
+    shares = sweep.importances
+    needed = TRIALS_PER_FIELD * len(shares)
+    if len(sweep.ranked()) < needed:
+        few = f"With {len(sweep.ranked())} finished trials of {len(shares)} fields"
+        return [Note(f"{few} it cannot be said what matters; that takes {needed} or more.")]
+    about = (
+        "Trials are put into groups by the value of a field; the share is how much less their "
+        "ranks differ within the groups, with what chance would explain taken off."
+    )
+    total = sum(shares.values())
+    about += f" Each field is looked at by itself, so that the shares add up to {total:.0%}, "
+    about += "not to 100%." if round(total, 2) != 1 else "by chance."
+    rows = [(name, share, f"{share:.0%}") for name, share in shares.items()]
+    return [Bars(rows), Note(about)]
+
+
+def against_field(sweep: Sweep, field: Field) -> Chart:
+    """Return the trials against one field."""
+    places = [field.place(trial.fields.get(field.name)) for trial in sweep.trials]
+    return _scatter(sweep, places, field.name, field.name, field=field)
+
+
+def cost(sweep: Sweep, name: str, title: str, x: str) -> Chart:
+    """Return the trials against their ``seconds`` or ``parameters``, where they are known."""
+    values = [getattr(trial, name) for trial in sweep.trials]
+    known = [value for value in values if value]
+    is_log = bool(known) and max(known) / min(known) > MANY_TIMES
+    places = [math.nan if value is None else float(value) for value in values]
+    return _scatter(sweep, places, title, x, is_log=is_log)
+
+
+def _scatter(
+    sweep: Sweep,
+    places: Sequence[float],
+    title: str,
+    x: str,
+    description: str = "",
+    *more: Series,
+    field: Field | None = None,
+    is_log: bool = False,
+) -> Chart:
+    """Return finished and pruned trials against a number of each, the best in a colour."""
+    best = sweep.best_trial
+    groups = (
+        ("finished", BLUE, [t for t in sweep.trials if t.state == "finished" and t is not best]),
+        ("stopped early (pruned)", GREY, [t for t in sweep.trials if t.state == "pruned"]),
+        (f"best: {best.name}", ORANGE, [best]),
+    )
+    series = [
+        Series(
+            name,
+            [(places[trial.number], result(sweep, trial)) for trial in trials],
+            colour,
+            "points",
+            [about(sweep, trial) for trial in trials],
+        )
+        for name, colour, trials in groups
+        if trials
+    ]
+    name = result_name(sweep)
+    losses = [result(sweep, trial) for trial in sweep.trials if trial.state != "failed"]
+    losses = [loss for loss in losses if not math.isnan(loss)]
+    is_accuracy = sweep.unit == "document"
+    top = None if is_accuracy else top_without_outliers(losses)
+    return Chart(
+        title,
+        description or f"{name.capitalize()} of each trial against {x}.",
+        [*more, *series],
+        x,
+        name,
+        is_log or (field is not None and field.is_log),
+        is_accuracy,
+        None if top is None else (min(losses) - 0.06 * (top - min(losses)), top),
+        tick_names=() if field is None else field.tick_names or (),
+        height=12,
+    )
+
+
+def about(sweep: Sweep, trial: Trial) -> str:
+    """Return what is said of a trial where the pointer rests."""
+    settings = ", ".join(f"{name} {field_text(value)}" for name, value in trial.fields.items())
+    value = result(sweep, trial)
+    shown = f"{value:.2%}" if sweep.unit == "document" else number(value)
+    return f"{trial.name}: {shown}; {settings}"
+
+
+def side_by_side(sweep: Sweep, fields: Sequence[Field]) -> Chart:
+    """Return each finished trial as a line through its fields (parallel coordinates)."""
+    trials = sweep.ranked()[:MOST_LINES]
+    values = [result(sweep, trial) for trial in trials]
+    is_accuracy = sweep.unit == "document"
+    top = None if is_accuracy else top_without_outliers(values)
+    low, high = min(values), max(values) if top is None else top
+    series = []
+    for rank in reversed(range(len(trials))):
+        ys = [*heights_of(trials[rank], fields, rank), share_of(min(values[rank], high), low, high)]
+        points = list(enumerate(ys))
+        said = about(sweep, trials[rank])
+        series.append(Series("", points, BLUE if rank else ORANGE, "line", about=said))
+    labels = [
+        (float(place), field.height(value), name)
+        for place, field in enumerate(fields)
+        for value, name in zip(
+            field.values, field.tick_names or [f"{v:.4g}" for v in field.values], strict=True
+        )
+    ]
+    shown = f"{low:.2%}" if is_accuracy else f"{low:.4g}"
+    labels += [(float(len(fields)), 0.0, shown)]
+    labels += [(float(len(fields)), 1.0, f"{high:.2%}" if is_accuracy else f"{high:.4g}")]
+    names = [*(field.name for field in fields), result_name(sweep).partition(" (")[0]]
+    described = ", ".join(names[:-1])
+    return Chart(
+        "All fields side by side (orange: the best)",
+        f"Each finished trial as a line from field to field: {described}. The best is orange.",
+        series,
+        "",
+        "",
+        limits=(-0.08, 1.08),
+        labels=labels,
+        tick_names=tuple(names),
+    )
