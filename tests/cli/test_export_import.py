@@ -82,7 +82,7 @@ def test_the_report_leaves_out_the_text(thence, imported: Run, folder: Path) -> 
     assert thence("report", "lm").code == 0
     page = (folder / "lm" / "report.html").read_text()
     titles = re.findall("<h2>(.*?)</h2>", page)
-    assert titles == ["Training", "Samples", "Embeddings", "Settings", "Metrics"]
+    assert titles == ["Samples", "The counts", "Model and settings"]
     assert "imported from" in page
     assert "sums of probabilities differ from 1" in page
 

@@ -82,7 +82,8 @@ def test_the_report_has_its_sections(run: thence.Run) -> None:
     assert run.recipe.model in page.text and f"{run.num_parameters:,}" in page.text
     assert "of held-out documents their label; always saying" in page.text
     assert page.tags["img"] == 0
-    assert page.tags["svg"] == len(names_of_pictures(run)) - 1  # The confusions are a table.
+    # The confusions are a table; of networks the norm of the gradient is drawn too.
+    assert page.tags["svg"] - len(names_of_pictures(run)) in (-1, 0)
     assert run.test_looks() == []
 
 

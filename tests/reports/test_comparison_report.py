@@ -93,7 +93,7 @@ def test_the_page_holds_everything_and_is_harmless(runs: dict[str, Run], tmp_pat
     assert page.is_harmless() and TRAP in page.text and "Comparison of 2 runs" in page.text
     assert text.count('class="best"') == 1 and page.tags["img"] == 0
     assert "Samples of the same seed" in page.text
-    assert "options.hidden_size" in page.text and "splitting.split" not in page.text
+    assert "hidden size 4" in page.text and "splitting.split" not in page.text
     assert "http://" not in text and "https://" not in text
     assert all(run.test_looks() == [] for run in runs.values())
 

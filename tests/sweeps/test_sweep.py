@@ -223,7 +223,10 @@ def test_pictures_and_page(language, tmp_path):
     page = report(done.folder)
     assert page.name == "sweep.html"
     text = page.read_text()
-    assert text.count("<figure>") == 8 and "looked at once" in text
+    # In order, fields side by side, three fields, size and time; what matters needs more trials.
+    assert text.count("<figure") == 7 and "looked at once" in text
+    assert "it cannot be said what matters; that takes 12 or more" in text
+    assert "<title>trial-0002: " in text
     shutil.rmtree(done.folder / "locks")  # Nothing but the result is read.
 
 

@@ -174,7 +174,13 @@ def _accuracies(done: Best) -> Chart:
     ]
     description = f"Accuracy on dev against the time; it ends at {done.accuracy:.2%}."
     return Chart(
-        "Accuracy", description, series, "seconds (logarithmic)", "dev accuracy", True, True
+        "Accuracy",
+        description,
+        series,
+        "seconds (logarithmic)",
+        "dev accuracy",
+        True,
+        in_percent=True,
     )
 
 

@@ -46,7 +46,9 @@ def chart_html(chart: Chart) -> str:
     ys = [y for one in chart.series for x, y in one.points if _is_drawn(chart, x, y)]
     if not xs:
         return ""
-    low, high = chart.limits or _widened(min(ys), max(ys))
+    low, high = chart.limits or _widened_log(min(ys), max(ys), chart.is_log_y)
+    if chart.in_percent:  # No share is above 1.
+        high = min(high, 1.0)
     axes = _Axes(chart, _ends(chart, xs), (low, high))
     drawn = [_grid(axes), _bands(axes), *(_series(axes, one) for one in chart.series)]
     names = [one for one in chart.series if one.name]
@@ -74,7 +76,8 @@ def _figure(title: str, beside: str, body: str) -> str:
 
 
 def _is_drawn(chart: Chart, x: float, y: float) -> bool:
-    return math.isfinite(x) and math.isfinite(y) and (x > 0 or not chart.is_log)
+    is_positive = (x > 0 or not chart.is_log) and (y > 0 or not chart.is_log_y)
+    return math.isfinite(x) and math.isfinite(y) and is_positive
 
 
 def _ends(chart: Chart, xs: list[float]) -> tuple[float, float]:
@@ -84,9 +87,15 @@ def _ends(chart: Chart, xs: list[float]) -> tuple[float, float]:
     if not chart.labels and chart.series[-1].form != "points":
         return min(xs), max(xs)
     if chart.is_log:
-        low, high = _widened(math.log(min(xs)), math.log(max(xs)))
-        return math.exp(low), math.exp(high)
+        return _widened_log(min(xs), max(xs), True)
     return _widened(min(xs), max(xs))
+
+
+def _widened_log(low: float, high: float, is_log: bool) -> tuple[float, float]:
+    if not is_log:
+        return _widened(low, high)
+    low, high = _widened(math.log(low), math.log(high))
+    return math.exp(low), math.exp(high)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
@@ -113,6 +122,8 @@ class _Axes:
     def down(self, y: float) -> float:
         """Return where a y is, from 0 at the top to 1; what is beyond a limit is at the edge."""
         low, high = self.y
+        if self.chart.is_log_y:
+            low, high, y = math.log(low), math.log(high), math.log(y)
         return min(max((high - y) / (high - low), 0.0), 1.0)
 
     def place(self, x: float, y: float) -> str:
@@ -234,7 +245,9 @@ def _legend(one: Series) -> str:
 def _y_ticks(axes: _Axes) -> list[tuple[float, str]]:
     if not axes.chart.y and axes.chart.labels:
         return []
-    return _linear_ticks(*axes.y, axes.chart.in_percent, 2 if axes.chart.height < LOW else TICKS)
+    if axes.chart.is_log_y:
+        return _log_ticks(*axes.y)
+    return _linear_ticks(*axes.y, axes.chart.in_percent, 3 if axes.chart.height < LOW else TICKS)
 
 
 def _x_ticks(axes: _Axes) -> list[tuple[float, str]]:
@@ -253,6 +266,8 @@ def _linear_ticks(
     decimals = max(0, -math.floor(math.log10(step * (100 if in_percent else 1)) + 1e-9))
     kind = f".{decimals}%" if in_percent else f",.{decimals}f"
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    if last == first:
+        return _linear_ticks(low, high, in_percent, 2 * count)
     return [(at * step, f"{at * step + 0.0:{kind}}") for at in range(first, last + 1)]
 
 

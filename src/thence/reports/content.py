@@ -228,6 +228,7 @@ class Chart(Block):
         x: What the x axis holds, with its unit.
         y: What the y axis holds, with its unit.
         is_log: Whether the x axis is logarithmic.
+        is_log_y: Whether the y axis is.
         in_percent: Whether the numbers of the y axis are shares.
         limits: The least and the greatest y that is shown; by default all are.
         labels: Texts within it, each with its x and y.
@@ -241,6 +242,7 @@ class Chart(Block):
     x: str
     y: str
     is_log: bool = False
+    is_log_y: bool = False
     in_percent: bool = False
     limits: tuple[float, float] | None = None
     labels: Sequence[tuple[float, float, str]] = ()

@@ -261,7 +261,7 @@ def run_card(run: Run) -> list[Block]:
     rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
     if not run.finished:
         rows.append(("unfinished", "continue with thence.resume"))
-    curve = [loss_chart(run)] if len(metrics) > 1 else []
+    curve = [loss_chart(run)] if metrics and len(run.curve()) > 1 else []
     return [Caption(run.name, str(run.folder)), Pairs(rows), *curve]
 
 

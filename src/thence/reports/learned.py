@@ -161,7 +161,7 @@ def _means(
         series.append(Series(name, points, colour, abouts=abouts))
     said = ", ".join(f"{x:g}: {y:.2f}" for x, y in series[-1].points)
     description = f"{title}. This run at {said}."
-    return Chart(title, description, series, x, f"bits per {reading.token}", True, height=12)
+    return Chart(title, description, series, x, f"bits per {reading.token}", is_log=True, height=12)
 
 
 def calibration_section(reading: DevReading) -> list[Section]:

@@ -16,7 +16,7 @@ from thence.reports.content import (
     Token,
 )
 from thence.reports.explanation import explanation_tokens, weight_legend
-from thence.reports.language import surprisal_token
+from thence.reports.surprisal import surprisal_token
 
 MOST_TOKENS = 400
 """Tokens of a text that are shown."""

@@ -214,8 +214,8 @@ def _scatter(
         x,
         name,
         is_log or (field is not None and field.is_log),
-        is_accuracy,
-        None if top is None else (min(losses) - 0.06 * (top - min(losses)), top),
+        in_percent=is_accuracy,
+        limits=None if top is None else (min(losses) - 0.06 * (top - min(losses)), top),
         tick_names=() if field is None else field.tick_names or (),
         height=12,
     )

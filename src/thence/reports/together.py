@@ -104,7 +104,9 @@ def costs(runs: Mapping[str, Run], scores: Sequence[float], unit: str) -> list[B
         in_percent = unit == "accuracy"
         if len({x for x, _, _ in known}) > 1:
             charts.append(
-                Chart(title, description, series, x, unit, True, in_percent, labels=labels)
+                Chart(
+                    title, description, series, x, unit, True, in_percent=in_percent, labels=labels
+                )
             )
     return [Beside(charts, wide=True)] if charts else []
 
@@ -132,7 +134,7 @@ def curves(runs: Mapping[str, Run], unit: str) -> list[Block]:
             series.append(Series(label, points, colour, "dashes" if len(lines) == 1 else "line"))
         title = f"{unit.capitalize()} on dev against {x}"
         described = f"{title}, of {', '.join(found)}."
-        charts.append(Chart(title, described, series, x, y, is_log, is_accuracy))
+        charts.append(Chart(title, described, series, x, y, is_log, in_percent=is_accuracy))
     return list(charts)
 
 

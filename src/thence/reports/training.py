@@ -4,17 +4,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thence.evaluation.verdict import Verdict, judge
 from thence.models.registry import get_family
 from thence.reports.colours import BLUE, ORANGE
 from thence.reports.content import Block, Chart, Folded, Note, Pairs, Section, Series, Table
 from thence.reports.formatting import duration, number
 from thence.reports.reading import DevReading, token_name
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.runs.metrics import best_line, unit_of
+from thence.training.dev_evaluation import uniform_label_loss
 
 METRICS_ROWS = 100
 """Evaluations that are listed at most, evenly spread over the training."""
 GREY = "#8a939c"
+LARGE_FALL = 3
+"""How many times the lowest loss the highest is for a logarithmic axis."""
 UNFINISHED = Note(
     "The training was stopped before its end; these are the best weights so far. Continue "
     "with thence resume."
@@ -28,16 +32,28 @@ def training_sections(run: Run, reading: DevReading | None = None) -> list[Secti
     if get_family(run.recipe.model).method != "train" or not metrics:
         return [] if run.finished else [Section("Training", [UNFINISHED])]
     blocks: list[Block] = [] if run.finished else [UNFINISHED]
+    blocks += [Note(str(found)) for found in verdicts(run, reading)]
     blocks += curves(run, reading)
     blocks += [Pairs(training_facts(run))]
     blocks += [Folded(f"every evaluation ({len(metrics):,})", [metrics_table(metrics)])]
     return [Section("Training", blocks)]
 
 
+def verdicts(run: Run, reading: DevReading | None = None) -> list[Verdict]:
+    """Return how the training went, if that can be said of a run that is finished."""
+    if not run.finished:
+        return []
+    if isinstance(run, ClassifierRun):
+        return [judge(run.metrics(), uniform_label_loss(run.classes))]
+    known = None if reading is None else reading.baselines
+    pairs = None if known is None else float(known.pairs.mean())
+    return [judge(run.metrics(), math.log(len(run.tokenizer.vocabulary)), pairs)]
+
+
 def curves(run: Run, reading: DevReading | None = None) -> list[Chart]:
     """Return the charts of loss, accuracy and learning rate; none for a single evaluation."""
-    metrics = run.metrics()
-    if len(metrics) < 2:
+    metrics, curve = run.metrics(), run.curve()
+    if len(curve) < 2:
         return []
     charts = [loss_chart(run, reading)]
     shares = _points(metrics, "dev_accuracy")
@@ -49,24 +65,28 @@ def curves(run: Run, reading: DevReading | None = None) -> list[Chart]:
         charts.append(
             Chart(said, f"{said}.", series, took, "share right", in_percent=True, height=10)
         )
-    rates = _points(metrics, "learning_rate")
-    if rates:
-        schedule = run.recipe.training.schedule
-        title = f"Learning rate ({schedule})"
-        said = f"Learning rate against training steps, schedule {schedule}."
-        charts.append(Chart(title, said, [Series("", rates, BLUE)], "training steps", "", height=5))
+    schedule = run.recipe.training.schedule
+    for name, title in (
+        ("learning_rate", f"Learning rate ({schedule})"),
+        ("gradient_norm", "Norm of the gradient"),
+    ):
+        points = _points(curve, name) or _points(metrics, name)
+        if len(points) > 1:
+            series = [Series("", points, BLUE)]
+            said = f"{title} against training steps."
+            charts.append(Chart(title, said, series, "training steps", "", height=5))
     return charts
 
 
 def loss_chart(run: Run, reading: DevReading | None = None) -> Chart:
     """Return the loss on train and dev; of language models in bits, with what counting needs."""
-    metrics = run.metrics()
+    metrics, curve = run.metrics(), run.curve()
     unit = unit_of(metrics[0])
     scale, y = (1.0, "nats per document")
     if unit == "token":
         scale, y = 1 / math.log(2), f"bits per {token_name(run)}"
-    train = _points(metrics, f"train_nats_per_{unit}", scale)
-    dev = _points(metrics, f"dev_nats_per_{unit}", scale)
+    train = _points(curve, f"train_nats_per_{unit}", scale)
+    dev = _points(curve, f"dev_nats_per_{unit}", scale)
     series = [Series("train", train, BLUE), Series("dev", dev, ORANGE)]
     if reading is not None and reading.baselines is not None and train:
         pairs = float(reading.baselines.pairs.mean()) * scale
@@ -80,7 +100,11 @@ def loss_chart(run: Run, reading: DevReading | None = None) -> Chart:
         title = f"Loss, {words} at step {best['step']:,}: {loss:.3f}"
     took = f"training steps ({last['step']:,} in {duration(last['seconds'])})"
     shown = [one for one in series if one.points]
-    return Chart(title, f"{title} {y}, against training steps.", shown, took, y)
+    losses = [loss for one in shown for _, loss in one.points if math.isfinite(loss)]
+    is_log_y = bool(losses) and max(losses) > LARGE_FALL * min(losses) > 0
+    scaled = f"{y}, logarithmic" if is_log_y else y
+    said = f"{title} {y}, against training steps."
+    return Chart(title, said, shown, took, scaled, is_log_y=is_log_y)
 
 
 def _points(metrics: Metrics, name: str, scale: float = 1.0) -> list[tuple[float, float]]:
