@@ -37,7 +37,7 @@ types: $(VENV)/test-ready
 	$(BIN)/mypy
 
 docs: $(VENV)/test-ready
-	$(BIN)/zensical build --clean
+	PYTHONPATH=docs $(BIN)/zensical build --clean
 
 # Write what commands and programs print into the pages that show something else.
 outputs: $(VENV)/test-ready
