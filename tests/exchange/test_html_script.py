@@ -215,7 +215,12 @@ def test_mixtures(visit: Callable[..., Any], folder: Path, tmp_path: Path, weigh
     ngram = train("ngram", output=tmp_path / "ngram", order=3)
     gru = train("gru", output=tmp_path / "gru", **SMALL | {"steps": 40})
     run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix", weights=weights))
-    check_language(visit(run), run)
+    page = visit(run)
+    check_language(page, run)
+    found = page.evaluate("thence.reader.model.shares(thence.reader.after(3)[2])")
+    lens = thence.look(run, TEXT, lenses=["mixture"]).to_json()["lenses"]["mixture"]
+    assert [name for name, _ in found] == lens["members"]
+    assert [weight for _, weight in found] == pytest.approx(lens["tokens"][3]["weights"], abs=1e-3)
 
 
 @pytest.mark.parametrize("name", LABELS)

@@ -146,6 +146,7 @@ def _mixture(pack: Pack, model: Mixture, bits: Bits, name: str) -> Spec:
         "kind": "mixture",
         "by": model.options.weights,
         "weights": pack.add(f"{name}weights", model.weights),
+        "names": [member.name for member in model.options.members],
         "judge": None if judge is None else model.models.index(judge),
         "places": PLACES,
         "buckets": FOLLOWER_BUCKETS,

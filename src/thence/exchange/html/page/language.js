@@ -18,6 +18,7 @@ begin((pack) => {
   const bars = el("ol", { class: "bars" });
   const heading = el("h2", {}, "Next token");
   const about = el("p", { class: "hint" });
+  const shares = el("p", { class: "hint" });
   const rest = el("p", { class: "hint" });
   const more = button("Show more", () => { all = !all; drawBars(); }, { class: "quiet" });
   const status = el("p", { class: "hint", role: "status" });
@@ -140,7 +141,8 @@ begin((pack) => {
   function drawBars() {
     const at = chosen === null ? reader.ids.length : pieces[chosen].at;
     const actual = chosen === null ? null : reader.ids[at];
-    const probs = filtered(reader.after(at)[1], options());
+    const [, logProbs, state] = reader.after(at);
+    const probs = filtered(logProbs, options());
     const possible = Array.from(probs.keys()).filter((id) => probs[id] > 0);
     const shown = likeliest(probs, all ? 5 * FEW : FEW);
     if (actual !== null && !shown.includes(actual)) shown.push(actual);
@@ -148,6 +150,8 @@ begin((pack) => {
     about.textContent = chosen === null ? "" : `${fixed(pieces[chosen].bits)} bits; ${
       pieces[chosen].ids.length > 1 ? `its ${pieces[chosen].ids.length} tokens together`
         : `${percent(probs[actual])}, number ${1 + possible.filter((id) => probs[id] > probs[actual]).length} of ${probs.length}`}`;
+    shares.textContent = reader.model.shares
+      ? `Weights here: ${reader.model.shares(state).map(([name, share]) => `${percent(share)} ${name}`).join(", ")}` : "";
     const largest = Math.max(probs[shown[0]], 1e-9);
     const focused = [...bars.querySelectorAll("button")].indexOf(document.activeElement);
     bars.replaceChildren(...shown.map((id) => bar(id, probs[id], largest, id === actual)));
@@ -207,7 +211,7 @@ begin((pack) => {
   const legend = el("p", { class: "legend" }, "Bits: ", ...[0, ...STEPS].map((from, i) => el("span", { class: `swatch s${i}` }, `${from}${i === STEPS.length ? "+" : ""}`)));
   const elements = [
     el("section", { class: "text" }, label, field, el("div", { class: "row" }, write, back, clear), status, problem, coloured, figures, legend),
-    el("section", { class: "next" }, heading, about, bars, rest, more,
+    el("section", { class: "next" }, heading, about, bars, rest, shares, more,
       el("details", { open: true }, el("summary", {}, "Sampling"), temperature.element, topK.element, topP.element)),
   ];
   return { elements, change, tokenizer, reader };

@@ -73,7 +73,7 @@ class Mixture {
     const steps = this.members.map((member, i) => member.step(id, state[i]));
     const states = steps.map((step) => step[1]);
     const place = state.at(-1) + 1;
-    const weights = this.logWeights(this.judge ? states[this.spec.judge] : [], place);
+    const weights = this.logWeights(states, place);
     const parts = new Float64Array(this.members.length);
     const mixed = new Float64Array(steps[0][0].length);
     for (let word = 0; word < mixed.length; word++) {
@@ -83,7 +83,14 @@ class Mixture {
     return [mixed, [...states, place]];
   }
 
-  logWeights(contexts, place) {
+  /** Return the members' names and weights, given the state that they answer from. */
+  shares(state) {
+    const weights = this.logWeights(state, state.at(-1));
+    return this.spec.names.map((name, i) => [name, Math.exp(weights[i])]);
+  }
+
+  logWeights(states, place) {
+    const contexts = this.judge ? states[this.spec.judge] : [];
     if (this.spec.by !== "gated") return this.weights[this.bucket(contexts)].map(Math.log);
     const sums = new Float64Array(this.members.length);
     const add = (feature, value) => this.weights[feature].forEach((weight, i) => { sums[i] += value * weight; });
