@@ -18,9 +18,9 @@ from thence.serve.routes import (
     classify,
     completions,
     continuations,
+    embeddings,
     infill,
     look,
-    maps,
     models,
     page_models,
     read,
@@ -41,7 +41,7 @@ ROUTES = (
     infill,
     runs,
     replay,
-    maps,
+    embeddings,
 )
 """The modules of endpoints, in the order in which the documentation has them."""
 
@@ -76,7 +76,7 @@ def create_app(
     handle_errors(app)
     for module in ROUTES:
         app.include_router(module.routes(context), responses=ERROR_RESPONSES)
-    for path, name in (("/", "index.html"), ("/docs", "docs.html"), ("/page/{name}", None)):
+    for path, name in (("/", "index.html"), ("/page/{name}", None)):
         app.add_api_route(path, _page(name), include_in_schema=False)
     return Middleware(app, limits, context.metrics, token, hosts)
 

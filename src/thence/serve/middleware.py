@@ -28,7 +28,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health", "/playground/report")
+OPEN_PATHS = ("/", "/openapi.json", "/health", "/playground/report")
 """Paths that need no token: the page without its data, the health check, and reports, which need
 the key in their address."""
 SMALL_BODY = 1 << 16

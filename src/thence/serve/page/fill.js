@@ -9,7 +9,7 @@ const BLANK = "\ue000";
 
 export class FillAction {
   id = "fill";
-  title = "Fill the selection";
+  title = "Fill selection";
   again = true;
 
   constructor(scene) {
@@ -23,7 +23,7 @@ export class FillAction {
     const { chosen, text, editor } = this.scene();
     const [from, to] = editor.selection;
     if (from === to) {
-      this.about.replaceChildren("Select a part of the text above, then press “Fill the selection”: its likeliest fillings, given what stands on both sides, are listed here.");
+      this.about.replaceChildren("Select a part of the text above, then press “Fill selection”: its likeliest fillings, given what stands on both sides, are listed here.");
       this.lists.replaceChildren();
       return;
     }

@@ -5,18 +5,21 @@ import { el, errorLine } from "./dom.js";
 import { drawBackoff, drawCache, drawExamples, drawMixture } from "./lens-counts.js";
 import { drawAttention, drawLayers, drawWhy } from "./lens-tokens.js";
 import { drawFlow, drawUnits } from "./lens-units.js";
+import { drawNeighbours, loadNeighbours } from "./neighbours.js";
 import { tokenAt } from "./readings.js";
 import { rankLegend, rankShade, shade, surprisalLegend } from "./shades.js";
 import { keep, value } from "./state.js";
 
 /** Tokens of a long text that a lens is asked about: those around the chosen one. */
 const AROUND = 60;
+const EMPTY = "The text is empty: write something to look into.";
 /** Milliseconds without typing before a lens is asked; it may compute for longer than the bars. */
 const PATIENCE = 150;
 
 /**
  * The lenses, in the order of the switch. `lens` is its name in /playground/look; `draw(look, scene)`
- * returns elements, and `colour(look, index)` the class of a token in the strip.
+ * returns elements, and `colour(look, index)` the class of a token in the strip. One with `load` asks
+ * for something else, about the chosen token alone.
  */
 const LENSES = [
   { id: "surprise", title: "surprise", lens: null },
@@ -30,8 +33,14 @@ const LENSES = [
   { id: "why", title: "why", lens: "why", draw: drawWhy },
   { id: "layers", title: "layers", lens: "layers", draw: drawLayers },
   { id: "flow", title: "gradient flow", lens: "flow", draw: drawFlow },
+  { id: "neighbours", title: "neighbours", lens: "neighbours", load: loadNeighbours, draw: drawNeighbours },
   { id: "examples", title: "in train", lens: "examples", draw: drawExamples },
 ];
+
+/** Whether a model has a lens. */
+function suits(model, lens) {
+  return lens.id === "neighbours" ? model.has_embeddings : model.lenses.includes(lens.lens);
+}
 
 function backoffColour(look, index) {
   const stack = look.lenses.backoff[index - look.places[0]];
@@ -59,8 +68,8 @@ export class Lens {
     this.models = el("div", { class: "lens-models" });
     this.panel = el("section", { class: "lens-panel", "aria-label": "Lens", hidden: true }, this.models, this.error.element, this.content);
     this.asking = newest(
-      (signal, body) => post("/playground/look", body, signal),
-      (look, body) => this.take(look, body),
+      (signal, asked) => (asked.lens.load ? asked.lens.load(asked, signal) : post("/playground/look", asked.body, signal)),
+      (look, asked) => this.take(look, asked),
       (problem) => { this.error.show(problem.message); this.content.replaceChildren(); },
     );
     this.timer = 0;
@@ -71,12 +80,12 @@ export class Lens {
   }
 
   has(lens) {
-    return lens.lens === null || this.scene().chosen.some((model) => model.lenses.includes(lens.lens));
+    return lens.lens === null || this.scene().chosen.some((model) => suits(model, lens));
   }
 
   /** The models that have the lens, and the one whose is shown. */
   subject(lens = this.lens) {
-    const having = this.scene().chosen.filter((model) => model.lenses.includes(lens.lens));
+    const having = this.scene().chosen.filter((model) => suits(model, lens));
     return { having, model: having.find((one) => one.id === this.model) ?? having[0] ?? null };
   }
 
@@ -131,6 +140,7 @@ export class Lens {
     const strip = this.strip(model);
     if (this.look === null || strip === null || this.look.text !== strip.text || this.look.run !== model.id || this.look.lens !== lens.id) return false;
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
+    if (lens.load) return this.look.token === strip.ids[at];
     return strip.ids.length === 0 || (at >= this.look.places[0] && at < this.look.places[1]);
   }
 
@@ -141,16 +151,18 @@ export class Lens {
     const first = Math.max(0, Math.min(at - AROUND, strip.ids.length - 2 * AROUND));
     this.panel.classList.add("stale");
     if (this.look === null) this.content.replaceChildren(el("p", { class: "hint" }, "Looking …"));
-    this.asking({ model: model.id, text: strip.text, lenses: [lens.lens], top: 5,
-      places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] }, lens.id);
+    if (lens.load && at < 0) {
+      this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
+      return;
+    }
+    this.asking({ lens, model, strip, chosen: at, body: { model: model.id, text: strip.text, lenses: [lens.lens], top: 5,
+      places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] } });
   }
 
-  take(look, body) {
-    const model = this.scene().chosen.find((one) => one.id === body.model);
-    const lens = this.lens;
-    if (!model || !body.lenses.includes(lens.lens)) return;
+  take(look, asked) {
+    if (asked.lens !== this.lens || !this.scene().chosen.includes(asked.model)) return;
     this.error.show(null);
-    this.look = { ...look, run: body.model, lens: lens.id };
+    this.look = { ...look, text: asked.strip.text, run: asked.model.id, lens: asked.lens.id };
     this.draw();
     this.onColours();
   }
@@ -162,7 +174,7 @@ export class Lens {
     this.panel.classList.remove("stale");
     if (!lens.draw || !strip) return;
     if (strip.ids.length === 0) {
-      this.content.replaceChildren(el("p", { class: "hint" }, "The text is empty: write something to look into."));
+      this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
       return;
     }
     const chosen = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;

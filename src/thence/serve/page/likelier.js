@@ -11,7 +11,7 @@ const MOST_ALIGNED = 1200 ** 2;
 
 export class LikelierAction {
   id = "likelier";
-  title = "Compare with another text";
+  title = "Compare texts";
   again = false;
 
   constructor(scene) {

@@ -6,6 +6,7 @@ import { announce, el, errorLine } from "./dom.js";
 import { Editor } from "./editor.js";
 import { figures, unitChoice } from "./figures.js";
 import { Inspector } from "./inspector.js";
+import { Labels } from "./labels.js";
 import { Lens } from "./lens.js";
 import { Rail, stateOf } from "./rail.js";
 import { Reader, tokenAt } from "./readings.js";
@@ -33,6 +34,7 @@ export function lookPlace(panel, app) {
   });
   const rail = new Rail(app.models, () => { drawAll(); read(); });
   const lens = new Lens(() => ({ chosen: rail.chosen, strips, text: editor.text, place }), (chosen) => choose(chosen), () => drawSoon());
+  const labels = new Labels(() => ({ chosen: rail.chosen, text: editor.text }));
   const view = new Strips((chosen) => choose(chosen));
   view.place = place;
   const inspector = new Inspector({ take, move, leave: () => choose(null) });
@@ -46,17 +48,24 @@ export function lookPlace(panel, app) {
 
   const clear = el("button", { type: "button", class: "quiet", on: { click: () => { editor.replace(0, editor.text.length, ""); editor.field.focus(); } } }, "Clear");
   const middle = el("div", { class: "middle" },
-    el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, clear), editor.field, actions.bar),
-    lens.switch, error.element, problems, lens.legend, view.element, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit);
-  panel.append(el("div", { class: "look" }, rail.element, middle, inspector.element));
+    el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, actions.bar, clear), editor.field),
+    error.element, problems, lens.switch, view.element, lens.legend, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit, labels.element);
+  const ofLanguage = [actions.bar, lens.switch, lens.legend, view.element, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit, inspector.element];
+  panel.append(el("div", { class: "look" }, rail.element, middle, inspector.element, labels.aside));
   rail.element.open = !matchMedia("(max-width: 900px)").matches;
 
   function read() {
     const text = editor.text;
+    if (classifies()) {
+      labels.soon();
+      return;
+    }
     clearTimeout(waiting);
     waiting = setTimeout(() => middle.classList.toggle("stale", current().length < rail.chosen.length), PATIENCE);
     reader.ask(rail.chosen.map((model) => model.id), text, place);
   }
+
+  const classifies = () => rail.chosen[0]?.kind === "classifier";
 
   /** The answers to the text as it is now, in the order of the models. */
   function current() {
@@ -69,12 +78,19 @@ export function lookPlace(panel, app) {
   }
 
   function drawAll() {
+    for (const part of ofLanguage) part.hidden = classifies();
+    for (const part of [labels.element, labels.aside]) part.hidden = !classifies();
+    if (classifies()) {
+      labels.draw();
+      return;
+    }
     const read = current();
     drawInspector();
     const failed = rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip?.problem);
     problems.replaceChildren(...failed.map((strip) => el("p", { class: "problem", role: "alert", "data-model": strip.model }, `${strip.model}: ${strip.problem}`)));
     if (read.length + failed.length === rail.chosen.length) middle.classList.remove("stale");
     else if (read.length > 0 && strips.size > 0) return; // Half of the strips would only flicker.
+    actions.show();
     view.show(read, { name: lens.colours, colour: (strip, index) => lens.colour(strip, index), pair: pairOf(read) });
     lens.update();
     numbers.replaceChildren(figures(rail.chosen, read));

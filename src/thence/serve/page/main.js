@@ -3,11 +3,6 @@
 import { get } from "./api.js";
 import { el } from "./dom.js";
 import { enter, reread, value } from "./state.js";
-import { hide } from "./tooltip.js";
-import { infillTab } from "./infill.js";
-import { classifyTab } from "./classify.js";
-import { compareTab } from "./compare.js";
-import { embeddingsTab } from "./embeddings.js";
 import { lookPlace } from "./look.js";
 import { runsPlace } from "./runs.js";
 import { trainPlace } from "./train.js";
@@ -22,14 +17,12 @@ const PLACES = [
   { id: "look", title: "Look", fill: lookPlace },
   { id: "train", title: "Train", fill: trainPlace },
   { id: "runs", title: "Runs", fill: runsPlace },
-  { id: "infill", title: "Infill", old: true, fill: infillTab },
-  { id: "compare", title: "Compare", old: true, fill: compareTab },
-  { id: "classify", title: "Classify", old: true, fill: classifyTab },
-  { id: "embeddings", title: "Embeddings", old: true, fill: embeddingsTab },
 ];
 
 /** Places that had another id in links of version 0.1. */
-const RENAMED = { blanks: "infill", text: "look", curves: "train" };
+const RENAMED = {
+  text: "look", blanks: "look", infill: "look", compare: "look", classify: "look", embeddings: "look", "heat-map": "look", curves: "train",
+};
 
 const bar = document.getElementById("tabs");
 const main = document.getElementById("main");
@@ -45,12 +38,11 @@ function warn(sentence) {
 }
 
 function makeTabs() {
-  app.tabs = PLACES.filter((place) => !place.old || place.id === value("tab"));
-  bar.replaceChildren(...app.tabs.map((tab) => el("button", {
+  bar.replaceChildren(...PLACES.map((tab) => el("button", {
     role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, type: "button",
     on: { click: () => { enter("tab", tab.id); open(tab.id); } },
   }, tab.title)));
-  main.replaceChildren(...app.tabs.map((tab) => el("section", {
+  main.replaceChildren(...PLACES.map((tab) => el("section", {
     role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, hidden: true,
   })));
   opened = new Map();
@@ -66,10 +58,9 @@ function bringIntoBar(button) {
 
 function open(wanted) {
   const id = RENAMED[wanted] ?? wanted;
-  const tab = app.tabs.find((one) => one.id === id) ?? app.tabs[0];
-  hide();
+  const tab = PLACES.find((one) => one.id === id) ?? PLACES[0];
   if (current !== null && current !== tab.id) opened.get(current)?.hide?.();
-  for (const one of app.tabs) {
+  for (const one of PLACES) {
     const chosen = one === tab;
     const button = document.getElementById(`tab-${one.id}`);
     button.setAttribute("aria-selected", String(chosen));

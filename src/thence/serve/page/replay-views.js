@@ -3,7 +3,7 @@
 import { el, svg } from "./dom.js";
 import { END, fixed, percent, readable, visible } from "./format.js";
 import { sampleText } from "./samples.js";
-import { shade } from "./tokens.js";
+import { shade } from "./shades.js";
 
 /** Samples of one seed at a snapshot. */
 export class SampleList {

@@ -1,0 +1,135 @@
+/** Classifiers of the text: probabilities of labels on one scale, and the words that decided them. */
+
+import { newest, post } from "./api.js";
+import { debounced, el } from "./dom.js";
+import { percent, readable, visible } from "./format.js";
+import { roving } from "./roving.js";
+
+/** Characters of a document whose words can be weighed. */
+const LONGEST_EXPLAINED = 10000;
+/** Labels that are shown of many. */
+const MOST_LABELS = 12;
+/** Milliseconds without typing before words are weighed: each is left out once. */
+const PATIENCE = 120;
+
+export class Labels {
+  /** @param {() => Object} scene Returns `{chosen, text}`. */
+  constructor(scene) {
+    this.scene = scene;
+    this.answers = new Map();
+    this.label = null; // The label that is explained; null: the likeliest of each.
+    this.asking = new Map();
+    this.texts = el("div", { class: "label-texts" });
+    this.element = el("div", { class: "stack" }, el("p", { class: "legend" }, "A word speaks ",
+      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ",
+      el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"),
+      " a label: how its log-odds change without the word. Press a label at the side to mark it."), this.texts);
+    this.head = el("thead", {});
+    this.body = el("tbody", { on: { keydown: (event) => this.rove(event) } });
+    this.aside = el("aside", { class: "inspector", "aria-label": "Labels" }, el("header", {}, el("h2", { class: "inspector-title" }, "Labels")),
+      el("p", { class: "hint scale" }, "All bars from 0 to 100 %"), el("table", { class: "inspector-table label-table" }, this.head, this.body));
+    this.soon = debounced(PATIENCE, () => this.read());
+  }
+
+  read() {
+    const { chosen, text } = this.scene();
+    for (const model of chosen) {
+      if (text.trim() === "") continue;
+      if (!this.asking.has(model.id)) this.asking.set(model.id, this.question(model.id));
+      const label = model.labels?.includes(this.label) ? this.label : null;
+      this.asking.get(model.id)({ model: model.id, input: text, top: MOST_LABELS, explain: Array.from(text).length <= LONGEST_EXPLAINED, label });
+    }
+    this.draw();
+  }
+
+  question(name) {
+    return newest((signal, asked) => post("/v1/classify", asked, signal),
+      (answer, asked) => { this.answers.set(name, { ...answer.data[0], text: asked.input }); this.draw(); },
+      (problem) => { this.answers.set(name, { problem: problem.message }); this.draw(); });
+  }
+
+  draw() {
+    const { chosen, text } = this.scene();
+    const found = chosen.map((model) => this.answers.get(model.id) ?? null);
+    if (text.trim() === "") {
+      this.texts.replaceChildren(el("p", { class: "hint" }, "Write a document above to see its label."));
+      this.body.replaceChildren();
+      this.head.replaceChildren();
+      return;
+    }
+    this.texts.replaceChildren(...chosen.map((model, place) => this.strip(model, place, found[place])));
+    const labels = new Map();
+    for (const answer of found) {
+      for (const [label, probability] of Object.entries(answer?.probabilities ?? {})) labels.set(label, Math.max(labels.get(label) ?? 0, probability));
+    }
+    const rows = [...labels.keys()].sort((left, right) => labels.get(right) - labels.get(left)).slice(0, MOST_LABELS);
+    const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.label : null;
+    this.head.replaceChildren(el("tr", {}, el("th", { scope: "col" }, "label"), chosen.map((model, place) => el("th", { scope: "col", class: `c${place + 1}` },
+      el("span", { class: "swatch-dot" }), el("span", { class: "model-name", dir: "auto" }, model.id)))));
+    this.body.replaceChildren(...rows.map((label, row) => this.row(label, row, found)));
+    if (focused !== null) [...this.body.querySelectorAll("button")].find((button) => button.dataset.label === focused)?.focus();
+  }
+
+  row(label, row, found) {
+    const said = found.map((answer) => (answer?.probabilities?.[label] === undefined ? "–" : percent(answer.probabilities[label])));
+    return el("tr", { class: this.label === label ? "actual" : null }, el("th", { scope: "row" }, el("button", {
+      type: "button", class: "token-button", dir: "auto", tabindex: row === 0 ? 0 : -1, "data-label": label, "aria-pressed": String(this.label === label),
+      "aria-label": `${readable(label)}, ${said.join(", ")}: show which words speak for it`,
+      on: { click: () => { this.label = this.label === label ? null : label; this.read(); } },
+    }, readable(label))), found.map((answer, place) => {
+      const probability = answer?.probabilities?.[label];
+      if (probability === undefined) return el("td", { class: `c${place + 1} none` }, answer === null ? "…" : "–");
+      return el("td", { class: `c${place + 1}`, "data-probability": probability }, el("span", { class: "bar-cell", vars: { "--raw": `${100 * probability}%`, "--share": `${100 * probability}%` } },
+        el("span", { class: "fill" }), el("span", { class: answer.labels.includes(label) ? "number chosen" : "number" }, percent(probability))));
+    }));
+  }
+
+  strip(model, place, answer) {
+    const parts = [el("h3", { class: "label-name" }, el("span", { class: "swatch-dot" }), model.id)];
+    if (answer === null) parts.push(el("p", { class: "hint" }, "Reading …"));
+    else if (answer.problem) parts.push(el("p", { class: "problem", role: "alert" }, answer.problem));
+    else {
+      const labels = answer.labels.map(readable).join(", ");
+      parts.push(el("p", { class: "verdict" }, answer.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`));
+      if (answer.nothing_known) parts.push(el("p", { class: "problem" }, "Every word of this text is unknown, so the label says nothing about it."));
+      const words = el("div", { class: "words", dir: "auto", role: "group", "aria-label": `Words as ${model.id} weighs them for ${answer.explained ?? ""}` }, explained(answer));
+      roving(words, ".word");
+      parts.push(words);
+    }
+    return el("section", { class: `c${place + 1} stack tight${answer?.text === this.scene().text ? "" : " stale"}`, "data-model": model.id }, parts);
+  }
+
+  rove(event) {
+    const buttons = [...this.body.querySelectorAll("button")];
+    const place = buttons.indexOf(document.activeElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step === undefined || place < 0) return;
+    event.preventDefault();
+    const next = buttons[Math.min(Math.max(place + step, 0), buttons.length - 1)];
+    buttons[place].tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  }
+}
+
+/** Return the text in pieces, every word coloured by its weight. */
+function explained(answer) {
+  if (answer.explanation === null) return [el("span", { class: "hint" }, "The document is too long to weigh its words.")];
+  const largest = Math.max(...answer.explanation.map((word) => Math.abs(word.weight)), 1e-9);
+  const characters = Array.from(answer.text); // Places count characters, as the server does.
+  const pieces = [];
+  let end = 0;
+  answer.explanation.forEach((word, number) => {
+    const before = characters.slice(end, word.start).join("");
+    if (before !== "") pieces.push(before);
+    const strength = (75 * Math.abs(word.weight)) / largest;
+    const says = `${Math.abs(word.weight).toFixed(2)} nats ${word.weight >= 0 ? "for" : "against"} ${readable(answer.explained)}`;
+    pieces.push(el("span", {
+      class: `word lean ${word.weight >= 0 ? "for" : "against"}`, role: "img", tabindex: number === 0 ? 0 : -1,
+      vars: { "--strength": `${strength.toFixed(1)}%` }, "data-weight": word.weight, "aria-label": `${word.text}: ${says}`, title: says,
+    }, visible(word.text).replaceAll("␣", " ")));
+    end = word.start + Array.from(word.text).length;
+  });
+  pieces.push(characters.slice(end).join(""));
+  return pieces;
+}
