@@ -47,7 +47,7 @@ export class ContinuationsAction {
     this.stop();
     const sections = chosen.map((model, place) => {
       const body = el("div", { class: "tree-body" }, el("p", { class: "hint" }, "Sampling …"));
-      return { model, body, element: el("section", { class: `tree-of c${place + 1}`, "data-model": model.id }, el("h3", {}, el("span", { class: "swatch-dot" }), model.id), body) };
+      return { model, body, element: el("section", { class: `tree-of c${place + 1}`, "data-model": model.id }, el("h2", { class: "model-heading" }, el("span", { class: "swatch-dot" }), model.id), body) };
     });
     this.trees.replaceChildren(...sections.map((one) => one.element));
     this.stopButton.disabled = false;

@@ -39,5 +39,7 @@ export function figures(models, strips) {
 
 /** The choice of the unit. */
 export function unitChoice(onChange) {
-  return labelled("Unit", select("unit", TITLES, "bits", onChange));
+  const choice = labelled("Unit", select("unit", TITLES, "bits", onChange));
+  choice.classList.add("unit");
+  return choice;
 }

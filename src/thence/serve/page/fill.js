@@ -31,7 +31,7 @@ export class FillAction {
     const asked = text.slice(0, from) + BLANK + text.slice(to);
     const sections = chosen.map((model, place) => ({ model, list: el("ol", { class: "fillings" }), note: el("p", { class: "hint" }, "Searching …"), place }));
     this.lists.replaceChildren(...sections.map(({ model, list, note, place }) => el("section", { class: `c${place + 1}`, "data-model": model.id },
-      el("h3", {}, el("span", { class: "swatch-dot" }), model.id), list, note)));
+      el("h2", { class: "model-heading" }, el("span", { class: "swatch-dot" }), model.id), list, note)));
     await Promise.all(sections.map((section) => this.search(section, asked, { from, to, text })));
   }
 

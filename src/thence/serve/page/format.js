@@ -20,12 +20,6 @@ function codePoint(char) {
   return `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
-/** Return what to show for a token of an answer: its text, or its name if it has none. */
-export function tokenText(token) {
-  if (token.is_boundary) return END;
-  return visible(token.text || token.name || "");
-}
-
 /** Return a probability in per cent with a fitting number of digits. */
 export function percent(probability) {
   const value = probability * 100;
@@ -38,11 +32,6 @@ export function percent(probability) {
 /** Return a number with so many digits after the point; null, the surprisal of the impossible, as infinity. */
 export function fixed(value, digits = 2) {
   return value === null || value === undefined ? "∞" : value.toFixed(digits);
-}
-
-/** Return a log-likelihood in nats, given its negative; that of an impossible text is minus infinity. */
-export function logLikelihood(nats) {
-  return nats === null ? "−∞" : minus(fixed(-nats));
 }
 
 /** Write a number with a true minus sign, and none before a zero. */

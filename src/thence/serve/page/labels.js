@@ -85,7 +85,7 @@ export class Labels {
   }
 
   strip(model, place, answer) {
-    const parts = [el("h3", { class: "label-name" }, el("span", { class: "swatch-dot" }), model.id)];
+    const parts = [el("h2", { class: "model-heading" }, el("span", { class: "swatch-dot" }), model.id)];
     if (answer === null) parts.push(el("p", { class: "hint" }, "Reading …"));
     else if (answer.problem) parts.push(el("p", { class: "problem", role: "alert" }, answer.problem));
     else {

@@ -149,7 +149,7 @@ export class Lens {
     if (strip === null) return; // Asked again when the strip has come.
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
     const first = Math.max(0, Math.min(at - AROUND, strip.ids.length - 2 * AROUND));
-    this.panel.classList.add("stale");
+    this.panel.classList.toggle("stale", this.look !== null);
     if (this.look === null) this.content.replaceChildren(el("p", { class: "hint" }, "Looking …"));
     if (lens.load && at < 0) {
       this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
