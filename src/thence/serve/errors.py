@@ -161,8 +161,8 @@ def _no_route(request: Request, status: int) -> str | None:
     """Return a sentence for a request that matches no route; None for other errors."""
     asked = f"{request.method} {request.url.path}"
     if status == 404:
-        return f"There is no {asked} here; /docs lists what there is."
-    return f"{asked} is not how it is asked for; see /docs." if status == 405 else None
+        return f"There is no {asked} here; /openapi.json lists what there is."
+    return f"{asked} is not how it is asked for; see /openapi.json." if status == 405 else None
 
 
 def _closeness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:

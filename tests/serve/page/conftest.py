@@ -198,7 +198,7 @@ def visit(browser, server) -> Iterator[Callable[..., Any]]:
     watched: list[Watched] = []
 
     def open_it(
-        tab: str = "text", path: str = "/", address: str = "", size: Any = None, **state: Any
+        tab: str = "look", path: str = "/", address: str = "", size: Any = None, **state: Any
     ) -> Any:
         address = address or server.address
         page = browser.new_page()

@@ -15,6 +15,8 @@ import { Strips } from "./strips.js";
 
 /** Milliseconds between two looks at what has become of the models. */
 const EVERY = 20000;
+/** The same while baselines are being computed. */
+const SOON = 1500;
 /** Milliseconds after which an answer that has not come is shown as missing. */
 const PATIENCE = 250;
 
@@ -150,11 +152,12 @@ export function lookPlace(panel, app) {
     announce(`${index === null ? "Appended" : "Put in"} ${token.name}`);
   }
 
-  let timer = 0;
+  let [timer, soon] = [0, 0];
   async function watch() {
     try {
-      const { models } = await get("/playground/models");
+      const { models, waiting: more } = await get("/playground/models");
       app.models = models;
+      if (more) soon = setTimeout(watch, SOON);
       rail.update(models);
       const gone = rail.chosen.filter((model) => stateOf(model) !== null && model.on_disk !== "unchanged");
       if (gone.length > 0) announce(gone.map((model) => `${model.id} is ${stateOf(model)}; the server keeps what it loaded`).join(". "));
@@ -169,10 +172,12 @@ export function lookPlace(panel, app) {
       read();
       resized.observe(view.element);
       timer = setInterval(watch, EVERY);
+      if (app.waiting) soon = setTimeout(watch, SOON);
     },
     hide() {
       resized.disconnect();
       clearInterval(timer);
+      clearTimeout(soon);
     },
   };
 }

@@ -10,7 +10,7 @@ import { trainPlace } from "./train.js";
 /**
  * A place has an id, a title, and how to fill it: `fill(panel, app)` puts its elements into the
  * panel, and returns what to do when it is shown and hidden (`{show, hide}`, both optional).
- * `app` has `models`, `languageModels` and `classifiers` (of /playground/models) and `go(id)`, which opens
+ * `app` has `waiting` (whether baselines are still computed), `models`, `languageModels` and `classifiers` (of /playground/models) and `go(id)`, which opens
  * another place; what that is to show stands in the address by then (`keep` of state.js).
  */
 const PLACES = [
@@ -96,9 +96,10 @@ bar.addEventListener("keydown", (event) => {
 
 async function start() {
   try {
-    const { models } = await get("/playground/models");
+    const { models, waiting } = await get("/playground/models");
     app = {
       models,
+      waiting,
       languageModels: models.filter((model) => model.kind === "language model"),
       classifiers: models.filter((model) => model.kind === "classifier"),
       go,

@@ -67,10 +67,21 @@ export class Strips {
       this.blocks.set(key, [...(this.blocks.get(key) ?? []), block]);
       return block;
     });
-    this.element.replaceChildren(...(first > 0 ? [el("p", { class: "hint" }, `… ${edges[first][0]} characters before`)] : []),
-      ...elements, ...(first + MOST_BLOCKS < edges.length ? [el("p", { class: "hint" }, `${text.length - wanted.at(-1)[1]} characters after …`)] : []));
+    this.put([...(first > 0 ? [el("p", { class: "hint" }, `… ${edges[first][0]} characters before`)] : []),
+      ...elements, ...(first + MOST_BLOCKS < edges.length ? [el("p", { class: "hint" }, `${text.length - wanted.at(-1)[1]} characters after …`)] : [])]);
     this.sum.replaceChildren(...(units === null || units.length < 2 ? [] : [runningSum(units, pair)]));
     this.highlight();
+  }
+
+  /** Show elements; those that stay are not touched, so that the keyboard stays where it is. */
+  put(elements) {
+    const same = elements.length === this.element.children.length && elements.every((one, place) => one === this.element.children[place]);
+    if (same) return;
+    const wanted = new Set(elements);
+    for (const child of [...this.element.children]) if (!wanted.has(child)) child.remove();
+    elements.forEach((one, place) => {
+      if (this.element.children[place] !== one) this.element.insertBefore(one, this.element.children[place] ?? null);
+    });
   }
 
   /** How many columns of a character fit. */
