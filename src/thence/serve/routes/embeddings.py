@@ -133,7 +133,7 @@ def _directions(loaded: LoadedRun) -> Float64[np.ndarray, "vocab embedding"]:
 
 
 def _embedding_map(loaded: LoadedRun) -> EmbeddingMap:
-    from thence.reports.plots.embeddings import project  # Imports matplotlib.
+    from thence.reports.symbols import project
 
     table = _table(loaded)
     symbols = len(loaded.run.tokenizer.vocabulary.symbols)
