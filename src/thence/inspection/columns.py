@@ -51,3 +51,15 @@ def short(text: str) -> str:
 def cut(text: str, most: int = NAME) -> str:
     """Return a text of at most so many characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def chance(probability: float, digits: int = 4) -> str:
+    """Return a probability; of one too small for so many digits after the point, its size.
+
+    >>> chance(0.25), chance(0.000021), chance(0.0)
+    ('0.2500', '2e-05', '0')
+    """
+    if not probability:
+        return "0"
+    shown = f"{probability:.{digits}f}"
+    return shown if float(shown) else f"{probability:.0e}"

@@ -1,11 +1,13 @@
 """A look as tables of 80 columns: the tokens, and each lens that has such a form."""
 
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from thence.inspection.backoff import Stack
 from thence.inspection.caches import CacheLens
-from thence.inspection.columns import NAME, LensTable, bar, cut, short
+from thence.inspection.columns import NAME, LensTable, bar, chance, cut, short
 from thence.inspection.examples import Examples
 from thence.inspection.learning import Learned
 from thence.inspection.mixing import MixingToken
@@ -20,6 +22,10 @@ LIKELY = 3
 """Tokens that could stand at a place, besides the one that does."""
 MEMBERS = 3
 """Members of a mixture, and tokens that a cache remembers, shown beside each token."""
+SMALLEST = 0.005
+"""Smallest share of a member that is shown."""
+SETTINGS = re.compile(r"(?:order|length|discount) (?=[\d.])")
+"""Names of settings in the names of members, which are left out where there is little room."""
 CONTINUATION = "* of different tokens before it, not of occurrences (Kneser-Ney smoothing)"
 
 
@@ -76,16 +82,17 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
         if (within := stack.given_class) is not None:
             some = cut(" ".join(within.examples), 24)
             classes = f"; x {within.probability:.4f} in its class of {within.members:,}: {some}"
-        rows = []
+        # Of a mixture it is the probability by its n-gram member.
+        rows, whole = [], math.fsum(term.share for term in stack.terms)
         for term in stack.terms:
-            part = term.share / token.probability if token.probability else 0.0
+            part = term.share / whole if whole else 0.0
             context = "uniform" if term.order == 0 else _end(term.context)
             counted = f"{term.formula}{' *' if term.is_continuation and term.count else ''}"
-            left, share = f"{term.weight:.4g}", f"{term.share:.6f}"
+            left, share = f"{term.weight:.4g}", chance(term.share, 6)
             rows.append([f"{term.order}", context, counted, left, share, bar(part)])
         is_last = number == len(stacks)
         yield LensTable(
-            f"{short(token.text)}  {token.probability:.6f}, order {stack.order}{classes}",
+            f"{short(token.text)}  {chance(whole, 6)}, order {stack.order}{classes}",
             ["order", "after", "count", "x left to it", "= share", ""],
             rows,
             CONTINUATION if is_last and starred else "",
@@ -102,10 +109,10 @@ def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
         rows.append([cut(name, 36), f"{weight:.3f}", f"{share:.3f}", bar(share)])
     title = f"Members ({lens.depends} weights): mean weight, and mean share of the probability"
     yield LensTable(title, ["member", "weight", "share", ""], rows)
-    rows = []
+    rows, names = [], [cut(SETTINGS.sub("", name), 22) for name in lens.members]
     for token, one in zip(tokens, lens.tokens, strict=True):
         best = sorted(range(len(lens.members)), key=lambda at: -one.shares[at])[:MEMBERS]
-        said = [f"{cut(lens.members[at])} {one.shares[at]:.0%}" for at in best if one.shares[at]]
+        said = [f"{names[at]} {one.shares[at]:.0%}" for at in best if one.shares[at] >= SMALLEST]
         rows.append([short(token.text), ", ".join(said)])
     yield LensTable("Whose each token is", ["token", "largest shares"], rows, words=2)
 
@@ -116,9 +123,9 @@ def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[Len
         rows = []
         for token, one in zip(tokens, lens.tokens, strict=True):
             best = one.remembered[:MEMBERS]
-            said = [f"{short(item.text)} {item.share:.2f} ({item.ago} ago)" for item in best]
-            numbers = [f"{one.weight:.3f}", f"{one.probability:.4f}"]
-            rows.append([short(token.text), cut(", ".join(said), 42), *numbers])
+            said = [f"'{short(item.text)}' {item.share:.2f}, {item.ago} ago" for item in best]
+            numbers = [f"{one.weight:.3f}", chance(one.probability)]
+            rows.append([short(token.text), cut("; ".join(said), 42), *numbers])
         title = f"{lens.name}: its weight, its probability of the token, what it remembers"
         columns = ["token", "remembered", "weight", "probability"]
         yield LensTable(title, columns, rows, words=2)
@@ -128,7 +135,7 @@ def _learning(tokens: Sequence[Token], learned: Sequence[Learned]) -> Iterator[L
     """Yield what learning from the text gained."""
     gained = [one.bits_gained for one in learned if one.bits_gained is not None]
     rows = [
-        [short(token.text), f"{one.bits_gained:+.2f}", f"{one.probability:.4f}"]
+        [short(token.text), f"{one.bits_gained:+.2f}", chance(one.probability)]
         for token, one in zip(tokens, learned, strict=True)
         if one.bits_gained is not None and one.probability is not None
     ]
