@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import thence as library
+from thence.cli.colours import coloured
 from thence.cli.main import main
-from thence.cli.texts import coloured
 from thence.evaluation.explain import Explanation, Part
 
 from .conftest import strict_json
@@ -91,7 +91,7 @@ def test_what_is_typed_is_answered_line_by_line(thence, opinions, monkeypatch, c
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ([], r"pos  0\.\d{4}  █+\nneg  0\.\d{4}(  █+)?\n"),
+        ([], r"pos  0\.\d{4}  \x1b\[36m█+\x1b\[0m\nneg  0\.\d{4}(  \x1b\[36m█+\x1b\[0m)?\n"),
         (["--explain"], r"\x1b\[1mpos  0\.\d{4}\x1b\[0m\n.*good.*\n"),
         (["--json"], r'\{"text":"a good film",.*\}\n'),
     ],

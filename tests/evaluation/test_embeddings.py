@@ -5,7 +5,8 @@ import pytest
 
 import thence
 from thence.errors import RunError, SettingError
-from thence.evaluation.embeddings import word_embeddings
+from thence.evaluation import embeddings
+from thence.evaluation.embeddings import WordEmbeddings, word_embeddings
 from thence.tokens import read_vectors
 
 
@@ -80,3 +81,14 @@ def test_white_space_is_left_out_of_a_file_of_vectors(sentences, tmp_path):
     words = sentences.tokenizer.vocabulary.symbols
     assert " " in words
     assert read_vectors(path, ["a"]).rows == len(words) - 1
+
+
+def test_a_space_that_tells_nothing_is_said(small, monkeypatch):
+    assert "initial embeddings" in small("untrained", steps=0).similar("a").remark
+    run = small("trained", steps=300, lr=0.05)
+    assert run.similar("a").remark is None
+    # One direction, and a little noise: all cosines are close to 1.
+    words = word_embeddings(run).words
+    matrix = 1 + 0.01 * np.random.default_rng(0).random((len(words), 8))
+    monkeypatch.setattr(embeddings, "word_embeddings", lambda run: WordEmbeddings(words, matrix))
+    assert "No word is nearer than the others" in run.similar("a").remark

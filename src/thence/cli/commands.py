@@ -209,7 +209,7 @@ COMMANDS: Mapping[str, Command] = {
     "similar": Command(
         "Show the nearest neighbours of a word in the embeddings of a model.",
         "evaluation:similar",
-        "evaluating:print_found",
+        "evaluating:print_similar",
         ("run", "word"),
         help={"run": "The run folder, or a file of fastText (.bin, .ftz)."},
         opens_run=False,

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from thence.cli.output import Json, note_unknown, print_json, print_pairs, print_result, print_table
 from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
+from thence.evaluation import SimilarWords
 from thence.generation import Completions, Fillings, Samples, split_blanks
 
 
@@ -65,6 +66,16 @@ def print_found(call: Callable[..., Any], given: SimpleNamespace, *, json: Json 
     print_result(call(), json)
     if "text" in vars(given):
         note_unknown(given.run, given.text)
+
+
+def print_similar(
+    call: Callable[..., SimilarWords], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print the neighbours of a word, and whether they tell nothing."""
+    found = call()
+    print_result(found, json)
+    if found.remark and not json:
+        print_note(found.remark)
 
 
 def print_completions(

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from thence.cli.output import Json, note_unknown, print_json
+from thence.cli.colours import coloured
+from thence.cli.output import Json, note_unknown, print_json, print_shown
 from thence.cli.streams import print_styled, print_text
-from thence.cli.texts import coloured, shows_for_people
+from thence.cli.texts import shows_for_people
 from thence.inspection import Look
 from thence.inspection.lenses import FOLLOWING
 
@@ -22,7 +23,7 @@ def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
     if json:
         print_json(found.to_json())
     elif isinstance(found, Look):
-        print_text(str(found))
+        print_shown(found)
         for table in found.tables(*(lenses or ())):
             print_text(f"\n{table}")
     else:

@@ -26,6 +26,7 @@ NARROW_WIDTH = 80
 """The same of a narrow table: what a terminal has at least."""
 NARROWEST_HEADER = 8
 """Characters that a line of a narrow table's header has room for at least."""
+BAR_STYLE = "cyan"
 WIDEST_LABEL = 24
 """Columns of the names in a card; longer names take several lines."""
 WHOLE_CELL = 40
@@ -52,7 +53,19 @@ def print_result(found: Any, as_json: bool) -> None:
     if as_json:
         print_json(found.to_json())
     else:
+        print_shown(found)
+
+
+def print_shown(found: Any) -> None:
+    """Print a result as it shows itself; at a terminal its bars have a colour."""
+    if not result_console().is_terminal:
         print_text(str(found))
+        return
+    text, drawn = Text(printable(str(found))), StringIO()
+    text.highlight_regex("█+", BAR_STYLE)
+    console = SafeConsole(file=drawn, highlight=False, force_terminal=True)
+    console.print(text, soft_wrap=True, end="")
+    print_styled(drawn.getvalue())
 
 
 def print_table(

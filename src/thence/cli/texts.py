@@ -12,23 +12,21 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import StringIO
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.color import Color
-from rich.style import Style
-from rich.text import Text
 
+from thence.cli.colours import END, coloured, coloured_score, described_score
 from thence.cli.output import (
     Json,
     note_unknown,
     print_json,
     print_json_lines,
     print_result,
+    print_shown,
     print_table,
 )
 from thence.cli.streams import finish_output, print_note, print_styled, print_text
@@ -44,28 +42,19 @@ from thence.corpus.reading import (
 )
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation import Classification, Explanation, calibrate, rank
+from thence.evaluation import Classification, calibrate, rank
 from thence.evaluation import explain as explained
 from thence.evaluation.classify import NOTHING_KNOWN
 from thence.evaluation.scoring import score_lines, unusual_scores
 from thence.evaluation.unusual import calibration_of
-from thence.printable import printable, printable_line
 from thence.results import Results, Score
 from thence.runs import LanguageRun, Run
 from thence.runs.sources import readable
-from thence.terminal import SafeConsole
 
 PATH_BEGINNINGS = ("/", "./", "../", "~/")
 """An argument that begins with one of these is taken for a path, not for a text."""
-FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
-"""Bluish green and vermilion, distinguishable with any colour vision (M. Okabe, K. Ito)."""
-FAINTEST = 0.1
-"""Share of the largest weight below which a word has no colour."""
-STRONG = 0.5
-"""Share of the largest weight above which a word is bold."""
 MOST_AT_ONCE = 1 << 16
 """Bytes of a pipe that are read together, if so many are there."""
-MANY_COLOURS = ("256", "truecolor")
 
 
 def literal_texts(arguments: Sequence[str]) -> list[str] | None:
@@ -151,20 +140,34 @@ def print_scores(
         Parameter(help="Calibrate on this text, of the kind that is usual, instead of dev."),
     ] = None,
 ) -> None:
-    """Print a JSON line for each document of a file or a single text; or a ranking of texts."""
+    """Print a JSON line for each document of a file or a single text; or a ranking of texts.
+
+    At a terminal the texts are shown instead, each token coloured by its surprisal.
+    """
     if given.calibrate or alert is not None or calibrate_on is not None:
         print_unusual(given, alert, calibrate_on, reading or ReadingOptions(), json)
         return
     texts = literal_texts(given.texts)
+    for_people = shows_for_people() and not json
     if texts is None:
         read = load(given.texts[0], reading or ReadingOptions())
+        if for_people:
+            print_note(
+                f"Nats per token; colour: what surprises the model; {END}: the end of a text."
+            )
+            for one in call(texts=read, tokens=True).once():
+                print_styled(coloured_score(one))
+            return
         for lines in score_lines(given.run, read, given.tokens, given.static):
             print_json_lines(lines)
         return
     documents = _given(given.run, texts, reading is not None)
     if len(texts) == 1 or given.tokens:
         for text in texts:
-            print_json(call(texts=text)[0])
+            if for_people:
+                print_styled(described_score(call(texts=text, tokens=True)[0], given.tokens))
+            else:
+                print_json(call(texts=text)[0])
         return
     ranking = rank(given.run, documents, static=given.static)
     if json:
@@ -309,7 +312,7 @@ def print_labels(
             if one.nothing_known:
                 print_text(NOTHING_KNOWN)
         elif for_people and (is_typed or texts is not None):
-            print_text(str(one))
+            print_shown(one)
         else:
             of_words = {} if explanation is None else explanation.to_json()
             print_json(one.to_json(not no_text) | of_words)
@@ -355,34 +358,3 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
             note_unknown(run, text)
         yield documents
         finish_output()
-
-
-def coloured(explanation: Explanation) -> str:
-    """Return a line with the label, and the text: the stronger the colour, the larger the weight.
-
-    What speaks against the label is underlined too, for terminals and eyes without colour.
-    """
-    drawn = StringIO()
-    console = SafeConsole(file=drawn, force_terminal=True, highlight=False)
-    label = printable_line(explanation.label)
-    text = Text(f"{label}  {explanation.probability:.4f}\n", Style(bold=True))
-    for piece, weight in explanation.pieces():
-        share = weight / explanation.largest if explanation.largest else 0.0
-        text.append(printable(piece), _style(share, console.color_system in MANY_COLOURS))
-    console.print(text, soft_wrap=True, end="")
-    return drawn.getvalue()
-
-
-def _style(share: float, many_colours: bool) -> Style:
-    """Return the style of a word by its share of the largest weight, -1 to 1."""
-    strength, against = abs(share), share < 0
-    if strength < FAINTEST:
-        return Style(bold=False)
-    if not many_colours:
-        named = "red" if against else "green"
-        return Style(color=named, underline=against, bold=strength > STRONG)
-    red, green, blue = (
-        255 - strength * (255 - part) for part in (AGAINST_COLOUR if against else FOR_COLOUR)
-    )
-    background = Color.from_rgb(red, green, blue)
-    return Style(color="black", bgcolor=background, underline=against, bold=strength > STRONG)

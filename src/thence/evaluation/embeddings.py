@@ -11,6 +11,7 @@ from thence.array_types import Float, Float32
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
 from thence.models.fasttext.files import is_fasttext, read_fasttext
 from thence.models.fasttext.predictions import word_vectors
+from thence.models.registry import get_family
 from thence.printable import printable_symbol
 from thence.results import Listing
 from thence.runs.run import Run, open_run
@@ -21,6 +22,11 @@ from thence.tokens.tokenizer import normalize
 TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embeddings")
 """What models call their table: networks, those that start from a language model, and word
 averaging, where features follow the tokens."""
+
+
+SAME_COSINE = 0.02
+"""Difference between the nearest word's cosine and the median of all below which no word counts as
+near."""
 
 
 @runtime_checkable
@@ -88,17 +94,19 @@ class SimilarWords(Listing[tuple[str, float]]):
     Attributes:
         word: The word, as the run has it.
         words: Each word and the cosine of its embedding, -1 to 1; the nearest first.
+        remark: Why they tell nothing, if the space is untrained or no word is nearer than others.
     """
 
     _listed = "words"
 
     word: str
     words: list[tuple[str, float]]
+    remark: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""
         found = [{"word": word, "cosine": cosine} for word, cosine in self.words]
-        return {"word": self.word, "similar": found}
+        return {"word": self.word, "similar": found, "remark": self.remark}
 
     def __str__(self) -> str:
         shown = [(printable_symbol(word), cosine) for word, cosine in self.words]
@@ -137,7 +145,23 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
             f"those of its train text.{nearest(near, embeddings.words)}"
         )
     found = nearest_words(embeddings.matrix, embeddings.words, index, count)
-    return SimilarWords(embeddings.words[index], found)
+    return SimilarWords(embeddings.words[index], found, _remark(run, embeddings.matrix, index))
+
+
+def _remark(run: Run, matrix: Float[np.ndarray, "words embedding"], index: int) -> str | None:
+    """Return why the neighbours of a word tell nothing, if so."""
+    is_untrained = run.step == 0 or [line["step"] for line in run.metrics()] == [0]
+    if is_untrained and get_family(run.recipe.model).method == "train":
+        return "These are initial embeddings, of no training: the neighbours are chance."
+    lengths = np.linalg.norm(matrix, axis=1)
+    cosines = matrix @ matrix[index] / np.maximum(lengths * lengths[index], 1e-30)
+    others = np.delete(cosines, index)
+    if len(others) > 2 and others.max() - np.median(others) < SAME_COSINE:
+        return (
+            f"No word is nearer than the others: half of all words have a cosine above "
+            f"{np.median(others):.4f}. The embeddings have learned too little to be compared."
+        )
+    return None
 
 
 def _similar_in_file(path: Path, word: str, count: int) -> SimilarWords:

@@ -36,6 +36,14 @@ label and documents with several.
 """
 
 
+def highest_bits(vocabulary_size: int) -> float:
+    """Return the surprisal in bits from which on the colour is strongest.
+
+    It is one and a half times that of a uniform guess among all symbols.
+    """
+    return 1.5 * math.log2(max(vocabulary_size, 2))
+
+
 def bits(nats: float) -> float:
     """Return nats in bits.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thence.array_types import Float, Integer
+from thence.evaluation.metrics import highest_bits
 from thence.reports.content import (
     SURPRISING,
     Annotated,
@@ -120,14 +121,6 @@ def shown_symbol(text: str) -> str:
     if text == BOUNDARY:
         return BOUNDARY_MARK
     return visible(text).replace("␣", " ").replace("⏎", "⏎\n")
-
-
-def highest_bits(vocabulary_size: int) -> float:
-    """Return the surprisal in bits from which on the colour is strongest.
-
-    It is one and a half times that of a uniform guess among all symbols.
-    """
-    return 1.5 * math.log2(max(vocabulary_size, 2))
 
 
 def extreme_documents(
