@@ -19,14 +19,17 @@ from thence.inspection.result import Look
 from thence.results import json_value
 from thence.runs import LanguageRun, Run
 from thence.runs.snapshots import snapshot_bytes, snapshot_steps
+from thence.serve.batching import Ids
 from thence.serve.loaded_runs import REPLACEMENT
 
 MOST_SNAPSHOTS = 60
 """Snapshots that are played; of more, evenly spaced ones."""
 MOST_BYTES = 512 << 20
 """Bytes of all snapshots of a run that is played."""
-MOST_POINTS = 120
-"""Tokens whose embeddings are shown, the first of the vocabulary."""
+MOST_POINTS = 60
+"""Tokens whose embeddings are shown: those that the last snapshot writes most often."""
+TEXTS_TO_COUNT = 64
+"""Texts that it writes to find these."""
 MOST_UNITS = 64
 MOST_TOKENS = 60
 """Tokens of a text whose activations are shown."""
@@ -61,11 +64,12 @@ class Replays:
     def overview(self, runs: Sequence[Run], seed: int, count: int) -> dict[str, Any]:
         """Return the steps of a run's snapshots, samples of each, and their embeddings."""
         (run,) = runs
-        tables = self._each(run, "embeddings")
+        ids = _frequent(_snapshots_of(run)[-1][1])
+        tables = self._each(run, "embeddings", ids)
         return {
             "steps": [step for step, _ in _snapshots_of(run)],
             "samples": self._each(run, "samples", seed, count),
-            "embeddings": None if tables[-1] is None else _projected(run, tables),
+            "embeddings": None if tables[-1] is None else _projected(run, ids, tables),
             "views": _views(run),
         }
 
@@ -113,34 +117,48 @@ def _views(run: Run) -> list[str]:
     return [view for view, lens in VIEWS.items() if lens in names]
 
 
-def _samples(snapshot: Run, seed: int, count: int) -> list[str]:
-    """Return what ``sample`` gives, without counting copies of train, for which it is read."""
-    running_text = snapshot.recipe.training.carry_context
+def _draw(snapshot: Run, seed: int, count: int) -> list[Ids]:
     nothing, options = np.zeros(0, np.int64), DecodingOptions()
-    drawn = draw(
+    running_text = snapshot.recipe.training.carry_context
+    return draw(
         snapshot.model, nothing, count, SAMPLE_LENGTH, options, seed, past_boundary=running_text
     )
+
+
+def _samples(snapshot: Run, seed: int, count: int) -> list[str]:
+    """Return what ``sample`` gives, without counting copies of train, for which it is read."""
     boundary, decode = snapshot.tokenizer.vocabulary.boundary_id, snapshot.tokenizer.decode
     texts = []
-    for ids in drawn:
+    for ids in _draw(snapshot, seed, count):
         ends = np.flatnonzero(ids == boundary)
         texts.append("\n".join(decode(part[part != boundary]) for part in np.split(ids, ends)))
     return [text.removesuffix("\n") for text in texts]
 
 
-def _embeddings(snapshot: Run) -> Float64[np.ndarray, "tokens embedding"] | None:
+def _frequent(snapshot: Run) -> tuple[int, ...]:
+    """Return the ids that a snapshot writes most often, in the order of their numbers."""
+    drawn = np.concatenate(_draw(snapshot, 0, TEXTS_TO_COUNT))
+    counts = np.bincount(drawn)
+    return tuple(sorted(np.argsort(-counts, kind="stable")[:MOST_POINTS].tolist()))
+
+
+def _embeddings(
+    snapshot: Run, ids: tuple[int, ...]
+) -> Float64[np.ndarray, "tokens embedding"] | None:
     table = embedding_table(snapshot)
-    return None if table is None else table[:MOST_POINTS].astype(np.float64)
+    return None if table is None else table[list(ids)].astype(np.float64)
 
 
-def _projected(run: Run, tables: list[Float64[np.ndarray, "tokens embedding"]]) -> dict[str, Any]:
+def _projected(
+    run: Run, ids: tuple[int, ...], tables: list[Float64[np.ndarray, "tokens embedding"]]
+) -> dict[str, Any]:
     """Return all tables along the two axes on which the last one varies most."""
     last = tables[-1]
     centre = last.mean(axis=0)
     _, sizes, axes = np.linalg.svd(last - centre, full_matrices=False)
     variances = sizes**2 / max(float((sizes**2).sum()), 1e-300)
-    names = run.tokenizer.vocabulary.names()[: len(last)]
-    decoded = (run.tokenizer.decode([index]) for index in range(len(names)))
+    names = [run.tokenizer.vocabulary.names()[index] for index in ids]
+    decoded = (run.tokenizer.decode([index]) for index in ids)
     shown = zip(decoded, names, strict=True)
     texts = [name if text == "" or REPLACEMENT in text else text for text, name in shown]
     return {

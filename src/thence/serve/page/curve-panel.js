@@ -105,6 +105,7 @@ export class CurvePanel {
       el("span", { class: `key ${colour(place)}`, "aria-hidden": "true" }), el("strong", {}, curve.run), ` ${newest(curve, accuracy)}`)),
     accuracy ? "" : el("li", { class: "how" }, "solid: dev; thin: train"));
     this.words.replaceChildren(...curves.flatMap(inWords));
+    if (curves.some((curve) => curve.verdict)) this.words.append(el("p", { class: "hint" }, "Losses in these sentences are in nats; 1 bit is 0.693 nats."));
   }
 }
 
@@ -127,6 +128,6 @@ function inWords(curve) {
   }
   if (curve.state === "stopped") lines.push(el("p", {}, el("span", { class: "tag" }, "stopped"), ` ${curve.run} ended at step ${grouped(step)}${of}, before its training was done; thence resume goes on with it.`));
   if (curve.state === "deleted") lines.push(el("p", {}, el("span", { class: "tag bad" }, "deleted"), ` ${curve.run} is no longer on the disk.`));
-  if (curve.verdict) lines.push(el("p", {}, el("strong", {}, curve.run), `: ${curve.verdict} `, el("span", { class: "hint" }, "Losses here are in nats.")));
+  if (curve.verdict) lines.push(el("p", {}, el("strong", {}, curve.run), `: ${curve.verdict}`));
   return lines;
 }

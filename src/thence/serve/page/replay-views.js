@@ -64,7 +64,7 @@ export class GlidingMap {
     this.svg.replaceChildren(...this.points);
     this.svg.setAttribute("aria-label", `Embeddings of ${found.tokens.length} tokens in two dimensions`);
     const [first, second] = found.shares.map((share) => percent(share));
-    this.note.textContent = `The first ${found.tokens.length} tokens, along the two axes on which the last snapshot varies most (${first} and ${second ?? "0 %"} of it).`;
+    this.note.textContent = `The ${found.tokens.length} most frequent tokens, along the two axes on which the last snapshot varies most (${first} and ${second ?? "0 %"} of it).`;
   }
 
   show(place) {
