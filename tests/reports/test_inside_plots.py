@@ -33,20 +33,20 @@ def test_gates_of_each_layer_and_the_reach_of_gradients(tmp_path: Path) -> None:
     axes = [axes for axes in drawn["gates-layer-2"].figure.axes if axes.get_ylabel() in gates]
     assert [one.get_ylabel() for one in axes] == list(gates)
     for one in axes:
-        shown = one.images[0].get_array()
+        shown = np.asarray(one.images[0].get_array())
         assert shown.shape == (24, 4)
         assert np.isin(np.round(shown, 4), gates[one.get_ylabel()]).all()
     assert [tick.get_text() for tick in axes[-1].get_xticklabels()] == list("abca")
     lines = drawn["gradient-flow"].figure.axes[0].lines
     for line, layer in zip(lines, found.lenses["flow"].layers, strict=True):
-        np.testing.assert_allclose(line.get_ydata(), layer.norms, rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), layer.norms, rtol=1e-5)
 
 
 def test_attention_of_each_head(tmp_path: Path) -> None:
     (plot,) = inside_plots(make(tmp_path, "transformer", heads=2))
     titles = [axes.get_title(loc="left") for axes in plot.figure.axes]
     assert titles == [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2)]
-    shares = plot.figure.axes[0].images[0].get_array()
+    shares = np.asarray(plot.figure.axes[0].images[0].get_array())
     assert shares.shape == (4, 5)
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     assert "“abca”" in plot.figure.get_suptitle()
