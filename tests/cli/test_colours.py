@@ -57,3 +57,15 @@ def test_a_person_sees_colours_and_a_program_json(thence, trained, monkeypatch):
     assert thence("score", trained.mlp, "text.txt").out.count("■") == len(
         thence("score", trained.mlp, "text.txt", "--json").out.splitlines()
     )
+
+
+def test_a_look_is_coloured_for_a_person(thence, trained, monkeypatch):
+    piped = thence("look", trained.mlp, "ab")
+    assert "\x1b" not in piped.out
+    assert "reads 2 tokens" in piped.out
+    monkeypatch.setattr("thence.cli.looking.shows_for_people", lambda: True)
+    shown = PLAIN.sub("", thence("look", trained.mlp, "ab").out)
+    assert shown == f"ab\n\n{piped.out}"
+    lenses = thence("look", trained.mlp, "ab", "--lens", "examples")
+    assert "Where the train text has" in lenses.out
+    assert {*thence("look", trained.mlp, "ab", "--json").json()["lenses"]} == set()

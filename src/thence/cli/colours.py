@@ -14,6 +14,7 @@ from rich.text import Text
 
 from thence.evaluation import Explanation
 from thence.evaluation.metrics import highest_bits
+from thence.inspection import Look
 from thence.inspection.columns import bar
 from thence.printable import printable, printable_line
 from thence.results import Score, format_table
@@ -53,6 +54,18 @@ def coloured_score(score: Score) -> str:
         text.append(separator if place and not is_end else "")
         style = _style(-share, underline=share > STRONG)
         text.append(f" {END}" if is_end else name, style)
+    return _drawn(text)
+
+
+def coloured_look(found: Look) -> str:
+    """Return the part of a text that is shown; the stronger its colour, the more it surprises."""
+    text, end = Text(), found.shown[0].start if found.shown else 0
+    for token in found.shown:
+        text.append(printable(found.text[end : token.start]))
+        share = min(token.bits / highest_bits(found.vocabulary_size), 1.0)
+        piece = found.text[token.start : token.end]
+        text.append(printable(piece), _style(-share, underline=share > STRONG))
+        end = token.end
     return _drawn(text)
 
 

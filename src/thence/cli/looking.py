@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from thence.cli.colours import coloured
+from thence.cli.colours import coloured, coloured_look
 from thence.cli.output import Json, note_unknown, print_json, print_shown
 from thence.cli.streams import print_styled, print_text
 from thence.cli.texts import shows_for_people
@@ -23,9 +23,12 @@ def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
     if json:
         print_json(found.to_json())
     elif isinstance(found, Look):
+        if shows_for_people():
+            print_styled(coloured_look(found) + "\n")
         print_shown(found)
         for table in found.tables(*(lenses or ())):
-            print_text(f"\n{table}")
+            print_text("")
+            print_shown(table)
     else:
         if shows_for_people():
             print_styled(coloured(found.explanation))

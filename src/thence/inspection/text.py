@@ -49,7 +49,7 @@ def token_table(
             short(token.text),
             f"{token.bits:5.2f}",
             bar(token.bits / MOST_BITS),
-            f"{token.probability:.4f}",
+            chance(token.probability),
         ]
         row += [f"{token.rank:,}", f"{token.entropy:.2f}"] if ranked else []
         row += [str(orders[number])] if orders is not None else []
