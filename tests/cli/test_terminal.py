@@ -84,6 +84,7 @@ def commands(folder: Path) -> list[list[str]]:
         ["score", mlp, text, "--alert", "0.5", "--calibrate-on", text],
         ["pairs", mlp, f"pairs{EVIL}.jsonl"],
         ["surprisal", mlp, text],
+        ["examples", text],
         ["look", mlp, f"a{EVIL}\u2029"],
         ["look", labels, f"a{EVIL}"],
         ["rescore", mlp, f"nbest{EVIL}.jsonl"],
