@@ -37,6 +37,7 @@ types: $(VENV)/test-ready
 	$(BIN)/mypy
 
 docs: $(VENV)/test-ready
+	$(BIN)/python docs/build_live.py
 	PYTHONPATH=docs $(BIN)/zensical build --clean
 
 # Write what commands and programs print into the pages that show something else.
