@@ -1,7 +1,7 @@
 """Base classes of results: sequences, comparisons and reports; and their form as plain text."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Generic, TypeVar, cast, overload
 
@@ -159,13 +159,14 @@ class Score(dict[str, Any]):
 
     Attributes:
         display: For a notebook: vocabulary size of the run, with whose logarithm surprisals are
-            compared, and the text between two tokens.
+            compared, the text between two tokens, and what gives the tokens of a text where they
+            were not asked for; None if they depend on the texts before.
     """
 
     __slots__ = ("display",)
     _repr_html_ = repr_html
 
-    display: tuple[int, str]
+    display: tuple[int, str, Callable[[str], list[dict[str, Any]]] | None]
 
 
 def json_value(value: Any) -> Any:

@@ -76,7 +76,7 @@ def styles(page: Page, pattern: str) -> list[float]:
 def displayed(content: dict[str, Any], separator: str) -> Score:
     """Return a score of a run with 27 symbols."""
     score = Score(content)
-    score.display = (27, separator)
+    score.display = (27, separator, None)
     return score
 
 
@@ -182,7 +182,7 @@ def test_next_tokens_add_up() -> None:
         0.125,
         0.125,
     ]
-    assert styles(page, r"width: ([\d.]+)%") == [100, 50, 25]
+    assert styles(page, r"width: ([\d.]+)%") == [50, 25, 12.5]  # As of all bars, of one scale.
     assert "␣" in page.text
 
 
@@ -216,10 +216,15 @@ def test_an_impossible_text_is_said_to_be() -> None:
     assert styles(page, r"226 98 12 / (\d+)%")[1] == STRONGEST
 
 
-def test_a_score_without_tokens_shows_its_text(sentences: thence.Run) -> None:
-    page = page_of(next(thence.score(sentences, "the <b>war</b>")))
-    assert "the <b>war</b>" in page.text
-    assert page.tags["span"] == 1  # What is said beside the title.
+def test_a_score_without_tokens_shows_them_too(sentences: thence.Run) -> None:
+    plain = next(thence.score(sentences, "the war"))
+    assert "tokens" not in plain
+    with_tokens = next(thence.score(sentences, "the war", tokens=True))
+    assert repr_html(plain) == repr_html(with_tokens)
+    assert "tokens" not in plain  # Looking changes nothing.
+    assert page_of(next(thence.score(sentences, "the <b>war</b>"))).tags["b"] == 1  # The title.
+    long = next(thence.score(sentences, "a" * 5000))
+    assert page_of(long).tags["span"] == 1  # What is said beside the title.
 
 
 def test_a_score_is_a_plain_dictionary_still(sentences: thence.Run) -> None:

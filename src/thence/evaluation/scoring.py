@@ -22,6 +22,7 @@ from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import LanguageRun, Run, open_run
 from thence.tokens import TokenStore
 
+Display = tuple[int, str, Callable[[str], list[dict[str, Any]]] | None]
 LINES_AT_ONCE = 1024
 """Documents whose JSON lines are written together: enough that the work for each lot is little."""
 LINE = (
@@ -91,7 +92,7 @@ def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | N
 
 
 def _line(
-    display: tuple[int, str],
+    display: Display,
     text: str,
     log_prob: float,
     targets: int,
@@ -112,10 +113,17 @@ def _line(
     return line
 
 
-def _display(run: Run) -> tuple[int, str]:
-    """Return what the display of a score needs: vocabulary size and separator of tokens."""
+def _display(run: Run) -> Display:
+    """Return what the display of a score needs; see ``Score``."""
     separator = " " if run.tokenizer.options.tokens == "words" else ""
-    return len(run.tokenizer.vocabulary), separator
+    tokens = None if run.recipe.training.carry_context else partial(_tokens_of, run)
+    return len(run.tokenizer.vocabulary), separator, tokens
+
+
+def _tokens_of(run: Run, text: str) -> list[dict[str, Any]]:
+    """Return the tokens of a text by itself."""
+    found = _numbers(run, run.model, Documents.from_strings([text]), alone=True)
+    return next(_tokens(run, found.store, found.scores))
 
 
 @dataclass(frozen=True)

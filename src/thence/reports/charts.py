@@ -20,6 +20,8 @@ MOST_DOTS = 40
 """Points of a line up to which each has a dot."""
 TICKS = 5
 """About how many numbers stand at an axis."""
+MOST_LETTERS = 60
+"""Letters of all numbers or names at the x axis above which they stand upright."""
 FEWEST_TICKS = 3
 """Numbers that a logarithmic axis needs to be read."""
 LOW = 8
@@ -205,9 +207,12 @@ def _framed(axes: _Axes, drawn: str, labels: str) -> str:
         f'transform: translateY(-50%)">{text}</span>'
         for y, text in y_ticks
     )
+    long = sum(len(text) + 1 for _, text in x_ticks) > MOST_LETTERS
+    height = 0.62 * max(len(text) for _, text in x_ticks) + 0.8 if long else 1.4
+    turned = "; writing-mode: vertical-rl" if long else ""
     below = "".join(
-        f'<span style="{NUMBER}; left: {100 * axes.across(x):.1f}%; '
-        f'transform: translateX({-100 * axes.across(x):.0f}%)">{text}</span>'
+        f'<span style="{NUMBER}; left: {100 * axes.across(x):.1f}%{turned}; '
+        f'transform: translateX({-50 if long else -100 * axes.across(x):.0f}%)">{text}</span>'
         for x, text in x_ticks
     )
     chart = axes.chart
@@ -221,8 +226,8 @@ def _framed(axes: _Axes, drawn: str, labels: str) -> str:
         f'<div style="{SMALL}; display: grid; grid-template-columns: {width:.1f}em minmax(0, 1fr)">'
         f'<div style="position: relative">{left}</div>'
         f'<div style="position: relative">{drawing}{labels}</div><div></div>'
-        f'<div style="position: relative; height: 1.4em; margin-top: .5em">{below}</div><div></div>'
-        f'<div style="text-align: right; opacity: .85">{escaped(chart.x)}</div></div>'
+        f'<div style="position: relative; height: {height:.1f}em; margin-top: .5em">{below}</div>'
+        f'<div></div><div style="text-align: right; opacity: .85">{escaped(chart.x)}</div></div>'
     )
 
 

@@ -67,6 +67,8 @@ MOST_SAMPLES = 100
 LONGEST_SAMPLE = 400
 LONGEST_TEXT = 200
 """Characters of a text that was scored or classified."""
+LONGEST_SCORED = 2000
+"""Characters of a text up to which its tokens are coloured though they were not asked for."""
 LONGEST_CELL = 120
 ALWAYS_SHOWN = (
     "context",
@@ -168,14 +170,17 @@ def score(found: Score) -> list[Block]:
     else:
         words = f"{number(found['nats_per_token'])} nats per token"
         about = f"log-probability {chance:.2f}, {about}"
-    if "tokens" not in found:
+    vocabulary_size, separator, tokens_of = found.display
+    told = found.get("tokens")
+    if told is None and tokens_of is not None and len(found["text"]) <= LONGEST_SCORED:
+        told = tokens_of(found["text"])
+    if told is None:
         return [Caption(words, about), RunningText([short(found["text"], LONGEST_TEXT)])]
     tokens = []
-    vocabulary_size, separator = found.display
-    for token in found["tokens"][:MOST_TOKENS]:
+    for token in told[:MOST_TOKENS]:
         bits = math.inf if token["surprisal_bits"] is None else token["surprisal_bits"]
         tokens.append(surprisal_token(token["token"], bits, vocabulary_size))
-    rest = len(found["tokens"]) - len(tokens)
+    rest = len(told) - len(tokens)
     more = [Note(f"… and {rest:,} more tokens")] if rest else []
     return [
         Caption(words, f"{about}; colour: surprisal"),
@@ -207,7 +212,7 @@ def next_tokens(found: NextTokens) -> list[Block]:
     rest = max(1 - math.fsum(chance for _, chance in found.tokens), 0.0)
     before = f"after “{short(found.text)}”" if found.text else "at the beginning"
     others = Note(f"all other tokens together: {rest:.4f}")
-    return [Caption("next token", before), _bars(rows), others]
+    return [Caption("next token", before), _bars(rows, 1.0), others]
 
 
 def samples(drawn: Samples) -> list[Block]:
@@ -236,7 +241,7 @@ def fillings(found: Fillings) -> list[Block]:
     ]
     how = "all there are" if found.exact else "found by a beam"
     about = f"shares among {found.found:,} candidates ({how})"
-    return [Caption(short(found.text), about), _bars(rows)]
+    return [Caption(short(found.text), about), _bars(rows, 1.0)]
 
 
 def similar_words(found: SimilarWords) -> list[Block]:

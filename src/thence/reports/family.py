@@ -9,6 +9,7 @@ from thence.models.language.mixture import Mixture
 from thence.models.ngram import NGram
 from thence.reports.colours import BLUE
 from thence.reports.content import Bars, Block, Chart, Folded, Note, Pairs, Section, Series, Table
+from thence.reports.insides import inside_sections
 from thence.reports.reading import DevReading, token_name
 from thence.reports.symbols import most_frequent, project, symbol_names
 from thence.runs import ClassifierRun, Run
@@ -27,7 +28,8 @@ def family_sections(run: Run, reading: DevReading | None) -> list[Section]:
         return _orders_section(run, run.model, reading)
     if isinstance(run.model, Mixture) and reading is not None:
         return [_members_section(run.model, reading)]
-    return embedding_sections(run)
+    inside = inside_sections(run) if reading is not None else []
+    return [*inside, *embedding_sections(run)]
 
 
 def _orders_section(run: Run, model: NGram, reading: DevReading | None) -> list[Section]:

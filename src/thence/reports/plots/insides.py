@@ -7,20 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thence.array_types import Float
-from thence.errors import ThenceError
 from thence.inspection import Look, look
 from thence.inspection.hidden import AttentionMaps, GatedLayer
 from thence.inspection.lenses import lenses_of
 from thence.inspection.why import Flow
 from thence.reports import style
-from thence.reports.plots.bigrams import BOUNDARY_MARK
+from thence.reports.insides import MOST_TOKENS, dev_text
+from thence.reports.symbols import BOUNDARY_MARK
 from thence.runs import LanguageRun
 
 LENSES = ("gates", "attention", "flow")
-DOCUMENTS = 200
-"""Documents of dev of which one is read: the longest that is short enough."""
-MOST_CHARACTERS, MOST_TOKENS = 400, 40
-"""How much of it is read; more would not fit beside each other."""
 UNITS = 24
 """Units of a layer that are drawn: those that change most over the text."""
 BOUNDED = ("input", "forget", "output", "update", "reset")
@@ -46,18 +42,6 @@ def inside_plots(run: LanguageRun) -> list[style.Plot]:
     if "flow" in available:
         drawn.append(plot_flow(found))
     return drawn
-
-
-def dev_text(run: LanguageRun) -> str | None:
-    """Return a document of dev, or the beginning of one; None if there is none at hand."""
-    try:
-        documents = run.documents("dev")
-    except ThenceError:
-        return None
-    texts = [documents[number] for number in range(min(DOCUMENTS, len(documents)))]
-    short = [text for text in texts if len(text) <= MOST_TOKENS]
-    longest = max(short, key=len, default="") or (texts[0] if texts else "")
-    return longest[:MOST_CHARACTERS] or None
 
 
 def _names(found: Look) -> list[str]:
