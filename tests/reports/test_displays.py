@@ -119,7 +119,7 @@ def look_at(text: str) -> Look:
     spans = np.array([[0, len(text)]])
     tokens = Tokens(text, np.zeros(1, np.int64), spans, -np.ones(1), {}, 9, 8, {0: following})
     examples = [Examples(1, 0, 3, (Line(text, 0, len(text)),))]
-    lenses = {"examples": examples, "attention": text}
+    lenses = {"examples": examples, "of another package": text}
     return Look(
         text, text, text, True, False, (text,), 27, tokens, 1.0, following, (0, 1), (text,), lenses
     )

@@ -24,6 +24,8 @@ MOST_LETTERS = 60
 """Letters of all numbers or names at the x axis above which they stand upright."""
 FEWEST_TICKS = 3
 """Numbers that a logarithmic axis needs to be read."""
+LARGE, SMALLEST = 1e7, 1e-5
+"""Numbers at an axis that are written with an exponent: the large, and those of small steps."""
 LOW = 8
 """Height in rem below which there is room for half as many numbers."""
 MARGIN = 0.06
@@ -270,6 +272,8 @@ def _linear_ticks(
     step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
     decimals = max(0, -math.floor(math.log10(step * (100 if in_percent else 1)) + 1e-9))
     kind = f".{decimals}%" if in_percent else f",.{decimals}f"
+    if max(abs(low), abs(high)) >= LARGE or step < SMALLEST:
+        kind = ".3g"
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     if last == first:
         return _linear_ticks(low, high, in_percent, 2 * count)
