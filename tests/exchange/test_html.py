@@ -18,8 +18,8 @@ from hypothesis.extra.numpy import arrays
 from thence import mix, train
 from thence.errors import RunError, SettingError
 from thence.exchange import export, export_checked
-from thence.exchange.html import best_page, export_html
-from thence.exchange.html.language import _as_ngrams
+from thence.exchange.html import PAGE, best_page, export_html
+from thence.exchange.html.language import OPERATORS, _as_ngrams
 from thence.exchange.html.packing import Pack, rounded, scaled
 from thence.models.language.bigram_counts import BigramCounts, BigramCountsOptions
 
@@ -90,7 +90,9 @@ def test_caches_are_left_out_and_other_models_refused(text: Path, tmp_path: Path
     run = train(text, "ngram", output=tmp_path / "ngram")
     cache = train(text, "cache", output=tmp_path / "cache")
     mixed = mix([run, cache], tmp_path / "mix")
-    page = export(mixed, tmp_path / "mix.html").read_text(encoding="utf-8")
+    exported = export_checked(mixed, tmp_path / "mix.html")
+    assert "Left out, since they adapt to the text that they read: cache" in exported.note
+    page = exported.path.read_text(encoding="utf-8")
     (member,) = header_of(page)[0]["model"]["members"]
     assert member["kind"] == "ngrams"
     assert "without the parts that adapt to the text that they read" in page
@@ -141,3 +143,9 @@ def test_few_different_values_are_listed_once() -> None:
     codes = np.frombuffer(content, about["type"], 600, about["at"])
     assert about["type"] == "uint8"
     assert np.array_equal(np.frombuffer(content, "<f4", 3, listed["at"])[codes], values)
+
+
+def test_the_script_has_the_operators_that_are_named() -> None:
+    script = (PAGE / "graph.js").read_text(encoding="utf-8")
+    (table,) = re.findall(r"const OPERATORS = \{\n(.*?)^\};", script, re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"^  (\w+):", table, re.MULTILINE)) == OPERATORS

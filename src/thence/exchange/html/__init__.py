@@ -21,7 +21,7 @@ from typing import Any, cast
 from thence.atomic import whole_file
 from thence.errors import RunError, SettingError
 from thence.exchange.html import differences, labels, language
-from thence.exchange.html.about import facts_of
+from thence.exchange.html.about import adapting_parts, facts_of
 from thence.exchange.html.packing import Bits, Pack
 from thence.exchange.tokenizer_file import byte_alphabet, word_pattern
 from thence.runs.run import ClassifierRun, LanguageRun, Run
@@ -79,6 +79,8 @@ def export_html(run: Run, path: Path, largest: int = LARGEST) -> tuple[float, st
     )
     if page.difference > TOLERANCE:
         note += f" A page of up to {largest / 1e6:g} MB has no room for more bits."
+    if left_out := adapting_parts(run):
+        note += f" Left out, since they adapt to the text that they read: {', '.join(left_out)}."
     return page.difference, note
 
 
@@ -117,10 +119,10 @@ def page_with(
     if isinstance(run, ClassifierRun):
         labels.check_classifier(run)
         kind, classifier = "labels", run.classifier
-        asked = labels.with_bits(classifier, bits)
-        difference = partial(differences.of_labels, classifier, asked, run.tokenizer)
+        rounded_one = labels.with_bits(classifier, bits)
+        difference = partial(differences.of_labels, classifier, rounded_one, run.tokenizer)
         header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
-        header["model"] = labels.describe(pack, asked, bits)
+        header["model"] = labels.describe(pack, rounded_one, bits)
     else:
         kind = "language"
         model = language.asked_model(cast(LanguageRun, run))

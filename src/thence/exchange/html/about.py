@@ -9,16 +9,22 @@ from thence.runs.metrics import best_line
 from thence.runs.run import ClassifierRun, Run
 
 
+def adapting_parts(run: Run) -> tuple[str, ...]:
+    """Return the names of the parts of a model that adapt, which a page has not."""
+    model = run.load()
+    return model.adapting if isinstance(model, Adapts) else ()
+
+
 def facts_of(run: Run) -> list[tuple[str, str]]:
     """Return names and values; no path is among them."""
-    family, model = get_family(run.recipe.model), run.load()
+    family = get_family(run.recipe.model)
     facts = [
         ("Model", f"{family.name}: {family.summary[0].lower()}{family.summary[1:]}"),
         ("Text", Path(run.text_name).name or run.text_name),
         ("Tokens", f"{run.recipe.tokens.tokens}, {len(run.tokenizer.vocabulary):,} in all"),
         ("Size", f"{run.num_parameters:,} numbers learned or counted"),
     ]
-    if isinstance(model, Adapts) and model.adapting:
+    if adapting_parts(run):
         facts.append(("Here", "without the parts that adapt to the text that they read"))
     if isinstance(run, ClassifierRun):
         facts.append(("Labels", f"{len(run.label_names):,}"))

@@ -17,7 +17,7 @@ import numpy as np
 from thence.errors import SettingError
 from thence.exchange.html.packing import Bits, Pack, rounded
 from thence.models.base import LanguageModel, static_model
-from thence.models.graph import Graph, Hidden
+from thence.models.graph import Exportable, Graph, Hidden
 from thence.models.language.bigram_counts import BigramCounts
 from thence.models.language.inference import InferenceModel
 from thence.models.language.mixture import PLACES, Mixture
@@ -29,6 +29,14 @@ from thence.runs.run import LanguageRun
 
 FARTHEST = (1 << 31) - 1
 """Beyond the end of every axis."""
+OPERATORS = frozenset(
+    (
+        "Add", "Concat", "Cos", "Erf", "GRU", "Gather", "Identity", "LSTM", "LayerNormalization",
+        "LogSoftmax", "MatMul", "Mod", "Mul", "RNN", "Relu", "Reshape", "Sigmoid", "Sin", "Slice",
+        "Softmax", "Squeeze", "Sub", "Tanh", "Transpose",
+    )
+)  # fmt: skip
+"""ONNX's operators that the script has (``page/graph.js``)."""
 Spec = dict[str, Any]
 """What the script needs to know of a model beside its arrays."""
 
@@ -60,12 +68,11 @@ def asked_model(run: LanguageRun) -> LanguageModel:
 
 
 def _is_known(model: LanguageModel) -> bool:
-    return isinstance(model, NGram | BigramCounts | InferenceModel) or _is_module(model)
-
-
-def _is_module(model: LanguageModel) -> bool:
-    """Return whether a model is a torch module, without importing torch where there is none."""
-    return hasattr(model, "network") and hasattr(model, "output_layer")
+    if isinstance(model, NGram | BigramCounts | InferenceModel):
+        return True
+    # A module of torch, which is not imported where there is none.
+    network = getattr(model, "network", None)
+    return isinstance(network, Exportable) and hasattr(model, "output_layer")
 
 
 def with_bits(model: LanguageModel, bits: Bits) -> LanguageModel:
@@ -180,6 +187,13 @@ def _ngrams(pack: Pack, model: NGram, bits: Bits, name: str) -> Spec:
 def _network(pack: Pack, model: Any, bits: Bits, name: str) -> Spec:
     graph = Graph(model.tensors())
     hidden, answer = _onnx(graph, model)
+    unknown = sorted({node.operator for node in graph.nodes} - OPERATORS)
+    if unknown or not (hidden.state or model.context_length == 1):
+        why = f"the operator {unknown[0]}" if unknown else "a graph without a state"
+        raise SettingError(
+            f"The network has {why}, and a page reads one token after another by operators of its "
+            "own; use `to='onnx'`."
+        )
     for part, value in graph.constants.items():
         if value.dtype.kind == "i":  # The end of an axis has more bits than JavaScript reads.
             value = np.clip(value, -FARTHEST, FARTHEST)
