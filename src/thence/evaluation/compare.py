@@ -156,6 +156,27 @@ def compare(
         TextError: If the runs have different splits, so that no text is common to them.
         SettingError: If ``static`` leaves nothing of a model, or they are classifiers.
     """
+    opened = comparable(runs, None if text is not None else split)
+    classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
+    data = EvaluationData(split, text, reading, labelling, static)
+    compared: Comparison | LabelComparison
+    if classifiers:
+        compared = compare_labels(classifiers, data)
+    else:
+        compared = compare_judged(opened, judge(opened, data), data)
+    return with_choices(compared, opened) if data.is_dev_split else compared
+
+
+def comparable(runs: Sequence[Run | str | Path], split: Split | None) -> list[Run]:
+    """Open runs that can be compared.
+
+    Args:
+        runs: Two or more runs or their folders.
+        split: The split that they must share; None: another text is read.
+
+    Raises:
+        RunError, TextError: If they cannot; see ``compare``.
+    """
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
     # One that is given twice is opened once, so that it has one look at test.
@@ -164,21 +185,14 @@ def compare(
     opened = [unique.setdefault(run.address, run) for run in every]
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
-    if text is None:
+    if split is not None:
         _check_same_split(opened, split)
-    classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
-    if 0 < len(classifiers) < len(opened):
+    if len({run.kind for run in opened}) > 1:
         raise RunError(
             "Some of these runs are classifiers, others language models, which cannot be compared. "
             "Name runs of one kind."
         )
-    data = EvaluationData(split, text, reading, labelling, static)
-    compared: Comparison | LabelComparison
-    if classifiers:
-        compared = compare_labels(classifiers, data)
-    else:
-        compared = compare_judged(opened, judge(opened, data), data)
-    return with_choices(compared, opened) if data.is_dev_split else compared
+    return opened
 
 
 def with_choices(compared: AnyComparison, runs: Sequence[Run]) -> AnyComparison:

@@ -9,9 +9,9 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.corpus.documents import Labels, as_labelled
+from thence.evaluation.compare import Judged, judge
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.metrics import bits, predict
-from thence.models.spelling import spelling_costs
 from thence.results import Listing
 from thence.runs import ClassifierRun
 from thence.runs.run import Run, Split
@@ -73,24 +73,25 @@ def disagreements(runs: Sequence[Run], split: Split = "dev", count: int = 20) ->
     classifiers = [run for run in runs if isinstance(run, ClassifierRun)]
     if classifiers:
         return _of_classifiers(classifiers, data, documents, count)
-    costs = np.stack([_costs(run, documents, data) for run in runs])
+    return apart(judge(runs, data), documents, data.name(runs[0]), count)
+
+
+def apart(judged: Judged, documents: Documents, text: str, count: int) -> Disagreements:
+    """Return the documents that language models disagree on most; see ``disagreements``.
+
+    Args:
+        judged: What the models say of the documents.
+        documents: The documents.
+        text: What they are documents of.
+        count: How many to return.
+    """
+    by_document = zip(judged.stores, judged.with_spelling, strict=True)
+    costs = np.stack([store.sum_by_document(cost) for store, cost in by_document])
     shown = [
         Disagreement(at, documents[at], tuple(bits(cost) for cost in costs[:, at].tolist()))
         for at in _of_each(costs, _farthest(costs), count)
     ]
-    return Disagreements(data.name(runs[0]), shown)
-
-
-def _costs(
-    run: Run, documents: Documents, data: EvaluationData
-) -> Float64[np.ndarray, " documents"]:
-    """Return the nats of each document."""
-    store = run.encode(documents, "disagreements")
-    costs = -data.model(run).score(store, run.recipe.training.carry_context)
-    spelled: Float64[np.ndarray, " targets"] = costs + spelling_costs(
-        run.tokenizer, documents, store
-    )
-    return store.sum_by_document(spelled)
+    return Disagreements(text, shown)
 
 
 def _farthest(costs: Costs) -> list[int]:

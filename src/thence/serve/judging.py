@@ -17,9 +17,17 @@ from thence.deadline import DeadlineError, deadline
 from thence.errors import RunError, SettingError, ThenceError
 from thence.evaluation import LikelihoodReport, evaluate
 from thence.evaluation.baselines import baselines
-from thence.evaluation.compare import Comparison, compare
+from thence.evaluation.compare import (
+    Comparison,
+    comparable,
+    compare,
+    compare_judged,
+    judge,
+    with_choices,
+)
 from thence.evaluation.compare_labels import LabelComparison
-from thence.evaluation.disagreements import disagreements
+from thence.evaluation.data import EvaluationData
+from thence.evaluation.disagreements import apart, disagreements
 from thence.evaluation.verdict import verdict
 from thence.generation import sample
 from thence.results import json_value
@@ -169,15 +177,38 @@ def comparison(runs: Sequence[Run]) -> dict[str, Any]:
     for run in runs:
         _check_model(run)
         _check_text(run)
-    found = compare(runs, "dev")
-    unit = found.unit if isinstance(found, Comparison) else "accuracy"
-    rows = _language_rows(found) if isinstance(found, Comparison) else _label_rows(found, runs)
-    apart = disagreements(runs, "dev", MAX_DISAGREEMENTS).to_json()["documents"]
-    for document in apart:
+    opened = comparable(runs, "dev")
+    kind = _compared_classifiers if opened[0].kind == "classifier" else _compared_models
+    found, more = kind(opened)
+    for document in more["disagreements"]:
         document["text"] = document["text"][:MAX_SHOWN]
-    text = f"dev split of {Path(runs[0].text_name).name}"
+    text = f"dev split of {Path(opened[0].text_name).name}"
     about = {"text": text, "documents": found.documents, "remark": found.remark}
-    return dict(json_value({**about, "unit": unit, "runs": rows, "disagreements": apart}))
+    return dict(json_value(about | more))
+
+
+def _compared_models(runs: list[Run]) -> tuple[Comparison, dict[str, Any]]:
+    data = EvaluationData("dev")
+    judged = judge(runs, data)
+    found = with_choices(compare_judged(runs, judged, data), runs)
+    farthest = apart(judged, data.documents(runs[0]), found.text, MAX_DISAGREEMENTS)
+    return found, {
+        "unit": found.unit,
+        "runs": _language_rows(found),
+        "pairs": [judged.differences(place) for place in range(len(runs))],
+        "disagreements": farthest.to_json()["documents"],
+    }
+
+
+def _compared_classifiers(runs: list[Run]) -> tuple[LabelComparison, dict[str, Any]]:
+    found = compare(runs, "dev")
+    assert isinstance(found, LabelComparison)
+    return found, {
+        "unit": "accuracy",
+        "runs": _label_rows(found, runs),
+        "pairs": None,
+        "disagreements": disagreements(runs, "dev", MAX_DISAGREEMENTS).to_json()["documents"],
+    }
 
 
 def _language_rows(found: Comparison) -> list[dict[str, Any]]:

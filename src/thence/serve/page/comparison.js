@@ -25,6 +25,7 @@ export class ComparisonView {
     this.waiting = el("p", { class: "hint", role: "status" });
     this.about = el("div", { class: "differences" });
     this.remark = el("p", { class: "hint" });
+    this.pairs = el("details", { class: "pairs" });
     this.scatter = new Scatter("Score of each run against what it costs");
     this.cost = select("cost", COSTS, "bytes", () => this.drawScatter());
     this.cost.id = freshId("cost");
@@ -34,7 +35,7 @@ export class ComparisonView {
     this.samplesPanel = el("article", { class: "panel" }, el("header", { class: "panel-head" }, el("h2", {}, "Samples of the same seed"), this.again), this.samples);
     this.apart = el("ol", { class: "apart" });
     this.results = el("div", { class: "stack" },
-      el("article", { class: "panel" }, this.about, this.remark),
+      el("article", { class: "panel" }, this.about, this.remark, this.pairs),
       el("article", { class: "panel" }, el("header", { class: "panel-head" }, el("h2", {}, "Score and cost"),
         el("div", { class: "inline-field" }, el("label", { for: this.cost.id }, "Horizontal axis"), this.cost)), this.scatter.element,
       el("p", { class: "hint" }, "The line joins the runs that no other beats at a lower cost.")),
@@ -117,6 +118,28 @@ export class ComparisonView {
       el("thead", {}, el("tr", {}, ["Run", title, "From the best, 95 % simultaneous", "", ""].map((name, at) => el(name ? "th" : "td", { scope: name ? "col" : null, class: at === 1 ? "number" : null }, name)))),
       el("tbody", {}, runs.map(row)))));
     this.remark.textContent = remark;
+    this.drawPairs();
+  }
+
+  /** All pairs of three runs or more: the row less the column. */
+  drawPairs() {
+    const { pairs, runs } = this.found;
+    this.pairs.hidden = pairs === null || runs.length < 3;
+    if (this.pairs.hidden) return;
+    const order = runs.map((run) => run.place);
+    const cell = (row, column) => {
+      const found = pairs[column][row];
+      if (found === null) return el("td", {}, "");
+      const [middle, low, high] = found.map((one) => this.inBits(one));
+      const sure = low !== null && (low > 0 || high < 0);
+      const margin = low === null ? "" : ` ± ${fixed((high - low) / 2, 3)}`;
+      return el("td", { class: `number${sure ? (middle < 0 ? " better" : " worse") : ""}` }, `${middle > 0 ? "+" : ""}${minus(fixed(middle, 3))}${margin}`);
+    };
+    this.pairs.replaceChildren(el("summary", {}, "Each pair"),
+      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Each pair" }, el("table", { class: "table" },
+        el("thead", {}, el("tr", {}, el("td", {}), ...order.map((place) => el("th", { scope: "col", class: "number" }, this.names[place])))),
+        el("tbody", {}, order.map((row) => el("tr", {}, el("th", { scope: "row" }, this.key(row), this.names[row]), ...order.map((column) => cell(row, column))))))),
+      el("p", { class: "hint" }, "How much more the run of the row needs than that of the column. Green: surely less; red: surely more; the intervals hold for all pairs at once."));
   }
 
   drawScatter() {

@@ -134,6 +134,10 @@ class RunComparison(BaseModel):
     unit: Literal["nats per token", "bits per byte", "accuracy"]
     remark: str
     runs: list[ComparedRun]
+    pairs: list[list[tuple[float, float | None, float | None] | None]] | None = Field(
+        description="By the runs as they were named, how much more each needs (second) than each "
+        "(first), with simultaneous intervals; null for classifiers."
+    )
     disagreements: list[ApartDocument]
 
 
