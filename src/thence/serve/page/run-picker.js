@@ -13,6 +13,7 @@ export function grouped(runs) {
     if (!groups.has(key)) groups.set(key, { key, title: groupTitle(run), runs: [] });
     groups.get(key).runs.push(run);
   }
+  for (const group of groups.values()) group.runs.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   return [...groups.values()];
 }
 

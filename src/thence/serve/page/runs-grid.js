@@ -134,15 +134,16 @@ function nameCell(run, actions) {
  * @param {Map} intervals Of /playground/dev-score, by name.
  * @param {{key: string, direction: string}} order
  * @param {Object} actions What can be done: isChosen, choose, curves, look, sort.
+ * @param {number} most Rows to show.
  */
-export function runsGrid(runs, intervals, order, actions) {
+export function runsGrid(runs, intervals, order, actions, most = Infinity) {
   const ranked = [...runs].sort(byScore);
   const best = ranked.find((run) => scoreOf(run) !== null && run.state !== "deleted") ?? null;
   const columns = columnsOf(ranked, best, intervals);
   const column = columns.find((one) => one.key === order.key) ?? (order.key === "name" ? { key: "name", value: (run) => run.name } : columns[0]);
   const first = column.descending ? "descending" : "ascending";
   const direction = column.key === order.key && order.direction ? order.direction : first;
-  const sorted = [...ranked].sort((a, b) => compare(column.value(a), column.value(b), direction === "ascending" ? 1 : -1));
+  const sorted = [...ranked].sort((a, b) => compare(column.value(a), column.value(b), direction === "ascending" ? 1 : -1)).slice(0, most);
   const head = (one) => el("th", { scope: "col", class: one.number ? "number" : null, "aria-sort": one.key === column.key ? direction : "none" },
     el("button", { type: "button", "data-key": one.key, on: { click: () => actions.sort(one.key, one.key === column.key && direction === first ? opposite(first) : one.descending ? "descending" : "ascending") } },
       one.title, el("span", { "aria-hidden": "true", class: "arrow" }, one.key !== column.key ? "" : direction === "ascending" ? " ▲" : " ▼")));

@@ -6,12 +6,16 @@ import { el, errorLine, freshId } from "./dom.js";
 import { enter, keep, several, value } from "./state.js";
 import { grouped as grouping } from "./format.js";
 import { grouped } from "./run-picker.js";
-import { runsGrid, unreadable } from "./runs-grid.js";
+import { byScore, runsGrid, unreadable } from "./runs-grid.js";
 
 const EVERY = 4000;
+/** Rows of a group until all of them are asked for. */
+const MOST_ROWS = 60;
 /** Models that are judged for their intervals without being asked: so many, of so many bytes at most. */
 const MOST_JUDGED = 30;
 const LARGEST_JUDGED = 24e6;
+/** The best so many of each group. */
+const MOST_OF_GROUP = 12;
 
 /** Fill the place. */
 export function runsPlace(panel, app) {
@@ -28,6 +32,7 @@ export function runsPlace(panel, app) {
   let [key, direction] = value("sort", "score").split(".");
   let runs = [];
   const intervals = new Map();
+  const opened = new Set();
   let judging = false;
   let timer = 0;
   let shown = false;
@@ -58,14 +63,15 @@ export function runsPlace(panel, app) {
 
   function draw() {
     const listed = runs.filter(fits);
-    const signature = JSON.stringify([listed, [...intervals], key, direction, listed.map((run) => chosen.includes(run.name))]);
+    const signature = JSON.stringify([listed, [...opened], [...intervals], key, direction, listed.map((run) => chosen.includes(run.name))]);
     if (signature === drawn) return;
     drawn = signature;
     const focused = document.activeElement?.getAttribute("aria-label");
     const readable = grouped(listed.filter((run) => run.kind !== null)).sort((a, b) => b.runs.length - a.runs.length);
     const others = listed.filter((run) => run.kind === null);
     groups.replaceChildren(...readable.map((group) => el("article", { class: "panel" },
-      el("h2", {}, group.title), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": group.title }, runsGrid(group.runs, intervals, { key, direction }, actions)))),
+      el("h2", {}, group.title), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": group.title }, runsGrid(group.runs, intervals, { key, direction }, actions, opened.has(group.key) ? Infinity : MOST_ROWS)),
+      group.runs.length > MOST_ROWS && !opened.has(group.key) ? el("button", { type: "button", on: { click: () => { opened.add(group.key); draw(); } } }, `Show all ${group.runs.length} runs`) : null)),
     ...(others.length > 0 ? [el("article", { class: "panel" }, el("h2", {}, "Runs that cannot be read"), unreadable(others))] : []));
     if (focused) [...groups.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
     if (listed.length === 0 && runs.length > 0) groups.replaceChildren(el("p", { class: "empty" }, "No run fits."));
@@ -107,7 +113,8 @@ export function runsPlace(panel, app) {
   async function judge() {
     if (judging) return;
     judging = true;
-    const fitting = runs.filter((run) => run.state === "finished" && run.bytes !== null && run.bytes < LARGEST_JUDGED).slice(0, MOST_JUDGED);
+    const small = runs.filter((run) => run.state === "finished" && run.bytes !== null && run.bytes < LARGEST_JUDGED);
+    const fitting = grouped(small).flatMap((group) => group.runs.sort(byScore).slice(0, MOST_OF_GROUP)).slice(0, MOST_JUDGED);
     for (const run of fitting) {
       if (!shown) break;
       if (intervals.get(run.name)?.made === run.made) continue;

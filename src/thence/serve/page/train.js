@@ -54,8 +54,8 @@ export function trainPlace(panel, app) {
       runs = (await get("/playground/runs")).runs;
       chosen = chosen === null ? firstChoice(runs) : chosen.filter((name) => runs.some((run) => run.name === name));
       picker.show(runs, chosen);
-      await Promise.all(chosen.map(load));
-      error.show(null);
+      const problems = await Promise.all(chosen.map(load));
+      error.show(problems.filter(Boolean).join(" ") || null);
     } catch (failed) {
       if (!(failed instanceof Problem)) throw failed;
       error.show(failed.message);
@@ -76,19 +76,22 @@ export function trainPlace(panel, app) {
     return (chosen ?? []).map((name) => runs.find((run) => run.name === name)).filter(Boolean);
   }
 
+  /** Load the curves of a run; return why they cannot be, or null. */
   async function load(name) {
     const entry = runs.find((run) => run.name === name);
     const before = known.get(name);
     const same = before?.made === entry.made && before?.state === entry.state;
-    if (same && entry.state !== "training") return;
+    if (same && entry.state !== "training") return null;
     try {
       const curve = { ...await get("/playground/curves", { run: name }), made: entry.made, state: entry.state };
       known.set(name, curve);
       if (entry.state === "finished") judge(curve);
     } catch (failed) {
-      if (!(failed instanceof Problem) || entry.state !== "deleted") throw failed;
+      if (!(failed instanceof Problem)) throw failed;
+      if (entry.state !== "deleted") return failed.message;
       known.set(name, { ...before, run: name, unit: before?.unit ?? "token", looks: before?.looks ?? [], state: "deleted", made: entry.made });
     }
+    return null;
   }
 
   /** Ask how a training went, and say it when it is known. */
