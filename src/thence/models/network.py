@@ -19,7 +19,11 @@ class NetworkModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.parameters()).device
+        # Kept: to look for the first weight takes as long as a small operator, some times a step.
+        if "_first_weight" not in self.__dict__:
+            self.__dict__["_first_weight"] = (next(self.parameters()),)
+        first: Tensor = self.__dict__["_first_weight"][0]
+        return first.device
 
     def batch_loss(self, batch: Any, state: State = None) -> tuple[Float[Tensor, ""], State]:
         """Return the summed loss of a training batch in nats, and the recurrent state after it."""
