@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thence.batches import group_by_context, windows
-from thence.batches.windows import distinct_windows
+from thence.batches.windows import distinct_windows, window_batches
+from thence.errors import SettingError
 from thence.tokens import TokenStore
 
 V = 4
@@ -176,3 +177,15 @@ def test_large_vocabularies_do_not_overflow(context: int) -> None:
     expected = {(*boundaries,), (*boundaries[1:], size - 2)}
     assert {tuple(row) for row in found.contexts.tolist()} == expected
     assert found.counts.sum() == 80
+
+
+def test_whole_contexts_stand_in_their_document():
+    # Of "abc" with a context of two: ab before c; of "ab" and "a" nothing is left.
+    store = store_from(["abc", "ab", "a", "bcab"])
+    cut = windows(store, 2, whole=True)
+    names = dict(enumerate("abc"))
+    found = ["".join(names[index] for index in row) for row in cut.gather(slice(None)).tolist()]
+    assert found == ["abc", "bca", "cab"]
+    assert distinct_windows(store, 1, V, whole=True).counts.sum() == 2 + 1 + 3
+    with pytest.raises(SettingError, match="no document has 4 tokens and another after them"):
+        window_batches(store, 4, V, 8, 0, False, whole=True)

@@ -22,7 +22,9 @@ def one_thread() -> Iterator[None]:
 def shuffled_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut the text into ``ShuffledWindows``, though its contexts recur."""
 
-    def cut(store: Any, context: int, size: int, batch_size: int, seed: int, carry: bool) -> Any:
-        return ShuffledWindows(store, context, batch_size, seed, carry)
+    def cut(
+        store: Any, context: int, size: int, batch_size: int, seed: int, carry: bool, whole: bool
+    ) -> Any:
+        return ShuffledWindows(store, context, batch_size, seed, carry, whole)
 
     monkeypatch.setattr(networks, "window_batches", cut)

@@ -24,6 +24,7 @@ import numpy as np
 
 from thence.array_types import Float32, Int64, Integer, UInt
 from thence.batches.batch import Array, Batch, Batches, epoch_orders
+from thence.errors import SettingError
 from thence.tokens import TokenStore
 
 
@@ -52,13 +53,16 @@ class Windows:
         return self.padded[self.positions[chosen][:, None] + window].astype(np.int64)
 
 
-def windows(store: TokenStore, context: int, carry_context: bool = False) -> Windows:
+def windows(
+    store: TokenStore, context: int, carry_context: bool = False, whole: bool = False
+) -> Windows:
     """Cut a store into one window per target.
 
     Args:
         store: The tokens.
         context: Ids in each context, at least 1.
         carry_context: Let contexts reach into the documents before.
+        whole: Leave out the ends of documents, and contexts that reach before a document's start.
     """
     gap = 0 if carry_context else context - 1
     position_type = np.min_scalar_type(-(store.num_targets + context + gap * store.num_documents))
@@ -69,6 +73,8 @@ def windows(store: TokenStore, context: int, carry_context: bool = False) -> Win
     length = int(positions[-1]) + 1 if len(positions) else context
     padded = np.full(length, store.boundary_id, store.ids.dtype)
     padded[positions] = store.targets
+    if whole:
+        positions = positions[(store.places >= context) & (store.targets != store.boundary_id)]
     return Windows(padded, positions, context)
 
 
@@ -97,6 +103,7 @@ def distinct_windows(
     vocabulary_size: int,
     carry_context: bool = False,
     max_cells: int = MAX_TABLE_CELLS,
+    whole: bool = False,
 ) -> DistinctWindows | None:
     """Collapse the windows of a store, or return None where that would not pay.
 
@@ -106,15 +113,16 @@ def distinct_windows(
         vocabulary_size: Number of ids (V).
         carry_context: Let contexts reach into the documents before.
         max_cells: Cells of the table of counts at most.
+        whole: See ``windows``.
     """
-    cut = windows(store, context, carry_context)
+    cut = windows(store, context, carry_context, whole)
     keys = context_keys(cut, vocabulary_size)
     if keys is None:
         return None
     found, row, repeats = np.unique(keys, return_inverse=True, return_counts=True)
     if len(found) * MIN_REPEATS > len(cut) or len(found) * vocabulary_size > max_cells:
         return None
-    cells = row.astype(np.int64) * vocabulary_size + store.targets
+    cells = row.astype(np.int64) * vocabulary_size + cut.padded[cut.positions]
     counts = np.bincount(cells, minlength=len(found) * vocabulary_size)
     by_frequency = np.argsort(-repeats, kind="stable")
     powers = vocabulary_size ** np.arange(context - 1, -1, -1, dtype=np.int64)
@@ -160,12 +168,19 @@ class ShuffledWindows:
         batch_size: Examples per step; the last batch of an epoch may be smaller.
         seed: Seed of the order.
         carry_context: Let contexts reach into the documents before.
+        whole: See ``windows``.
     """
 
     def __init__(
-        self, store: TokenStore, context: int, batch_size: int, seed: int, carry_context: bool
+        self,
+        store: TokenStore,
+        context: int,
+        batch_size: int,
+        seed: int,
+        carry_context: bool,
+        whole: bool = False,
     ) -> None:
-        self._windows = windows(store, context, carry_context)
+        self._windows = windows(store, context, carry_context, whole)
         self._batch_size = batch_size
         self._order = epoch_orders(len(self._windows), seed)
         self.steps_per_epoch = -(-len(self._windows) // batch_size)
@@ -231,9 +246,19 @@ def window_batches(
     batch_size: int,
     seed: int,
     carry_context: bool,
+    whole: bool = False,
 ) -> Batches:
-    """Cut a store for training, collapsing repeated contexts where that saves most of the work."""
-    distinct = distinct_windows(store, context, vocabulary_size, carry_context)
+    """Cut a store for training, collapsing repeated contexts where that saves most of the work.
+
+    Raises:
+        SettingError: If there is no whole context, where only such are asked for.
+    """
+    if whole and not len(windows(store, context, carry_context, whole)):
+        raise SettingError(
+            f"With `whole_contexts` there is nothing to train on: no document has {context} tokens "
+            "and another after them. Use a smaller `context`."
+        )
+    distinct = distinct_windows(store, context, vocabulary_size, carry_context, whole=whole)
     if distinct is not None:
         return StratifiedContexts(distinct, batch_size, seed)
-    return ShuffledWindows(store, context, batch_size, seed, carry_context)
+    return ShuffledWindows(store, context, batch_size, seed, carry_context, whole)

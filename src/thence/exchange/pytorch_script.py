@@ -126,6 +126,7 @@ def _refuse(run: Run) -> None:
     found = [one for one, values in cannot.items() if any(f"={value!r}" in one for value in values)]
     found += [f"accumulate={training.accumulate}"] if training.accumulate > 1 else []
     found += ["from_run"] if recipe.from_run is not None else []
+    found += ["whole_contexts"] if training.whole_contexts else []
     found += ["vocabulary"] if tokens.vocabulary is not None else []
     if tokens.tokens not in ("characters", "words", "bytes"):
         found.append(f"tokens={tokens.tokens!r}")

@@ -102,6 +102,9 @@ et al. 2018)."""
 them, evenly spaced in their logarithm; RUN@STEP opens one."""
     carry_context: bool = False
     """Documents are running text: each is predicted with those before it as context."""
+    whole_contexts: bool = False
+    """For networks with a fixed window: train only where the whole context stands in the \
+document, and not on its end; with a context of two words, two words predict the third."""
     seed: Seed = 42
     """Seed of the weights, the order of batches and dropout."""
     threads: Annotated[int, Range(ge=1, le=1024)] | None = None

@@ -142,6 +142,7 @@ def network_batches(recipe: Recipe, network: NeuralLanguageModel, store: TokenSt
             rows,
             training.seed,
             training.carry_context,
+            training.whole_contexts,
         )
     if training.carry_context:
         return Streams(store, rows, training.window, training.seed, training.vary_windows)
