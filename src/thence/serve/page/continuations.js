@@ -95,7 +95,7 @@ export class ContinuationsAction {
           title: `${node.count} of ${total} samples, ${fixed(node.bits, 1)} bits from the text`,
           "aria-label": `${label}, ${node.count} of ${total} samples: take it`, "data-text": whole,
           on: { click: () => this.take(whole, text) },
-        }, marked(label, node), end ? el("span", { class: "end" }, END) : null, end?.copied ? el("span", { class: "tag copy" }, "in train") : null),
+        }, marked(label, node), end && label !== END ? el("span", { class: "end" }, END) : null, end?.copied ? el("span", { class: "tag copy" }, "in train") : null),
         node.children.length === 0 ? null : el("div", { class: "children" }, this.branches(node.children, whole, total, text)));
     });
   }

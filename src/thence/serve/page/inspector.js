@@ -21,7 +21,7 @@ export class Inspector {
     this.actions = actions;
     this.all = false;
     this.columns = [];
-    this.title = el("h2", { id: freshId("inspector"), class: "inspector-title", dir: "auto" });
+    this.title = el("h2", { id: freshId("inspector"), class: "inspector-title" });
     this.controls = samplingControls(() => this.draw());
     this.head = el("thead", {});
     this.body = el("tbody", { on: { keydown: (event) => this.rove(event), click: (event) => this.click(event) } });

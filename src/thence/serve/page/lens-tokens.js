@@ -89,13 +89,27 @@ export function drawWhy(look, scene) {
   });
   cells.push(el("span", { class: "cell on" }, el("span", {}, scene.word(scene.chosen)), el("span", { class: "small" }, `${fixed(scene.strip.bits[scene.chosen])}`)));
   return [
-    el("p", {}, "Why ", el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), ": the tokens before it that spoke ",
+    el("p", {}, "Why ", el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), " ", contrast(scene), ": the tokens before it that spoke ",
       el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ", el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"), " it, in bits",
       method === "occlusion" ? ", by leaving each out." : ", by the gradient."),
     el("div", { class: "token-row", dir: "auto", role: "group", "aria-label": "What mattered" }, cells.filter(Boolean)),
     about ? el("p", { class: "hint" }, about) : null,
     el("p", { class: "hint" }, "Choose another token in the strips above, or by the arrows of the inspector."),
   ].filter(Boolean);
+}
+
+/** The choice of a token that the chosen one is held against: why this one and not that. */
+function contrast(scene) {
+  const likely = (scene.strip.at?.tokens ?? []).filter((token) => token.text?.trim() && token.id !== scene.strip.ids[scene.chosen]).slice(0, 12);
+  const names = [...new Set([scene.memory.against, ...likely.map((token) => token.name)].filter(Boolean))];
+  const control = el("select", { "aria-label": "And not another token", class: "inline", "data-choice": "against", on: {
+    change: () => {
+      scene.memory.against = control.value || null;
+      scene.ask();
+    },
+  } }, el("option", { value: "" }, "at all"), names.map((name) => el("option", { value: name }, `and not ${name}`)));
+  control.value = scene.memory.against ?? "";
+  return control;
 }
 
 /** What each layer would already predict, were it the last. */

@@ -18,6 +18,12 @@ function tablesOf(layer) {
 export function drawUnits(lens, scene) {
   const { layers, places } = lens;
   const memory = scene.memory;
+  if (memory.wanted) {
+    const place = layers.findIndex((layer) => memory.wanted === layer.name || memory.wanted.startsWith(`${layer.name} `));
+    if (place >= 0) memory.unitLayer = place;
+    memory.gate = memory.wanted.split(" ").at(-1);
+    memory.wanted = null;
+  }
   memory.unitLayer = Math.min(memory.unitLayer ?? layers.length - 1, layers.length - 1);
   const tables = tablesOf(layers[memory.unitLayer]);
   const names = Object.keys(tables);

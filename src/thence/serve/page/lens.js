@@ -3,6 +3,7 @@
 import { newest, post } from "./api.js";
 import { el, errorLine } from "./dom.js";
 import { drawBackoff, drawCache, drawExamples, drawMixture } from "./lens-counts.js";
+import { drawLearning, drawMixing, drawShapes, drawTracking } from "./lens-more.js";
 import { drawAttention, drawLayers, drawWhy } from "./lens-tokens.js";
 import { drawFlow, drawUnits } from "./lens-units.js";
 import { drawNeighbours, loadNeighbours } from "./neighbours.js";
@@ -27,12 +28,16 @@ const LENSES = [
   { id: "backoff", title: "back-off", lens: "backoff", draw: drawBackoff, colour: backoffColour },
   { id: "mixture", title: "mixture", lens: "mixture", draw: drawMixture },
   { id: "cache", title: "cache", lens: "cache", draw: drawCache },
+  { id: "learning", title: "learning", lens: "learning", draw: drawLearning },
+  { id: "mixing", title: "mixing", lens: "mixing", draw: drawMixing },
   { id: "gates", title: "gates", lens: "gates", draw: (look, scene) => drawUnits(look.lenses.gates, scene) },
   { id: "units", title: "units", lens: "activations", draw: (look, scene) => drawUnits(look.lenses.activations, scene) },
   { id: "attention", title: "attention", lens: "attention", draw: drawAttention },
   { id: "why", title: "why", lens: "why", draw: drawWhy },
   { id: "layers", title: "layers", lens: "layers", draw: drawLayers },
   { id: "flow", title: "gradient flow", lens: "flow", draw: drawFlow },
+  { id: "tracking", title: "what units track", lens: "units", draw: drawTracking },
+  { id: "shapes", title: "shapes", lens: "shapes", draw: drawShapes },
   { id: "neighbours", title: "neighbours", lens: "neighbours", load: loadNeighbours, draw: drawNeighbours },
   { id: "examples", title: "in train", lens: "examples", draw: drawExamples },
 ];
@@ -97,6 +102,13 @@ export class Lens {
     this.onColours();
   }
 
+  /** Open the lens of units at one of them; its layer may be a gate, named after it. */
+  openUnit({ layer, unit }) {
+    Object.assign(this.memory, { unit, wanted: layer });
+    const { model } = this.subject();
+    this.pick(/ (input|forget|output|update|reset|candidate|cell|hidden)$/.test(layer) && model.lenses.includes("gates") ? "gates" : "units");
+  }
+
   /** Show the switch, and ask for the lens if the text, the place or the models are others. */
   update(wait = PATIENCE) {
     const shown = LENSES.filter((lens) => this.has(lens));
@@ -140,6 +152,7 @@ export class Lens {
     const strip = this.strip(model);
     if (this.look === null || strip === null || this.look.text !== strip.text || this.look.run !== model.id || this.look.lens !== lens.id) return false;
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
+    if (lens.id === "why" && (this.look.lenses.why.against ?? null) !== (this.memory.against ?? null)) return false;
     if (lens.load) return this.look.token === strip.ids[at];
     return strip.ids.length === 0 || (at >= this.look.places[0] && at < this.look.places[1]);
   }
@@ -155,8 +168,9 @@ export class Lens {
       this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
       return;
     }
-    this.asking({ lens, model, strip, chosen: at, body: { model: model.id, text: strip.text, lenses: [lens.lens], top: 5,
-      places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] } });
+    const body = { model: model.id, text: strip.text, lenses: [lens.lens], top: 5, places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] };
+    if (lens.id === "why" && this.memory.against) body.against = this.memory.against;
+    this.asking({ lens, model, strip, chosen: at, body });
   }
 
   take(look, asked) {
@@ -182,6 +196,8 @@ export class Lens {
       strip, model, chosen, memory: this.memory, places: this.look.places,
       choose: (index) => this.choose(strip.starts[index]),
       redraw: () => this.draw(),
+      ask: () => this.update(0),
+      open: (unit) => this.openUnit(unit),
       word: (index) => wordOf(strip, index),
     }));
   }
