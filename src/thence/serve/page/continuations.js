@@ -60,7 +60,7 @@ export class ContinuationsAction {
     this.asking.set(model.id, mine);
     try {
       const found = await post("/playground/continuations", { model: model.id, ...settings }, mine.signal);
-      body.replaceChildren(...this.draw(found.continuations, settings.text));
+      body.replaceChildren(...this.draw(found.continuations, settings.text, model.id));
       announce(`${model.id}: ${found.continuations.length} continuations`);
     } catch (error) {
       const error_ = errorLine();
@@ -70,12 +70,12 @@ export class ContinuationsAction {
     if (this.asking.get(model.id) === mine) this.asking.delete(model.id);
   }
 
-  draw(continuations, text) {
+  draw(continuations, text, name) {
     const copies = continuations.filter((one) => one.copied).length;
     const known = continuations.some((one) => one.copied !== null);
     const rtl = RIGHT_TO_LEFT.test(text + continuations.map((one) => one.text).join(""));
     return [
-      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Tree of continuations" },
+      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Continuations by ${name}` },
         el("div", { class: "tree", dir: rtl ? "rtl" : "ltr" }, this.branches(merge(continuations), "", continuations.length, text))),
       el("p", { class: "hint" }, known ? `${copies} of ${continuations.length} are copies of the train text, marked `
         : "The train text is not at hand, so copies are not marked.", known ? el("span", { class: "tag copy" }, "in train") : null,

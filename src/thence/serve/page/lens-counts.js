@@ -120,16 +120,21 @@ export function drawMixture(look, scene) {
 
 /** What caches remembered. */
 export function drawCache(look, scene) {
-  const caches = [look.lenses.cache].flat();
-  return caches.map((cache) => {
-    const token = (cache.tokens ?? caches)[scene.chosen - scene.places[0]];
-    if (!token) return el("p", { class: "hint" }, "This token is not shown.");
-    return el("div", { class: "stack tight" },
-      el("p", {}, `${cache.name ?? "The cache"} has weight ${percent(token.weight)} here.`),
-      token.remembered.length === 0 ? el("p", { class: "hint" }, "It remembers nothing that fits.")
-        : el("table", { class: "table" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "remembered"), el("th", { scope: "col", class: "number" }, "share"), el("th", { scope: "col", class: "number" }, "tokens ago"))),
-          el("tbody", {}, token.remembered.map((one) => el("tr", {}, el("th", { scope: "row", class: "mono", dir: "auto" }, visible(one.text).replaceAll("␣", " ").trim() || "␣"),
-            el("td", { class: "number" }, percent(one.share)), el("td", { class: "number" }, grouped(one.ago)))))));
+  return look.lenses.cache.flatMap((cache) => {
+    const of = (index) => cache.tokens[index - scene.places[0]];
+    const token = of(scene.chosen);
+    const row = tokenRow(scene, (index) => {
+      const one = of(index);
+      const share = (one?.weight ?? 0) * (one?.probability ?? 0);
+      return { text: scene.word(index), class: "heat", vars: { "--strength": `${(72 * Math.min(1, share)).toFixed(1)}%` }, title: `${percent(one?.probability ?? 0)} by the cache` };
+    }, `Tokens by what ${cache.name} says of them`);
+    if (!token) return [row, el("p", { class: "hint" }, "This token is not shown.")];
+    const about = el("p", {}, `${cache.name} has weight ${percent(token.weight)} here, and gives `, el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), ` ${percent(token.probability)}.`);
+    if (token.remembered.length === 0) return [row, about, el("p", { class: "hint" }, "It remembers nothing that fits here.")];
+    return [row, about, el("table", { class: "table" },
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "remembered"), el("th", { scope: "col", class: "number" }, "share"), el("th", { scope: "col", class: "number" }, "tokens ago"))),
+      el("tbody", {}, token.remembered.map((one) => el("tr", {}, el("th", { scope: "row", class: "mono", dir: "auto" }, visible(one.text).replaceAll("␣", " ").trim() || "␣"),
+        el("td", { class: "number" }, percent(one.share)), el("td", { class: "number" }, grouped(one.ago))))))];
   });
 }
 

@@ -90,11 +90,11 @@ export function lookPlace(panel, app) {
     drawInspector();
     const failed = rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip?.problem);
     problems.replaceChildren(...failed.map((strip) => el("p", { class: "problem", role: "alert", "data-model": strip.model }, `${strip.model}: ${strip.problem}`)));
-    if (read.length + failed.length === rail.chosen.length) middle.classList.remove("stale");
-    else if (read.length > 0 && strips.size > 0) return; // Half of the strips would only flicker.
+    lens.update();
+    if (read.length + failed.length < rail.chosen.length) return; // Half of the strips would only flicker.
+    middle.classList.remove("stale");
     actions.show();
     view.show(read, { name: lens.colours, colour: (strip, index) => lens.colour(strip, index), pair: pairOf(read) });
-    lens.update();
     numbers.replaceChildren(figures(rail.chosen, read));
     numbers.hidden = unit.hidden = read.length === 0;
     actions.changed();

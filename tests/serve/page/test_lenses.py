@@ -1,0 +1,245 @@
+"""Every lens of every family in a browser, on a screen and a telephone; what axe says of them all.
+
+Pictures are written to the folder that THENCE_SCREENSHOTS names, or to artifacts/screenshots.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import thence
+from thence.serve import open_runs
+
+from .conftest import NAMES, SENTENCES, SMALL, Server, running
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+ROOT = Path(__file__).parents[3]
+SCREENSHOTS = Path(os.environ.get("THENCE_SCREENSHOTS") or ROOT / "artifacts" / "screenshots")
+PHONE, SCREEN = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
+ARABIC = ("محمد", "فاطمة", "علي", "خديجة", "عمر", "مريم", "حسن") * 8
+JAPANESE = ("さくら", "はなこ", "たろう", "吾輩は猫である", "😀👍🏽笑", "café") * 8
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's chromium is missing"),
+]
+
+LENSES = {
+    "rank": "",
+    "back-off": "comes from",
+    "mixture": "share of the probability",
+    "cache": "has weight",
+    "mixing": "What spoke for it",
+    "gates": "Unit ",
+    "units": "Unit ",
+    "attention": "looks at",
+    "why": "the tokens before it",
+    "layers": "The most probable token of each layer",
+    "gradient flow": "the gradient vanishes",
+    "what units track": "",
+    "shapes": "softmax over the vocabulary",
+    "neighbours": "most like that of",
+    "in train": "The train text",
+}
+"""Lenses of the switch, and what the panel says that each opens."""
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a small run of every family that has lenses of its own."""
+    folder = tmp_path_factory.mktemp("families")
+
+    def train(name: str, model: str, lines: tuple[str, ...], **settings: Any) -> Path:
+        text = folder / f"{name}.txt"
+        text.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        thence.train(text, model, output=folder / "runs" / name, **settings)
+        return folder / "runs" / name
+
+    train("ngram", "ngram", NAMES, order=3)
+    train("gru", "gru", NAMES, steps=20, lr=0.05, **SMALL)
+    train("lstm", "lstm", SENTENCES, tokens="words", steps=20, lr=0.05, **SMALL)
+    train("mlp", "mlp", NAMES, steps=20, lr=0.05, **SMALL)
+    small = {"embedding_size": 8, "heads": 2, "layers": 2, "threads": 1}
+    train("transformer", "transformer", NAMES, steps=20, lr=0.05, **small)
+    train("context-mixing", "context-mixing", NAMES)
+    train("cache", "cache", NAMES, carry_context=True)
+    train("arabic", "ngram", ARABIC, order=2)
+    train("japanese", "ngram", JAPANESE, order=2)
+    thence.mix(
+        [folder / "runs" / "ngram", folder / "runs" / "gru"], output=folder / "runs" / "mixture"
+    )
+    models = open_runs(sorted((folder / "runs").iterdir()))
+    with running(models, folder / "runs") as started:
+        yield started
+
+
+def expect(thing: Any) -> Any:
+    return sync_api.expect(thing)
+
+
+def read(page: Any, text: str) -> None:
+    expect(page.locator("#panel-look")).to_have_attribute("data-read", text)
+
+
+def fits(page: Any) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def complaints(page: Any) -> list[str]:
+    """Return what axe finds wrong in a page; nothing where it is not installed."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+FAMILIES = {
+    "ngram": ["rank", "back-off", "why", "in train"],
+    "gru": ["gates", "units", "why", "layers", "gradient flow", "shapes", "neighbours"],
+    "lstm": ["gates", "what units track", "neighbours"],
+    "mlp": ["units", "shapes"],
+    "transformer": ["attention", "layers"],
+    "mixture": ["mixture", "back-off", "gates", "layers"],
+    "cache": ["cache"],
+    "context-mixing": ["mixing"],
+}
+"""Of every family the lenses that are opened; what several share is opened where it may differ."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_lens_of_a_family_is_drawn_and_follows_the_token(visit, families, family):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    text = "the dog sat down" if family == "lstm" else "Marta"
+    page = visit(address=families.address, m=[family], text=text, place="0", size=SCREEN)
+    read(page, text)
+    shown = page.locator(".lenses button").all_inner_texts()
+    assert set(FAMILIES[family]) <= set(shown) and set(shown) <= {"surprise", "learning", *LENSES}
+    for lens in FAMILIES[family]:
+        page.get_by_role("button", name=lens, exact=True).click()
+        panel = page.locator(".lens-panel")
+        if lens == "rank":
+            expect(page.locator(".strip .t").first).to_have_class(re.compile(r"\br\d"))
+            continue
+        expect(panel).to_contain_text(LENSES[lens])
+        expect(panel.locator(".hint", has_text="Looking …")).to_have_count(0)
+        before = panel.inner_text()
+        page.get_by_role("button", name="Token after").click()
+        if lens not in ("gradient flow", "what units track", "mixture", "shapes"):
+            expect(panel).not_to_have_text(before)
+        assert panel.locator("svg, canvas, table, .token-row").count() or lens == "what units track"
+        assert fits(page)
+        page.get_by_role("button", name="Token before").click()
+        expect(page.locator(".strip .t.on").first).to_have_text(re.compile("^(M|the)$"))
+        page.screenshot(path=SCREENSHOTS / f"lens-{family}-{lens}.png")
+        assert complaints(page) == [], lens
+    assert page.get_by_role("alert").filter(visible=True).count() == 0
+
+
+def test_lenses_answer_to_the_keyboard_and_to_touch(visit, families):
+    page = visit(
+        address=families.address, m=["transformer"], text="Marta", place="2", lens="attention"
+    )
+    read(page, "Marta")
+    page.locator('[data-head="0-1"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-head="0-1"]')).to_be_focused()
+    expect(page.locator(".lens-panel")).to_contain_text("layer 1, head 2")
+    page.get_by_role("button", name="units", exact=True).focus()
+    page.keyboard.press("Enter")
+    slider = page.get_by_role("slider", name="Unit")
+    slider.focus()
+    before = page.locator(".lens-panel strong").first.inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".lens-panel strong").first).not_to_have_text(before)
+    expect(slider).to_be_focused()
+    page.locator("canvas.units").click(position={"x": 4, "y": 1})
+    expect(page.locator(".lens-panel strong").first).to_have_text("Unit 1 of 8")
+    page.get_by_role("button", name="why", exact=True).click()
+    page.get_by_label("And not another token").select_option(index=1)
+    expect(page.locator(".lens-panel")).to_contain_text("likelier than")
+
+
+def test_arabic_reads_from_right_to_left(visit, families):
+    text = "فاطمة علي"
+    page = visit(address=families.address, m=["arabic", "ngram"], text=text, size=SCREEN)
+    read(page, text)
+    places = [
+        one.bounding_box()["x"] for one in page.locator('.strip[aria-label="arabic"] .t').all()
+    ]
+    assert places == sorted(places, reverse=True)
+    field = page.get_by_role("textbox", name="Text", exact=True)
+    assert field.evaluate("e => getComputedStyle(e).direction") == "rtl"
+    page.locator(".strip .t").first.click()
+    page.locator(".strip .t.on").first.focus()
+    page.keyboard.press("ArrowLeft")  # Forward, as the eye goes.
+    expect(page.locator(".strip .t.on").first).to_have_text("ا")
+    page.get_by_role("button", name="back-off", exact=True).click()
+    cells = page.locator(".lens-panel .cell")
+    expect(cells.first).to_be_visible()
+    assert cells.first.bounding_box()["x"] > cells.last.bounding_box()["x"]
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator(".tree").first).to_have_attribute("dir", "rtl")
+    page.screenshot(path=SCREENSHOTS / "look-arabic.png")
+    assert complaints(page) == []
+
+
+def test_japanese_and_emoji_are_cut_where_the_model_cuts_them(visit, families):
+    text = "猫😀👍🏽 cafe\u0301"
+    page = visit(address=families.address, m=["japanese", "lstm"], text=text, size=SCREEN)
+    read(page, text)
+    tokens = page.locator('.strip[aria-label="japanese"] .t').all_inner_texts()
+    assert "".join(tokens).replace("␣", " ") == text
+    assert tokens[:4] == ["猫", "😀", "👍", "🏽"]
+    page.locator(".strip .t").nth(1).click()
+    expect(page.locator(".inspector-title").first).to_contain_text("😀 after 猫")
+    expect(page.locator('.inspector tr.actual button[data-token="😀"]')).to_be_visible()
+    page.get_by_role("button", name="End", exact=True).click()
+    page.get_by_role("textbox", name="Text", exact=True).fill("")
+    read(page, "")
+    expect(page.locator(".inspector-title").first).to_have_text("How a document begins")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_telephone_shows_text_strips_and_bars_at_once(visit, families, scheme):
+    page = visit(
+        address=families.address, m=["ngram", "gru"], text="Marta", size=PHONE, scheme=scheme
+    )
+    read(page, "Marta")
+    assert fits(page)
+    for shown in (".editor", ".strip .t", ".inspector tbody tr"):
+        box = page.locator(shown).first.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= PHONE["height"]
+    assert page.locator(".rail .model").first.is_hidden()
+    page.locator(".rail > summary").click()
+    expect(page.locator(".rail .model").first).to_be_visible()
+    assert fits(page)
+    page.locator(".rail > summary").click()
+    page.get_by_role("button", name="Fold the inspector").click()
+    expect(page.locator(".inspector tbody").first).to_be_hidden()
+    page.get_by_role("button", name="Unfold the inspector").click()
+    page.locator(".strip .t").nth(2).click()
+    expect(page.locator(".inspector-title").first).to_contain_text("r after Ma")
+    page.get_by_role("button", name="back-off", exact=True).click()
+    expect(page.locator(".lens-panel")).to_contain_text("comes from")
+    assert fits(page)
+    page.mouse.wheel(0, 600)
+    page.wait_for_timeout(200)
+    assert page.locator(".editor").bounding_box()["y"] < 10  # The text sticks on top.
+    page.screenshot(path=SCREENSHOTS / f"look-phone-{scheme}.png")
+    assert complaints(page) == []
+
+
+def test_long_texts_are_shown_in_part_and_zoomed_pages_fit(visit, families):
+    text = "Anna Marta Otto " * 900
+    page = visit(
+        address=families.address, m=["ngram", "arabic"], size={"width": 650, "height": 450}
+    )
+    page.get_by_role("textbox", name="Text", exact=True).fill(text)
+    read(page, text)
+    assert page.locator(".block").count() <= 150
+    expect(page.locator(".strips > .hint")).to_contain_text("characters before")
+    assert fits(page)  # As at 200 % on a screen of 1300 pixels.
