@@ -3,13 +3,14 @@
 The runs have random weights, so that log-probabilities differ from place to place.
 """
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -66,6 +67,9 @@ LABELS: dict[str, tuple[str, dict[str, Any]]] = {
                                 "buckets": 512, "threads": 1}),
     "linear": ("linear", {"weighting": "tfidf", "character_ngrams": (2,), "strength": 1.0}),
     "letters": ("linear", {"tokens": "characters", "strength": 1.0}),
+    "fasttext": ("fasttext", {"ngrams": 2, "shortest_subword": 2, "longest_subword": 3,
+                              "buckets": 300, "embedding_size": 4, "lowercase": False}),
+    "tree": ("fasttext", {"head": "hs", "embedding_size": 4, "passes": 20}),
     "several": ("averaging", {"label_separator": ";", "steps": 20, "ngrams": 1, "threads": 1}),
 }  # fmt: skip
 READ = """async (text) => {
@@ -242,6 +246,20 @@ def test_an_ensemble(visit: Callable[..., Any], folder: Path, tmp_path: Path) ->
     check_classifier(visit(run), run)
 
 
+@pytest.mark.parametrize("name", ["pruned.ftz", "ova.bin", "hs.bin"])
+def test_files_of_fasttext(visit: Callable[..., Any], tmp_path: Path, name: str) -> None:
+    files = Path(__file__).parent / "fasttext_files"
+    lines = json.loads((files / "expected.json").read_text(encoding="utf-8"))["lines"]
+    run = ClassifierRun(cast(Run, thence.import_model(files / name, tmp_path / "run")))
+    texts = encode_texts(run.tokenizer, Documents.from_strings(lines))
+    found = visit(run).evaluate(
+        "(lines) => lines.map((line) => Array.from(thence.classifier.classify(line)))", lines
+    )
+    expected = run.classifier.classify(texts)
+    assert np.allclose(np.exp(found), np.exp(expected), rtol=0, atol=1e-3)
+    assert np.allclose(found, expected, rtol=0, atol=1e-2)  # One has 200 times the same word.
+
+
 def test_fewer_bits(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     """The page says what the model with rounded weights says, in any number of bits."""
     train = partial(thence.train, folder / "lines.txt")
@@ -260,7 +278,7 @@ def test_fewer_bits(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> 
 
 def check_classifier(page: Any, run: ClassifierRun) -> None:
     """Compare the probabilities of labels and the weights of words, then type a text."""
-    for text in ("A GOOD but long… film (zzz)  it's", "", "good good bad"):
+    for text in ("A GOOD but long… film (zzz)  it's", "", "good good\0bad </s> film"):
         documents = Documents.from_strings([text])
         expected = run.classifier.classify(encode_texts(run.tokenizer, documents))[0]
         found = page.evaluate(EXPLAIN, [text, int(np.argmax(expected))])

@@ -66,7 +66,7 @@ def export(
     checked to give the same log-probabilities before they are put in their place. A PyTorch script
     trains the network anew in plain code, on the text that is written beside it. A page of HTML is
     a model that works by itself in a browser, of at most 2 MB: n-grams, pair counts, networks,
-    mixtures of these, and averaging and linear classifiers.
+    mixtures of these, and averaging, linear and fastText's classifiers.
 
     Args:
         run: The run or its folder.

@@ -35,12 +35,12 @@ FEWER: tuple[Bits, ...] = (14, 12, 10, 8)
 """Bits where there is no room for 16: the first that there is room for is taken."""
 LEAST_SHARE = 0.6
 """A page with 8 bits per weight has more than this times half of what it has with 16."""
-MOST_NUMBERS = 40_000_000
+MOST_NUMBERS = 8_000_000
 """Numbers of a model beyond which no page has room for it: it is not even tried."""
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = {
     "language": ("pack", "graph", "models", "tokens", "reader", "elements", "language"),
-    "labels": ("pack", "graph", "tokens", "bags", "elements", "labels"),
+    "labels": ("pack", "graph", "tokens", "bags", "fasttext", "elements", "labels"),
 }
 """The files of JavaScript of each kind of page, in order."""
 
@@ -115,12 +115,16 @@ def page_with(
 ) -> tuple[int, Page | None]:
     """Return how many bytes a page with so many bits per weight has, and the page if it fits."""
     pack = Pack()
-    header = {"tokenizer": tokenizer, "boundary": run.tokenizer.vocabulary.boundary_id}
+    header: dict[str, Any] = {
+        "tokenizer": tokenizer,
+        "boundary": run.tokenizer.vocabulary.boundary_id,
+    }
     if isinstance(run, ClassifierRun):
         labels.check_classifier(run)
         kind, classifier = "labels", run.classifier
         rounded_one = labels.with_bits(classifier, bits)
         difference = partial(differences.of_labels, classifier, rounded_one, run.tokenizer)
+        header["tokenizer"] = tokenizer | {"symbols": labels.symbols_of(run)}
         header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
         header["model"] = labels.describe(pack, rounded_one, bits)
     else:

@@ -3,27 +3,36 @@
     averaging    embeddings of features, and layers on their mean
     linear       weights of features
     ensemble     its members and their weights
+    fasttext     see ``fasttext.py``
 
 Tables of features are held a column at a time, so that each column is rounded by its own scale.
 """
 
-from copy import deepcopy
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from thence.array_types import Int64
 from thence.errors import SettingError
+from thence.exchange.html import fasttext
 from thence.exchange.html.packing import Bits, Pack, rounded
 from thence.models.base import Classifier
 from thence.models.labels.averaging import Averaging
 from thence.models.labels.ensemble import Ensemble
+from thence.models.labels.fasttext import FastText
 from thence.models.labels.linear import Linear
 from thence.runs.run import ClassifierRun
 
 TABLES = ("embeddings", "weights")
 """Tensors that have a row for each feature."""
 Spec = dict[str, Any]
+
+
+def symbols_of(run: ClassifierRun) -> tuple[str, ...]:
+    """Return the symbols that a page needs beside the classifier: fastText has words of its own."""
+    is_fasttext = isinstance(run.classifier, FastText)
+    return () if is_fasttext else run.tokenizer.vocabulary.symbols
 
 
 def check_classifier(run: ClassifierRun) -> None:
@@ -37,11 +46,11 @@ def check_classifier(run: ClassifierRun) -> None:
     if isinstance(model, Ensemble):
         names = [member.model for member in model.options.members]
     for name, one in zip(names, _members(model), strict=True):
-        if not isinstance(one, Averaging | Linear):
+        if not isinstance(one, Averaging | Linear | FastText):
             raise SettingError(
                 f"{run.folder} has a classifier of the kind '{name}', which cannot be written as a "
-                "page. Averaging and linear classifiers, and ensembles of these, can: train one "
-                "with `model='averaging'` or `model='linear'`."
+                "page. Averaging, linear and fastText's classifiers, and ensembles of these, can: "
+                "train one with `model='averaging'` or `model='linear'`."
             )
 
 
@@ -49,19 +58,24 @@ def _members(model: Classifier) -> list[Any]:
     return list(model.members) if isinstance(model, Ensemble) else [model]
 
 
-def with_bits(model: Classifier, bits: Bits) -> Classifier:
+def with_bits(model: Any, bits: Bits) -> Any:
     """Return a copy of a classifier whose tables have so many bits, as on a page."""
     if bits == 32:
         return model
-    found = deepcopy(model)
-    for one in _members(found):
-        tensors = one.tensors()
-        for name in TABLES:
-            if name in tensors:
-                columns = np.ascontiguousarray(tensors[name].T)
-                tensors[name] = np.ascontiguousarray(rounded(columns, bits).T)
-        one.load_tensors(tensors)
-    return found
+    if isinstance(model, FastText):
+        return fasttext.with_bits(model, bits)
+    if isinstance(model, Ensemble):
+        found = copy(model)
+        found.members = [with_bits(member, bits) for member in model.members]
+        return found
+    tensors = model.tensors()
+    for name in TABLES:
+        if name in tensors:
+            columns = np.ascontiguousarray(tensors[name].T)
+            tensors[name] = np.ascontiguousarray(rounded(columns, bits).T)
+    copied = copy(model)
+    copied.load_tensors(tensors)
+    return copied
 
 
 def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
@@ -80,6 +94,8 @@ def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
             for number, member in enumerate(model.members)
         ]
         return {"kind": "ensemble", "weights": weights.tolist(), "members": members}
+    if isinstance(model, FastText):
+        return fasttext.describe(pack, model, bits, name)
     tensors = model.tensors()
     kept, bags = tensors.pop("kept"), model.options.bags
     spec: Spec = {

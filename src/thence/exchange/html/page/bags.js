@@ -7,7 +7,7 @@ const END_OF_TEXT = 0x110000;
 const MOST_RUNS = 1 << 18;
 
 function classifierOf(spec, pack, tokenizer) {
-  const kinds = { averaging: Averaging, linear: Linear, ensemble: Ensemble };
+  const kinds = { averaging: Averaging, linear: Linear, ensemble: Ensemble, fasttext: FastText };
   return new kinds[spec.kind](spec, pack, tokenizer);
 }
 

@@ -51,6 +51,7 @@ begin((pack) => {
 
   /** Return whether nothing in a text is known from the train text. */
   function isUnknown(text) {
+    if (classifier.isUnknown) return classifier.isUnknown(text);
     const pieces = tokenizer.encode(tokenizer.normal(text));
     return tokenizer.kind !== "bytes" && pieces.every((piece) => piece.ids.every((id) => id >= tokenizer.size));
   }
