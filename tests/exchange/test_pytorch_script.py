@@ -57,6 +57,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "transformer learned windows": (
         "transformer", ATTENTIVE | {"window": 5, "context": 4, "positions": "learned"}
     ),
+    "worse than before": ("bigram", {"steps": 5, "lr": 50.0, "clip": 1.0}),
     "all of it is train": ("bigram", {"steps": 5, "split": "100/0/0"}),
     "one text": ("mlp", SMALL | {"document": "file", "by": "position", "carry_context": True}),
 }  # fmt: skip
@@ -172,9 +173,18 @@ def test_counts_are_no_network_and_nothing_is_overwritten(names: Path, tmp_path:
         thence.export(counts, tmp_path / "script.py", to="pytorch")
     run = thence.train(names, "bigram", output=tmp_path / "run", steps=0)
     (tmp_path / "script.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"script\.txt exists already"):
-        thence.export(run, tmp_path / "script.py", to="pytorch")
+    with pytest.raises(RunError, match=r"script\.txt, which the script would read, exists already"):
+        thence.export(run, tmp_path / "script.py")
     assert (tmp_path / "script.txt").read_text() == "mine"
+    assert not (tmp_path / "script.py").exists()
+
+
+def test_the_text_itself_may_stand_beside_the_script(names: Path, tmp_path: Path) -> None:
+    names.write_text(names.read_text("utf-8").rstrip("\n"), "utf-8")
+    run = thence.train(names, "bigram", output=tmp_path / "run", steps=0)
+    before = names.stat()
+    assert thence.export(run, tmp_path / "names.py").exists()
+    assert names.stat() == before
 
 
 def test_lines_are_kept_by_facts() -> None:

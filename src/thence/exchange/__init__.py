@@ -72,9 +72,10 @@ def export(
         run: The run or its folder.
         path: The file to make, compressed if its name ends in ``.gz`` (arpa and word2vec), or the
             folder (huggingface, fst).
-        to: Its format; by default ``onnx`` and ``html`` for files with these suffixes, ``arpa``
-            for an n-gram run and for a file with that suffix, ``fasttext`` for a run of that model
-            and a file with the suffix ``.bin`` or ``.ftz``, else ``word2vec``.
+        to: Its format; by default ``onnx`` and ``html`` for files with these suffixes, ``pytorch``
+            for one that ends in ``.py``, ``arpa`` for an n-gram run and for a file with that
+            suffix, ``fasttext`` for a run of that model and a file with the suffix ``.bin`` or
+            ``.ftz``, else ``word2vec``.
         encode_offset: Only of arpa: write each token as the character of its id plus this number,
             as NeMo asks models of subwords (100).
 
@@ -152,8 +153,9 @@ def import_model(
 
 
 def _usual_format(run: Run, path: Path) -> Format:
-    if path.suffix in (".onnx", ".html"):
-        return "onnx" if path.suffix == ".onnx" else "html"
+    by_suffix: dict[str, Format] = {".onnx": "onnx", ".html": "html", ".py": "pytorch"}
+    if path.suffix in by_suffix:
+        return by_suffix[path.suffix]
     if run.recipe.model == "fasttext" and path.suffix in (".bin", ".ftz"):
         return "fasttext"
     return "arpa" if run.recipe.model == "ngram" or ".arpa" in path.suffixes else "word2vec"

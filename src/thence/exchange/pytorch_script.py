@@ -12,8 +12,7 @@ from itertools import chain
 from math import isinf
 from pathlib import Path
 from string import Template
-from textwrap import wrap
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -22,8 +21,8 @@ from thence.batches.windows import distinct_windows
 from thence.corpus import Documents
 from thence.corpus.splits import cut_points, parse_split, shuffled
 from thence.errors import RunError, SettingError
+from thence.exchange.pytorch_head import CELLS, KINDS, Facts, head
 from thence.models.language.mlp import GAINS
-from thence.models.language.scoring import Scoring
 from thence.runs import LanguageRun
 from thence.runs.run import Run
 from thence.tokens.tokenizer import normalized_chunks
@@ -34,48 +33,8 @@ from thence.training.setup import LARGE_VOCABULARY
 TEMPLATES = Path(__file__).parent / "pytorch_templates"
 """A text for each part. A line that ends in ``#? name`` is only in scripts for which that fact is
 true, one that ends in ``#? !name`` only in the others; of several all must hold."""
-WIDTH = 96
-"""Characters of a line of the head at most."""
-Facts = dict[str, Any]
 
-KINDS = {
-    "bigram": "A neural bigram",
-    "mlp": "A multilayer perceptron",
-    "rnn": "A recurrent network",
-    "lstm": "An LSTM",
-    "gru": "A GRU",
-    "transformer": "A transformer",
-}
-"""The models that can be written, and what they are called."""
 WINDOWED = ("bigram", "mlp")
-EQUATIONS = {
-    "bigram": [
-        "P(w | v) = softmax(x_v W)_w              x_v the one-hot vector of the symbol before"
-    ],
-    "mlp": [
-        "x = (C(w_1), ..., C(w_n))                embeddings of the last n symbols, side by side",
-        "y = b + U f(d + H x)                     logits of the next symbol, f the activation",
-    ],
-    "rnn": ["h_t = tanh(W x_t + U h_(t-1) + b)        x_t the embedding of symbol t"],
-    "lstm": [
-        "i, f, o = sigmoid(W x_t + U h_(t-1) + b)                three gates with own weights",
-        "c_t = f * c_(t-1) + i * tanh(W' x_t + U' h_(t-1) + b')",
-        "h_t = o * tanh(c_t)",
-    ],
-    "gru": [
-        "r, z = sigmoid(W x_t + U h_(t-1) + b)                   two gates with own weights",
-        "h_t = (1 - z) * tanh(W' x_t + r * (U' h_(t-1) + u')) + z * h_(t-1)",
-    ],
-    "transformer": ["a_i = sum over j <= i of softmax_j(q_i . k_j / sqrt(d)) v_j     in each head"],
-}
-SOURCES = {
-    "bigram": "The one-layer case of Bengio et al. 2003.",
-    "mlp": 'Bengio et al. 2003, "A neural probabilistic language model".',
-    "rnn": 'Elman 1990, "Finding structure in time"; Mikolov et al. 2010.',
-    "lstm": 'Hochreiter and Schmidhuber 1997, "Long short-term memory"; Gers et al. 2000.',
-    "gru": 'Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder".',
-    "transformer": 'Vaswani et al. 2017, "Attention is all you need"; norms first: Xiong 2020.',
-}
 ACTIVATIONS = {
     "tanh": "torch.tanh",
     "relu": "F.relu",
@@ -83,7 +42,6 @@ ACTIVATIONS = {
     "sigmoid": "torch.sigmoid",
     "none": "",
 }
-CELLS = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU"}
 
 
 def export_pytorch(run: Run, path: Path) -> None:
@@ -96,17 +54,29 @@ def export_pytorch(run: Run, path: Path) -> None:
         OSError: If a file cannot be written.
     """
     _refuse(run)
+    if path.suffix != ".py":
+        raise SettingError(f"`path` is '{path}'; a script of PyTorch has a name that ends in .py.")
     run = cast(LanguageRun, run)
     texts, facts = _texts(run)
     files = {path.with_suffix(suffix): text for suffix, text in texts.items()}
-    for file in files:
+    for file, text in [*files.items()]:
         if file.exists():
-            raise RunError(f"{file} exists already and is left as it is; choose another name.")
+            _check_same(file, text)
+            del files[file]
     facts |= _token_facts(run) | _model_facts(run) | _training_facts(run)
-    facts |= {"script": path.name} | _head(run, facts, path.stem + next(iter(texts)))
+    facts |= {"script": path.name} | head(run, facts, path.stem + next(iter(texts)))
     files[path] = "".join(filled(_template(name), facts) for name in _parts(run, facts))
     for file, content in files.items():
         write_atomically(file, content.encode())
+
+
+def _check_same(file: Path, text: str) -> None:
+    """Refuse a file that is in the way, unless it has the text that the script is to read."""
+    if not file.is_file() or file.read_bytes().rstrip(b"\n") != text.encode().rstrip(b"\n"):
+        raise RunError(
+            f"{file}, which the script would read, exists already with another text and is left as "
+            "it is; choose another name for the script."
+        )
 
 
 def _refuse(run: Run) -> None:
@@ -261,6 +231,7 @@ def _training_facts(run: LanguageRun) -> Facts:
         "carry": carry,
         "state": is_sequence and (carry or longest > training.window),
         "steps": _steps(run),
+        "untrained": training.steps == 0,
         "threads": training.threads,
         "one_thread": training.threads == 1,
         "weight_decay": training.weight_decay,
@@ -324,75 +295,3 @@ def filled(template: str, facts: Facts) -> str:
         if all(map(holds, conditions.split())):
             lines.append(Template(text).substitute(facts).rstrip() + "\n")
     return "".join(lines)
-
-
-def _head(run: LanguageRun, facts: Facts, file: str) -> Facts:
-    """Return what the head of the script says."""
-    recipe, training, options = run.recipe, run.recipe.training, run.recipe.options
-    model = recipe.model
-    found = (line.get("dev_nats_per_token") for line in run.metrics())
-    losses = [loss for loss in found if loss is not None]
-    differences = {
-        "dropout draws other masks": facts["drops_anything"] and not facts["locked"],
-        "no row of the embedding and no recurrent weight is dropped": model in CELLS
-        and (options.weight_drop > 0 or options.embedding_dropout > 0),
-        "the softmax is never sampled": facts.get("softmax") == "sampled",
-        "the weights are not averaged": training.average != "none",
-        "windows are cut at the same places in each epoch": training.vary_windows
-        and training.carry_context,
-        "the learning rate follows the steps, not the time": training.time is not None,
-        "matrices are multiplied in float32": training.precision == "bfloat16",
-        "dev is read as one sequence": facts["carry"]
-        and facts["state"]
-        and run.store("dev").num_targets > Scoring().stream_length,
-    }
-    differs = [what for what, is_so in differences.items() if is_so]
-    outcome = "The run has no dev split."
-    if losses:
-        outcome = f"The run of thence came to {min(losses):.4f} nats per token; "
-        outcome += f"this is close to it: here {', '.join(differs)}." if differs else (
-            "so does this, up to rounding."
-        )  # fmt: skip
-    text = Path(run.text_name).name
-    files = file if facts.get("split") else file.replace(".train.", ".train.txt and .dev.")
-    words = " with words set apart by spaces" if facts["words"] else ""
-    beside = f"{files} beside it{words}"
-    return {
-        "title": f"{KINDS[model]} on {text} in plain PyTorch, as thence trained it.",
-        "equations": "\n".join(f"    {line}" for line in EQUATIONS[model]),
-        "source": SOURCES[model],
-        "about_text": f"TEXT, or else {beside}" if facts.get("split") else beside,
-        "outcome": "\n".join(wrap(outcome, WIDTH)),
-        "constants": "\n".join(_constants(run, facts)),
-    }
-
-
-def _constants(run: LanguageRun, facts: Facts) -> list[str]:
-    """Return the lines that set sizes and rates."""
-    options, training = run.recipe.options, run.recipe.training
-    sizes = {
-        "CONTEXT": (
-            1 if run.recipe.model == "bigram" else facts.get("context"),
-            "ids that are read before a target",
-        ),
-        "EMBEDDING": (facts.get("embedding_size"), "numbers for a symbol"),
-        "HIDDEN": (facts.get("hidden_size"), "units of a hidden layer"),
-        "LAYERS": (getattr(options, "layers", 1) if facts["deep"] else None, "layers"),
-        "HEADS": (facts.get("heads"), "heads of attention"),
-    }
-    if run.recipe.model == "transformer":
-        sizes["LAYERS"] = (options.layers, "layers")
-    rates = {
-        "BATCH": (training.batch_size, "rows of a step"),
-        "WINDOW": (training.window if facts["state"] else None, "ids that gradients reach back"),
-        "LR": (training.lr, "learning rate at its highest"),
-        "SEED": (training.seed, "seed of all that is drawn"),
-    }
-    return [_assignment(sizes), _assignment(rates)]
-
-
-def _assignment(named: dict[str, tuple[Any, str]]) -> str:
-    """Return lines that say what several names are, and set them."""
-    kept = {name: pair for name, pair in named.items() if pair[0] is not None}
-    values, about = (", ".join(str(pair[at]) for pair in kept.values()) for at in (0, 1))
-    return f"# {about[0].upper()}{about[1:]}.\n{', '.join(kept)} = {values}"
