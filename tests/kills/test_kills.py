@@ -275,3 +275,6 @@ def go_on(killer: Killer, folder: Path, case: Case, where: str, with_report: boo
             assert killer.run(folder, case.command)[0] == 2, where
         return  # Whole, if it is there: its content is compared.
     killer.must(folder, case.command)
+    made = folder / case.made
+    if (made / "config.toml").exists() and list(made.rglob(".*")):
+        killer.must(folder, f"report {case.made}")  # Of a page that was being written at the end.
