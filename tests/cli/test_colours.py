@@ -18,7 +18,7 @@ def score_of(*bits: float | None) -> Score:
     ]
     about = {"log_probability": -2.5, "nats_per_token": 0.625, "targets": 4, "bits_per_byte": 1.0}
     made = Score({"text": "abc", **about, "tokens": tokens})
-    made.display = (16, "")
+    made.display = (16, "", None)
     return made
 
 

@@ -156,6 +156,8 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "serve/loaded_runs.py": "reads prompts, one at a time",
         "exchange/hugging_face.py": "reads a text to try the tokenizer with",
         "ensembles/members.py": "reads dev",
+        "inspection/look.py": "reads one text, of which classify has recorded the look",
+        "inspection/subject.py": "reads one token",
         "runs/run.py": "is what records",
     }
     source = Path(thence.__file__).parent

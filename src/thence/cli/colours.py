@@ -46,7 +46,7 @@ def coloured(explanation: Explanation) -> str:
 def coloured_score(score: Score) -> str:
     """Return nats per token, and the text; the stronger its colour, the more a token surprises."""
     text = Text(f"{_number(score['nats_per_token']):>8}  ", "bold")
-    size, separator = score.display
+    size, separator, _ = score.display
     for place, token in enumerate(score["tokens"]):
         bits, name = token["surprisal_bits"], printable_line(token["token"])
         share = 1.0 if bits is None else min(bits / highest_bits(size), 1.0)

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from thence.cli.output import Json, note_unknown, print_json, print_pairs, print_result, print_table
 from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
-from thence.evaluation import SimilarWords
 from thence.generation import Completions, Fillings, Samples, split_blanks
+
+if TYPE_CHECKING:
+    from thence.evaluation import SimilarWords
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def print_found(call: Callable[..., Any], given: SimpleNamespace, *, json: Json 
 
 
 def print_similar(
-    call: Callable[..., SimilarWords], given: SimpleNamespace, *, json: Json = False
+    call: "Callable[..., SimilarWords]", given: SimpleNamespace, *, json: Json = False
 ) -> None:
     """Print the neighbours of a word, and whether they tell nothing."""
     found = call()
