@@ -45,6 +45,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         SMALL
         | {"weight_decay": 0.1, "schedule": "step", "evaluate_every": 7, "activation": "relu"},
     ),
+    "mlp whole contexts": ("mlp", SMALL | {"whole_contexts": True}),
+    "mlp whole contexts shuffled": ("mlp", SMALL | {"whole_contexts": True, "context": 4}),
     "rnn": ("rnn", SMALL | {"clip": 0.5}),
     "lstm": ("lstm", SMALL | {"layers": 2, "input_dropout": 0.1, "patience": 1}),
     "lstm windows": ("lstm", SMALL | {"window": 5, "schedule": "inverse-time"}),

@@ -96,7 +96,6 @@ def _refuse(run: Run) -> None:
     found = [one for one, values in cannot.items() if any(f"={value!r}" in one for value in values)]
     found += [f"accumulate={training.accumulate}"] if training.accumulate > 1 else []
     found += ["from_run"] if recipe.from_run is not None else []
-    found += ["whole_contexts"] if training.whole_contexts else []
     found += ["vocabulary"] if tokens.vocabulary is not None else []
     if tokens.tokens not in ("characters", "words", "bytes"):
         found.append(f"tokens={tokens.tokens!r}")
@@ -197,8 +196,11 @@ def _model_facts(run: LanguageRun) -> Facts:
         facts["projected"] = options.tied and options.hidden_size != options.embedding_size
     if model in WINDOWED:
         store = run.tokenizer.encode(run.documents("train"))
-        context, carry = facts.get("context", 1), run.recipe.training.carry_context
-        facts["collapsed"] = distinct_windows(store, context, size, carry) is not None
+        context, training = facts.get("context", 1), run.recipe.training
+        distinct = distinct_windows(
+            store, context, size, training.carry_context, whole=training.whole_contexts
+        )
+        facts["collapsed"] = distinct is not None
         facts |= {name: options.initialization == name for name in ("normal", "kaiming")}
     if model == "mlp":
         read = ["HIDDEN"] if layers else []
@@ -232,6 +234,7 @@ def _training_facts(run: LanguageRun) -> Facts:
         "state": is_sequence and (carry or longest > training.window),
         "steps": _steps(run),
         "untrained": training.steps == 0,
+        "whole_contexts": training.whole_contexts and not is_sequence,
         "threads": training.threads,
         "one_thread": training.threads == 1,
         "weight_decay": training.weight_decay,
