@@ -71,6 +71,7 @@ def _examples(run: Run, counts: TrainCounts, ids: list[int], place: int, longest
     for size in range(1, longest + 2):
         ngram: Context = tuple(ids[stop - size : stop])
         places = counts.ends(ngram)
+        places = places[places > 0]  # The boundary before all text is the end of nothing.
         if not len(places):
             break
         order, found = size, places

@@ -14,6 +14,7 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.errors import ThenceError
+from thence.inspection.distributions import until
 from thence.inspection.hidden import after_tokens, gates_and_cells, units_of
 from thence.inspection.networks import networks_of
 from thence.inspection.spans import Lines, token_spans
@@ -26,6 +27,8 @@ ENOUGH = 1000
 """Tokens that the text must have for units to be looked for in it, rather than in dev."""
 MOST_CHARACTERS = 4000
 """Characters of dev that are read: half a second with most networks."""
+MOST_TOKENS = 4000
+"""Tokens of the text that are read."""
 LEAST = 60
 """Tokens without which nothing can be said."""
 OCCURRENCES = 5
@@ -68,7 +71,7 @@ class TrackingUnits:
 
 def units(subject: Subject) -> TrackingUnits:
     """Return which units go along with features of the text; of dev, where the text is short."""
-    text, name = subject, "this text"
+    text, name = _beginning(subject), "this text"
     if subject.size < ENOUGH and (dev := _dev(subject)) is not None:
         text, name = dev, "the beginning of dev"
     if text.size < LEAST:
@@ -92,6 +95,14 @@ def units(subject: Subject) -> TrackingUnits:
         strength[one.feature] = max(strength[one.feature], abs(one.correlation))
     found.sort(key=lambda one: (-strength[one.feature], one.feature, -abs(one.correlation)))
     return TrackingUnits(about, tuple(found))
+
+
+def _beginning(subject: Subject) -> Subject:
+    """Return the first tokens of a text."""
+    if subject.size <= MOST_TOKENS:
+        return subject
+    store = until(subject.store, MOST_TOKENS + 1)
+    return replace(subject, store=store, spans=subject.spans[:MOST_TOKENS])
 
 
 def _dev(subject: Subject) -> Subject | None:
