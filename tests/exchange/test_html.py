@@ -86,21 +86,22 @@ def test_a_page_has_the_bits_that_are_enough(text: Path, tmp_path: Path) -> None
     assert "weights with 16 bits each; on texts drawn from it" in exported.note
 
 
-def test_caches_are_left_out_and_other_models_refused(text: Path, tmp_path: Path) -> None:
+def test_what_a_page_cannot_ask_is_left_out_or_refused(text: Path, tmp_path: Path) -> None:
     run = train(text, "ngram", output=tmp_path / "ngram")
     cache = train(text, "cache", output=tmp_path / "cache")
-    mixed = mix([run, cache], tmp_path / "mix")
+    mixing = train(text, "context-mixing", output=tmp_path / "mixing")
+    mixed = mix([run, cache, mixing], tmp_path / "mix", weights="single")
     exported = export_checked(mixed, tmp_path / "mix.html")
-    assert "Left out, since they adapt to the text that they read: cache" in exported.note
+    assert "The page has no cache order 1 length 500" in exported.note
     page = exported.path.read_text(encoding="utf-8")
-    (member,) = header_of(page)[0]["model"]["members"]
-    assert member["kind"] == "ngrams"
-    assert "without the parts that adapt to the text that they read" in page
+    model = header_of(page)[0]["model"]
+    assert model["names"] == ["ngram order 5"]
+    assert model["members"][0]["kind"] == "ngrams"
+    assert "context-mixing: other parts have their weight" in page and "the whole run" in page
     with pytest.raises(SettingError, match="only remembers the text that it reads"):
         export(cache, tmp_path / "cache.html")
-    classes = train(text, "class-ngram", output=tmp_path / "class", tokens="words")
-    with pytest.raises(SettingError, match="which cannot be written as a page"):
-        export(classes, tmp_path / "class.html")
+    with pytest.raises(SettingError, match="'context-mixing', which cannot be written as a page"):
+        export(mixing, tmp_path / "mixing.html")
 
 
 @pytest.mark.parametrize("add_k", [0.0, 0.5])

@@ -266,7 +266,7 @@ def test_fewer_bits(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> 
     ngram = train("ngram", output=tmp_path / "ngram", order=3)
     gru = train("gru", output=tmp_path / "gru", **SMALL)
     run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix"))
-    model = language.asked_model(run)
+    model = language.asked_of(run).model
     tokenizer = tokenizer_of_page(run.tokenizer, "characters")
     for bits in (8, 12):
         made = page_with(run, tokenizer, bits, LARGEST)[1]

@@ -21,7 +21,7 @@ from typing import Any, cast
 from thence.atomic import whole_file
 from thence.errors import RunError, SettingError
 from thence.exchange.html import differences, labels, language
-from thence.exchange.html.about import adapting_parts, facts_of
+from thence.exchange.html.about import facts_of, left_out_of
 from thence.exchange.html.packing import Bits, Pack
 from thence.exchange.tokenizer_file import byte_alphabet, word_pattern
 from thence.runs.run import ClassifierRun, LanguageRun, Run
@@ -73,14 +73,16 @@ def export_html(run: Run, path: Path, largest: int = LARGEST) -> tuple[float, st
         file.write(page.content)
     rounding = "in single precision" if page.bits == 32 else f"with {page.bits} bits each"
     texts = "documents of words" if isinstance(run, ClassifierRun) else "texts drawn from it"
+    left_out = ", ".join(left_out_of(run))
     note = (
-        f"{len(page.content) / 1000:,.0f} kB, weights {rounding}; on {texts}, "
-        f"log-probabilities differ from the run's by at most {page.difference:.1e}."
+        f"{len(page.content) / 1000:,.0f} kB, weights {rounding}; on {texts}, log-probabilities "
+        f"differ from the run's{left_out and f' without {left_out}'} by at most "
+        f"{page.difference:.1e}."
     )
+    if left_out:
+        note += f" The page has no {left_out}: the other parts of the model have that weight."
     if page.difference > TOLERANCE:
         note += f" A page of up to {largest / 1e6:g} MB has no room for more bits."
-    if left_out := adapting_parts(run):
-        note += f" Left out, since they adapt to the text that they read: {', '.join(left_out)}."
     return page.difference, note
 
 
@@ -129,7 +131,7 @@ def page_with(
         header["model"] = labels.describe(pack, rounded_one, bits)
     else:
         kind = "language"
-        model = language.asked_model(cast(LanguageRun, run))
+        model = language.asked_of(cast(LanguageRun, run)).model
         rounded = language.with_bits(model, bits)
         difference = partial(differences.of_language, model, rounded)
         header["model"] = language.describe(pack, rounded, bits)

@@ -3,16 +3,15 @@
 import math
 from pathlib import Path
 
-from thence.models.base import Adapts
+from thence.exchange.html.language import asked_of
 from thence.models.registry import get_family
 from thence.runs.metrics import best_line
-from thence.runs.run import ClassifierRun, Run
+from thence.runs.run import ClassifierRun, LanguageRun, Run
 
 
-def adapting_parts(run: Run) -> tuple[str, ...]:
-    """Return the names of the parts of a model that adapt, which a page has not."""
-    model = run.load()
-    return model.adapting if isinstance(model, Adapts) else ()
+def left_out_of(run: Run) -> tuple[str, ...]:
+    """Return the names of the parts of a run's model that its page has not."""
+    return asked_of(run).left_out if isinstance(run, LanguageRun) else ()
 
 
 def facts_of(run: Run) -> list[tuple[str, str]]:
@@ -24,8 +23,8 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
         ("Tokens", f"{run.recipe.tokens.tokens}, {len(run.tokenizer.vocabulary):,} in all"),
         ("Size", f"{run.num_parameters:,} numbers learned or counted"),
     ]
-    if adapting_parts(run):
-        facts.append(("Here", "without the parts that adapt to the text that they read"))
+    if left_out := left_out_of(run):
+        facts.append(("Not on this page", f"{', '.join(left_out)}: other parts have their weight"))
     if isinstance(run, ClassifierRun):
         facts.append(("Labels", f"{len(run.label_names):,}"))
     lines = run.metrics()
@@ -37,5 +36,6 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
         bits = loss / math.log(2)
         score = f"{bits:.3f} bits ({loss:.3f} nats) per {run.loss_unit}"
         accuracy = best.get("dev_accuracy")
+        score += " for the whole run" if left_out else ""
         facts.append(("Dev", score if accuracy is None else f"{accuracy:.2%} right, {score}"))
     return facts

@@ -9,14 +9,14 @@ a pair that it has not seen.
 """
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thence.errors import SettingError
 from thence.exchange.html.packing import Bits, Pack, rounded
-from thence.models.base import LanguageModel, static_model
+from thence.models.base import Adapts, LanguageModel, static_model
 from thence.models.graph import Exportable, Graph, Hidden
 from thence.models.language.bigram_counts import BigramCounts
 from thence.models.language.inference import InferenceModel
@@ -41,35 +41,51 @@ Spec = dict[str, Any]
 """What the script needs to know of a model beside its arrays."""
 
 
-def asked_model(run: LanguageRun) -> LanguageModel:
-    """Return the model that a page asks: without what adapts to the text that it reads.
+@dataclass(frozen=True)
+class Asked:
+    """The model that a page asks.
+
+    Attributes:
+        model: Without what a page cannot have.
+        left_out: Names of what it lacks: parts that adapt to the text that they read, and members
+            of a mixture that no script is there for.
+    """
+
+    model: LanguageModel
+    left_out: tuple[str, ...]
+
+
+def asked_of(run: LanguageRun) -> Asked:
+    """Return the model that a page asks.
 
     Raises:
-        SettingError: If a page cannot ask it.
+        SettingError: If nothing would be left of it.
     """
-    found = static_model(run.model)
-    if found is None:
+    whole, model = run.model, static_model(run.model)
+    if model is None:
         raise SettingError(
             f"{run.folder} only remembers the text that it reads, and a page has nothing of it; "
             "export a run that has learned from a text."
         )
-    if not isinstance(found, Mixture):
-        unknown, instead = [] if _is_known(found) else [run.recipe.model], ""
-    else:
-        members = zip(found.options.members, found.models, strict=True)
-        unknown = [member.model for member, model in members if not _is_known(model)]
-        instead = " Mix the other runs without it (thence mix)."
-    if unknown:
-        raise SettingError(
-            f"{run.folder} has a model of the kind '{unknown[0]}', which cannot be written as a "
-            f"page. N-grams, pair counts, networks, and mixtures of these can.{instead}"
+    left_out = whole.adapting if isinstance(whole, Adapts) else ()
+    if isinstance(model, Mixture):
+        known = [_is_known(member) for member in model.models]
+        members = model.options.members
+        left_out += tuple(
+            m.name for m, is_known in zip(members, known, strict=True) if not is_known
         )
-    return found
+        model = model.only(np.flatnonzero(known).tolist())
+    if not _is_known(model):
+        raise SettingError(
+            f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
+            "a page. N-grams, pair counts, networks, and mixtures of these can."
+        )
+    return Asked(model, tuple(dict.fromkeys(left_out)))
 
 
 def _is_known(model: LanguageModel) -> bool:
-    if isinstance(model, NGram | BigramCounts | InferenceModel):
-        return True
+    if isinstance(model, NGram | BigramCounts | InferenceModel | Mixture):
+        return not isinstance(model, Mixture) or bool(model.models)
     # A module of torch, which is not imported where there is none.
     network = getattr(model, "network", None)
     return isinstance(network, Exportable) and hasattr(model, "output_layer")

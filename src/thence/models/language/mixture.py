@@ -352,28 +352,37 @@ class Mixture:
     def static(self) -> "Mixture | None":
         """Return the mixture of the members without adapting.
 
-        Members of which nothing is left, such as caches, are left out, and their weights go to the
-        others in proportion; None where all are.
+        Members of which nothing is left, such as caches, are left out; None where all are.
         """
         models = [static_model(model) for model in self.models]
-        kept = [number for number, model in enumerate(models) if model is not None]
-        if not kept:
-            return None
-        static = copy(self)
-        members = [
-            replace(member, dynamic=None, inputs=tuple(kept.index(of) for of in member.inputs))
-            for member in (self.options.members[number] for number in kept)
-        ]
-        static.options = replace(self.options, members=tuple(members), adapt=None)
+        static = self.only([number for number, model in enumerate(models) if model is not None])
         static.models = [model for model in models if model is not None]
+        members = tuple(replace(member, dynamic=None) for member in static.options.members)
+        static.options = replace(self.options, members=members, adapt=None)
         static._cache, static.gradient_sizes = None, {}
         # What is known of a cache comes last, and a static mixture has none.
-        static.weights = self.weights[: static._num_rows(), kept]
-        if self.options.weights != "gated":  # A gate's softmax divides by the sum anyway.
-            total = static.weights.sum(axis=1, keepdims=True)
-            static.weights = np.where(total > 0, static.weights, 1 / len(kept))
-            static.weights /= static.weights.sum(axis=1, keepdims=True)
-        return static
+        static.weights = static.weights[: static._num_rows()]
+        return static if static.models else None
+
+    def only(self, kept: Sequence[int]) -> "Mixture":
+        """Return the mixture of some members; the weights of the others are theirs in proportion.
+
+        Args:
+            kept: Their numbers. What they read, and what the weights depend on, is among them.
+        """
+        found, members = copy(self), [self.options.members[number] for number in kept]
+        members = [
+            replace(member, inputs=tuple(kept.index(of) for of in member.inputs))
+            for member in members
+        ]
+        found.options = replace(self.options, members=tuple(members))
+        found.models = [self.models[number] for number in kept]
+        found.weights = self.weights[:, kept]
+        if self.options.weights != "gated" and kept:  # A gate divides by the sum anyway.
+            total = found.weights.sum(axis=1, keepdims=True)
+            found.weights = np.where(total > 0, found.weights, 1 / len(kept))
+            found.weights /= found.weights.sum(axis=1, keepdims=True)
+        return found
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights, every member's tensors, numbered, and sizes of their gradients."""
