@@ -29,7 +29,7 @@ from thence.cli.output import (
     print_shown,
     print_table,
 )
-from thence.cli.streams import finish_output, print_note, print_styled, print_text
+from thence.cli.streams import finish_output, print_note, print_styled, print_text, result_file
 from thence.corpus import BUNDLED, Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
 from thence.corpus.loading import exists
@@ -327,7 +327,7 @@ def print_labels(
 
 def shows_for_people() -> bool:
     """Return whether a person reads what is printed, and not a program."""
-    return sys.stdout.isatty()
+    return result_file.isatty()
 
 
 def _row(found: Classification) -> list[str]:
