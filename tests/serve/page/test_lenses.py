@@ -156,7 +156,7 @@ def test_lenses_answer_to_the_keyboard_and_to_touch(visit, families):
     page.keyboard.press("ArrowRight")
     expect(page.locator(".lens-panel strong").first).not_to_have_text(before)
     expect(slider).to_be_focused()
-    page.locator("canvas.units").click(position={"x": 4, "y": 1})
+    page.locator("canvas.unit-canvas").click(position={"x": 4, "y": 1})
     expect(page.locator(".lens-panel strong").first).to_have_text("Unit 1 of 8")
     page.get_by_role("button", name="why", exact=True).click()
     page.get_by_label("And not another token").select_option(index=1)

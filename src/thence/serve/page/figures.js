@@ -16,9 +16,11 @@ const TITLES = { bits: "bits (default)", nats: "nats", log10: "powers of ten" };
 export function figures(models, strips) {
   const unit = UNITS[value("unit")] ? value("unit") : "bits";
   const write = (bits, digits = 2) => (bits === null ? "∞" : fixed(bits * UNITS[unit], digits));
-  const columns = ["tokens", `surprisal, ${unit}`, "per token", "per character", "perplexity", "with its end"];
-  const hints = ["", "Minus the log-likelihood of the text as the beginning of a document", "", "", "As uncertain as a choice among so many equally likely tokens",
-    "Minus the log-likelihood of the text as a whole document"];
+  const columns = ["tokens", `surprisal, ${unit}`, "with its end", "per token", "perplexity"];
+  const hints = ["", "Minus the log-likelihood of the text as the beginning of a document", "Minus the log-likelihood of the text as a whole document", "",
+    "As uncertain as a choice among so many equally likely tokens"];
+  const byCharacter = strips.some((strip) => strip.ids.length !== Array.from(strip.text).length);
+  if (byCharacter) columns.push("per character");
   const rows = strips.map((strip) => {
     const place = models.findIndex((model) => model.id === strip.model);
     const bits = totalBits(strip);
@@ -26,8 +28,8 @@ export function figures(models, strips) {
     const characters = Array.from(strip.text).length;
     const mean = (number) => (count === 0 ? "–" : write(bits === null ? null : bits / number));
     const whole = bits === null || strip.end_bits === null ? null : bits + strip.end_bits;
-    const cells = [grouped(count), count === 0 ? "–" : write(bits, 1), mean(count), mean(characters),
-      count === 0 ? "–" : bits === null ? "∞" : fixed(2 ** (bits / count)), write(whole, 1)];
+    const cells = [grouped(count), count === 0 ? "–" : write(bits, 1), write(whole, 1), mean(count), count === 0 ? "–" : bits === null ? "∞" : fixed(2 ** (bits / count))];
+    if (byCharacter) cells.push(mean(characters));
     return el("tr", { class: `c${place + 1}`, "data-model": strip.model }, el("th", { scope: "row" }, el("span", { class: "swatch-dot" }), strip.model),
       cells.map((cell) => el("td", { class: "number" }, cell)));
   });

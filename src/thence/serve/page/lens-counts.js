@@ -52,7 +52,7 @@ export function drawBackoff(look, scene) {
   const rows = stack.terms.map((term) => el("tr", {},
     el("th", { scope: "row" }, el("span", { class: `swatch o${Math.min(term.order, 6)}` }, orderName(term))),
     el("td", { class: "number" }, percent(term.share)),
-    el("td", { class: "mono", dir: "auto" }, term.order === 0 ? "every token alike" : `${context(term.context)} → ${word}`),
+    el("td", { class: "mono" }, term.order === 0 ? "every token alike" : [el("bdi", {}, context(term.context)), " → ", el("bdi", {}, word)]),
     el("td", { class: "number" }, counted(term)),
     el("td", { class: "number" }, term.discount === null ? "–" : fixed(term.discount, 3)),
     el("td", { class: "number" }, term.followers === null ? "–" : grouped(term.followers)),

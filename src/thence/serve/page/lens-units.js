@@ -77,7 +77,7 @@ function liveliest(values) {
 
 function picture(values, largest, scene, places) {
   const count = values[0]?.length ?? 0;
-  const canvas = el("canvas", { class: "units", width: values.length * CELL.width, height: count * CELL.height, role: "img", "aria-label": `${count} units over ${values.length} tokens` });
+  const canvas = el("canvas", { class: "unit-canvas", width: values.length * CELL.width, height: count * CELL.height, role: "img", "aria-label": `${count} units over ${values.length} tokens` });
   const pen = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
   const [positive, negative, ground, mark] = ["--for", "--against", "--surface", "--focus"].map((name) => style.getPropertyValue(name).trim());

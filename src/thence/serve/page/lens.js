@@ -119,7 +119,7 @@ export class Lens {
       this.switch.replaceChildren(...shown.map((one) => el("button", { type: "button", "data-lens": one.id, on: { click: () => this.pick(one.id) } }, one.title)));
     }
     for (const button of this.switch.children) button.setAttribute("aria-pressed", String(button.dataset.lens === lens.id));
-    this.legend.replaceChildren(lens.legend ? lens.legend() : lens.colour ? orderLegend() : surprisalLegend());
+    this.legend.replaceChildren(lens.legend ? lens.legend() : lens.colour ? orderLegend(this.look) : surprisalLegend());
     this.panel.hidden = !lens.draw;
     this.panel.setAttribute("aria-label", `Lens: ${lens.title}`);
     clearTimeout(this.timer);
@@ -215,9 +215,10 @@ export class Lens {
   }
 }
 
-function orderLegend() {
-  return el("p", { class: "legend" }, "Tokens that the longest context answered: ",
-    [1, 2, 3, 4, 5, 6].map((order) => el("span", { class: `swatch o${order}` }, `order ${order}${order === 6 ? " and more" : ""}`)));
+function orderLegend(look) {
+  const most = Math.min(6, Math.max(1, ...(look?.lenses?.backoff ?? []).map((stack) => stack.longest)));
+  return el("p", { class: "legend" }, "Which order answered: ",
+    Array.from({ length: most }, (_, number) => number + 1).map((order) => el("span", { class: `swatch o${order}` }, `${order}${order === 6 ? " and more" : ""}`)));
 }
 
 /** Return a token's text as it is shown by itself. */

@@ -88,7 +88,8 @@ export class Strips {
   columns(text) {
     const style = getComputedStyle(this.element);
     const size = parseFloat(style.fontSize) * 1.25;
-    const spacing = RIGHT_TO_LEFT.test(text) ? 0 : 0.28;
+    const single = this.strips.some((strip) => strip.ids.length * 1.5 > text.length);
+    const spacing = single && !RIGHT_TO_LEFT.test(text) ? 0.28 : 0; // Tokens of one letter are easier to hit with room.
     const names = matchMedia("(max-width: 600px)").matches ? 0 : 150;
     this.element.classList.toggle("joined", spacing === 0);
     return Math.max(8, Math.floor((this.element.clientWidth - names - 8) / (size * (0.602 + spacing))));
