@@ -18,7 +18,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.exchange import export
-from thence.exchange.html import LARGEST, Page, language, page_with, tokenizer_of_page
+from thence.exchange.html import LARGEST, Page, labels, language, page_with, tokenizer_of_page
 from thence.models.base import read, static_model
 from thence.runs import ClassifierRun, LanguageRun, Run
 from thence.tokens import encode_texts
@@ -242,8 +242,13 @@ def test_an_ensemble(visit: Callable[..., Any], folder: Path, tmp_path: Path) ->
     train = partial(thence.train, folder / "reviews.csv", label="label")
     first = train("linear", output=tmp_path / "linear", strength=1.0)
     second = train("averaging", output=tmp_path / "averaging", threads=1, steps=20)
-    run = ClassifierRun(thence.mix([first, second], tmp_path / "both"))
-    check_classifier(visit(run), run)
+    third = train("convolution", output=tmp_path / "convolution", threads=1, steps=2, filters=2)
+    run = ClassifierRun(thence.mix([first, second, third], tmp_path / "all"))
+    page = visit(run)
+    assert "convolution: other parts have their weight" in page.inner_text(".facts")
+    run.__dict__["classifier"], left_out = labels.asked_of(run)
+    assert left_out == ("convolution",)
+    check_classifier(page, run)
 
 
 @pytest.mark.parametrize("name", ["pruned.ftz", "ova.bin", "hs.bin"])
@@ -266,7 +271,7 @@ def test_fewer_bits(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> 
     ngram = train("ngram", output=tmp_path / "ngram", order=3)
     gru = train("gru", output=tmp_path / "gru", **SMALL)
     run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix"))
-    model = language.asked_of(run).model
+    model, _ = language.asked_of(run)
     tokenizer = tokenizer_of_page(run.tokenizer, "characters")
     for bits in (8, 12):
         made = page_with(run, tokenizer, bits, LARGEST)[1]

@@ -122,16 +122,14 @@ def page_with(
         "boundary": run.tokenizer.vocabulary.boundary_id,
     }
     if isinstance(run, ClassifierRun):
-        labels.check_classifier(run)
-        kind, classifier = "labels", run.classifier
+        kind, (classifier, _) = "labels", labels.asked_of(run)
         rounded_one = labels.with_bits(classifier, bits)
         difference = partial(differences.of_labels, classifier, rounded_one, run.tokenizer)
         header["tokenizer"] = tokenizer | {"symbols": labels.symbols_of(run)}
         header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
         header["model"] = labels.describe(pack, rounded_one, bits)
     else:
-        kind = "language"
-        model = language.asked_of(cast(LanguageRun, run)).model
+        kind, (model, _) = "language", language.asked_of(cast(LanguageRun, run))
         rounded = language.with_bits(model, bits)
         difference = partial(differences.of_language, model, rounded)
         header["model"] = language.describe(pack, rounded, bits)

@@ -2,8 +2,9 @@
 
 import math
 from pathlib import Path
+from typing import cast
 
-from thence.exchange.html.language import asked_of
+from thence.exchange.html import labels, language
 from thence.models.registry import get_family
 from thence.runs.metrics import best_line
 from thence.runs.run import ClassifierRun, LanguageRun, Run
@@ -11,7 +12,9 @@ from thence.runs.run import ClassifierRun, LanguageRun, Run
 
 def left_out_of(run: Run) -> tuple[str, ...]:
     """Return the names of the parts of a run's model that its page has not."""
-    return asked_of(run).left_out if isinstance(run, LanguageRun) else ()
+    if isinstance(run, ClassifierRun):
+        return labels.asked_of(run)[1]
+    return language.asked_of(cast(LanguageRun, run))[1]
 
 
 def facts_of(run: Run) -> list[tuple[str, str]]:

@@ -17,7 +17,6 @@ from thence.array_types import Int64
 from thence.errors import SettingError
 from thence.exchange.html import fasttext
 from thence.exchange.html.packing import Bits, Pack, rounded
-from thence.models.base import Classifier
 from thence.models.labels.averaging import Averaging
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.fasttext import FastText
@@ -26,6 +25,8 @@ from thence.runs.run import ClassifierRun
 
 TABLES = ("embeddings", "weights")
 """Tensors that have a row for each feature."""
+KNOWN = (Averaging, Linear, FastText)
+"""What the script can ask."""
 Spec = dict[str, Any]
 
 
@@ -35,27 +36,29 @@ def symbols_of(run: ClassifierRun) -> tuple[str, ...]:
     return () if is_fasttext else run.tokenizer.vocabulary.symbols
 
 
-def check_classifier(run: ClassifierRun) -> None:
-    """Refuse a classifier that a page cannot ask.
+def asked_of(run: ClassifierRun) -> tuple[Any, tuple[str, ...]]:
+    """Return the classifier that a page asks, and the names of the members that it lacks.
 
     Raises:
-        SettingError: If it is one.
+        SettingError: If nothing would be left of it.
     """
-    model = run.classifier
-    names = [run.recipe.model]
+    model: Any = run.classifier
+    left_out: tuple[str, ...] = ()
     if isinstance(model, Ensemble):
-        names = [member.model for member in model.options.members]
-    for name, one in zip(names, _members(model), strict=True):
-        if not isinstance(one, Averaging | Linear | FastText):
-            raise SettingError(
-                f"{run.folder} has a classifier of the kind '{name}', which cannot be written as a "
-                "page. Averaging, linear and fastText's classifiers, and ensembles of these, can: "
-                "train one with `model='averaging'` or `model='linear'`."
-            )
-
-
-def _members(model: Classifier) -> list[Any]:
-    return list(model.members) if isinstance(model, Ensemble) else [model]
+        known = [isinstance(member, KNOWN) for member in model.members]
+        names = model.options.names
+        left_out = tuple(name for name, is_known in zip(names, known, strict=True) if not is_known)
+        weights = model.weights[known]
+        model = copy(model)
+        model.members = [member for member in model.members if isinstance(member, KNOWN)]
+        model.weights = weights / (weights.sum() or 1)
+    if not (model.members if isinstance(model, Ensemble) else isinstance(model, KNOWN)):
+        raise SettingError(
+            f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
+            "a page. Averaging, linear and fastText's classifiers, and ensembles of these, can: "
+            "train one with `model='averaging'` or `model='linear'`."
+        )
+    return model, left_out
 
 
 def with_bits(model: Any, bits: Bits) -> Any:

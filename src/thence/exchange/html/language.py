@@ -9,7 +9,7 @@ a pair that it has not seen.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,22 +41,11 @@ Spec = dict[str, Any]
 """What the script needs to know of a model beside its arrays."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The model that a page asks.
+def asked_of(run: LanguageRun) -> tuple[LanguageModel, tuple[str, ...]]:
+    """Return the model that a page asks, and the names of what it lacks.
 
-    Attributes:
-        model: Without what a page cannot have.
-        left_out: Names of what it lacks: parts that adapt to the text that they read, and members
-            of a mixture that no script is there for.
-    """
-
-    model: LanguageModel
-    left_out: tuple[str, ...]
-
-
-def asked_of(run: LanguageRun) -> Asked:
-    """Return the model that a page asks.
+    It lacks the parts that adapt to the text that they read, and the members of a mixture that the
+    script cannot ask.
 
     Raises:
         SettingError: If nothing would be left of it.
@@ -80,7 +69,7 @@ def asked_of(run: LanguageRun) -> Asked:
             f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
             "a page. N-grams, pair counts, networks, and mixtures of these can."
         )
-    return Asked(model, tuple(dict.fromkeys(left_out)))
+    return model, tuple(dict.fromkeys(left_out))
 
 
 def _is_known(model: LanguageModel) -> bool:
