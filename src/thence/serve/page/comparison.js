@@ -3,10 +3,11 @@
 import { get, newest, post } from "./api.js";
 import { el, errorLine, freshId } from "./dom.js";
 import { brief, duration, fixed, grouped, minus, percent, visible } from "./format.js";
-import { scoreOf, size } from "./runs-grid.js";
+import { differing, saySetting, size } from "./runs-grid.js";
 import { sampleText } from "./samples.js";
 import { Scatter } from "./scatter.js";
 import { keep, select } from "./state.js";
+import { fromBits, fromNats, unitName, unitPer } from "./units.js";
 import { whisker, whiskerScale } from "./whisker.js";
 
 const COSTS = { bytes: "Bytes of the model", parameters: "Parameters", seconds: "Seconds of training" };
@@ -29,6 +30,7 @@ export class ComparisonView {
     this.scatter = new Scatter("Score of each run against what it costs");
     this.cost = select("cost", COSTS, "bytes", () => this.drawScatter());
     this.cost.id = freshId("cost");
+    this.settings = el("article", { class: "panel settings-apart" });
     this.samples = el("div", { class: "samples" });
     this.seed = 1;
     this.again = el("button", { type: "button", on: { click: () => { this.seed += 1; this.drawSamples(); } } }, "Draw others");
@@ -39,8 +41,8 @@ export class ComparisonView {
       el("article", { class: "panel" }, el("header", { class: "panel-head" }, el("h2", {}, "Score and cost"),
         el("div", { class: "inline-field" }, el("label", { for: this.cost.id }, "Horizontal axis"), this.cost)), this.scatter.element,
       el("p", { class: "hint" }, "The line joins the runs that no other beats at a lower cost.")),
-      this.samplesPanel,
-      el("article", { class: "panel" }, el("h2", {}, "Where they disagree most"), el("p", { class: "hint" }, "Documents of dev, of each run some that it is best at. Bits are what a document costs a run: fewer are better."), this.apart));
+      this.settings, this.samplesPanel,
+      el("article", { class: "panel" }, el("h2", {}, "Where they disagree most"), el("p", { class: "hint" }, "Documents of dev, of each run some that it is best at. The numbers are what a document costs a run: less is better."), this.apart));
     this.element = el("div", { class: "stack", hidden: true },
       el("div", { class: "panel-head" }, this.title, el("button", { type: "button", on: { click: onBack } }, "All runs")), this.error.element, this.waiting, this.results);
     this.ask = newest((signal, names) => Promise.all([post("/playground/compare", { runs: names }, signal), get("/playground/runs", {}, signal)]),
@@ -72,6 +74,7 @@ export class ComparisonView {
     this.entries = this.names.map((name) => runs.find((run) => run.name === name) ?? { name });
     this.drawDifferences();
     this.drawScatter();
+    this.drawSettings();
     const isLabels = found.unit === "accuracy";
     this.samplesPanel.hidden = isLabels;
     if (!isLabels) this.drawSamples();
@@ -87,21 +90,21 @@ export class ComparisonView {
     return el("span", { class: `key ${this.colour(place)}`, "aria-hidden": "true" });
   }
 
-  /** A score as it is shown: bits for losses per token. */
+  /** A score as it is shown. */
   score(number) {
     if (this.found.unit === "accuracy") return percent(number);
-    return fixed(this.inBits(number), 3);
+    return fixed(this.inUnit(number), 3);
   }
 
-  inBits(number) {
-    return number === null ? null : this.found.unit === "nats per token" ? number / Math.LN2 : number;
+  inUnit(number) {
+    return this.found.unit === "nats per token" ? fromNats(number) : fromBits(number);
   }
 
   drawDifferences() {
     const { runs, unit, text, documents, remark } = this.found;
     const isLabels = unit === "accuracy";
-    const title = isLabels ? "Accuracy" : unit === "nats per token" ? "Bits per token" : "Bits per byte";
-    const per = (number) => (number === null ? null : isLabels ? 100 * number : this.inBits(number));
+    const title = isLabels ? "Accuracy" : unitPer(unit === "nats per token" ? "token" : "byte");
+    const per = (number) => (number === null ? null : isLabels ? 100 * number : this.inUnit(number));
     const differences = runs.map((run) => run.difference?.map(per) ?? [0, null, null]);
     const x = whiskerScale([0, ...differences.flat()], WIDE);
     const say = (number) => (isLabels ? `${minus(number.toFixed(2))} points` : `${number > 0 ? "+" : ""}${minus(fixed(number, 4))}`);
@@ -130,7 +133,7 @@ export class ComparisonView {
     const cell = (row, column) => {
       const found = pairs[column][row];
       if (found === null) return el("td", {}, "");
-      const [middle, low, high] = found.map((one) => this.inBits(one));
+      const [middle, low, high] = found.map((one) => this.inUnit(one));
       const sure = low !== null && (low > 0 || high < 0);
       const margin = low === null ? "" : ` ± ${fixed((high - low) / 2, 3)}`;
       return el("td", { class: `number${sure ? (middle < 0 ? " better" : " worse") : ""}` }, `${middle > 0 ? "+" : ""}${minus(fixed(middle, 3))}${margin}`);
@@ -148,11 +151,20 @@ export class ComparisonView {
     const isLabels = this.found.unit === "accuracy";
     const points = this.found.runs.map((run) => {
       const entry = this.entries[run.place];
-      return { name: entry.name, className: this.colour(run.place), x: entry[cost] ?? null, y: isLabels ? run.score : this.inBits(run.score) };
+      return { name: entry.name, className: this.colour(run.place), x: entry[cost] ?? null, y: isLabels ? run.score : this.inUnit(run.score) };
     }).filter((point) => point.x > 0 && point.y !== null);
     this.scatter.show({ points, xLabel: COSTS[cost], sayX: SAYING[cost], upwards: isLabels,
-      yLabel: isLabels ? "Accuracy on dev" : this.found.unit === "nats per token" ? "Bits per token on dev" : "Bits per byte on dev",
+      yLabel: isLabels ? "Accuracy on dev" : `${unitPer(this.found.unit === "nats per token" ? "token" : "byte")} on dev`,
       sayY: isLabels ? (y) => `${Number((100 * y).toPrecision(4))} %` : undefined });
+  }
+
+  /** The settings in which the runs differ, a row for each. */
+  drawSettings() {
+    const names = ["model", ...differing(this.entries)];
+    const order = this.found.runs.map((run) => run.place);
+    this.settings.replaceChildren(el("h2", {}, "Settings that differ"), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Settings that differ" }, el("table", { class: "table" },
+      el("thead", {}, el("tr", {}, el("td", {}), ...order.map((place) => el("th", { scope: "col" }, this.names[place])))),
+      el("tbody", {}, names.map((name) => el("tr", {}, el("th", { scope: "row" }, name), ...order.map((place) => el("td", {}, saySetting(this.entries[place], name)))))))));
   }
 
   async drawSamples() {
@@ -178,7 +190,7 @@ export class ComparisonView {
     const rows = bits.map((cost, place) => el("li", { class: `${this.colour(place)}${cost === least ? " least" : ""}` },
       el("span", { class: "name" }, this.names[place]),
       el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", vars: { "--share": `${(100 * (cost ?? most)) / (most || 1)}%` } })),
-      el("span", { class: "number" }, `${cost === null ? "impossible" : `${fixed(cost, 1)} bits`}${predicted ? ` · ${predicted[place].join(", ") || "none"}` : ""}`)));
+      el("span", { class: "number" }, `${cost === null ? "impossible" : `${fixed(fromBits(cost), 1)} ${unitName()}`}${predicted ? ` · ${predicted[place].join(", ") || "none"}` : ""}`)));
     const served = this.entries.filter((entry) => entry.served).map((entry) => entry.name);
     const open = el("button", { type: "button", class: "quiet", disabled: served.length === 0, title: served.length === 0 ? "None of these runs is served; start thence serve with them." : null,
       on: { click: () => this.look(text, served) } }, "Look");

@@ -6,8 +6,8 @@ import { Chart } from "./chart.js";
 import { el } from "./dom.js";
 import { duration, fixed, grouped, percent } from "./format.js";
 import { smoothed } from "./smoothing.js";
+import { fromNats, unitName, unitPer } from "./units.js";
 
-const BITS = Math.LN2;
 /** Runs that have a colour of their own; more are drawn in grey. */
 const COLOURS = 6;
 const STRIP = 112;
@@ -66,7 +66,7 @@ export class CurvePanel {
     try {
       const found = await get("/playground/baselines", { run });
       const names = this.unit === "token" ? { uniform: "uniform", unigram: "unigram", pairs: "bigram" } : { uniform: "uniform", unigram: "label frequencies" };
-      this.baselines = Object.entries(names).map(([key, name]) => ({ name, y: found[key] === null ? null : found[key] / BITS })).filter(({ y }) => y !== null);
+      this.baselines = Object.entries(names).map(([key, name]) => ({ name, nats: found[key] })).filter(({ nats }) => nats !== null);
       this.accuracy = found.accuracy === null ? [] : [{ name: "most frequent label", y: found.accuracy }];
       this.redraw?.();
     } catch (error) {
@@ -82,7 +82,7 @@ export class CurvePanel {
     this.redraw = () => this.show(curves, how);
     const say = sayPlace(how.x);
     const accuracy = how.measure === "accuracy" && this.unit === "document";
-    const value = (look, key) => (look[key] === null || look[key] === undefined ? null : look[key] / BITS);
+    const value = (look, key) => fromNats(look[key]);
     const points = (curve, y) => curve.looks.map((look) => ({ x: look[how.x], y: y(look) }));
     const colour = (place) => (place < COLOURS ? `line-${place + 1}` : "line-other");
     const lines = curves.flatMap((curve, place) => {
@@ -93,9 +93,9 @@ export class CurvePanel {
         { name: `${curve.run}, dev`, className: colour(place), dots: true, points: points(curve, (look) => value(look, "dev")) }];
     });
     const common = { xLabel: XS[how.x], logX: how.logX, sayX: say };
-    const yLabel = accuracy ? "Accuracy on dev" : `Bits per ${this.unit}`;
-    this.loss.show({ ...common, lines, yLabel, logY: how.logY && !accuracy, baselines: accuracy ? this.accuracy ?? [] : this.baselines ?? [],
-      sayY: accuracy ? percent : (y) => `${fixed(y, 3)} bits`, tickY: accuracy ? (tick) => `${Number((100 * tick).toPrecision(4))} %` : undefined });
+    const yLabel = accuracy ? "Accuracy on dev" : unitPer(this.unit);
+    this.loss.show({ ...common, lines, yLabel, logY: how.logY && !accuracy, baselines: accuracy ? this.accuracy ?? [] : (this.baselines ?? []).map(({ name, nats }) => ({ name, y: fromNats(nats) })),
+      sayY: accuracy ? percent : (y) => `${fixed(y, 3)} ${unitName()}`, tickY: accuracy ? (tick) => `${Number((100 * tick).toPrecision(4))} %` : undefined });
     const strip = (key, smoothing) => curves.map((curve, place) => ({ name: curve.run, className: colour(place), points: smoothed(points(curve, (look) => look[key] ?? null), smoothing) }));
     this.norm.show({ ...common, xLabel: "", yLabel: "", logY: true, lines: strip("gradient_norm", how.smoothing), sayY: (y) => short(Number(y.toPrecision(3))) });
     this.rate.show({ ...common, xLabel: "", yLabel: "", logY: false, lines: strip("learning_rate", 0), sayY: (y) => short(Number(y.toPrecision(3))) });
@@ -105,7 +105,7 @@ export class CurvePanel {
       el("span", { class: `key ${colour(place)}`, "aria-hidden": "true" }), el("strong", {}, curve.run), ` ${newest(curve, accuracy)}`)),
     accuracy ? "" : el("li", { class: "how" }, "solid: dev; thin: train"));
     this.words.replaceChildren(...curves.flatMap(inWords));
-    if (curves.some((curve) => curve.verdict)) this.words.append(el("p", { class: "hint" }, "Losses in these sentences are in nats; 1 bit is 0.693 nats."));
+    if (unitName() !== "nats" && curves.some((curve) => curve.verdict)) this.words.append(el("p", { class: "hint" }, "Losses in these sentences are in nats; 1 bit is 0.693 nats."));
   }
 }
 
@@ -113,7 +113,7 @@ export class CurvePanel {
 function newest(curve, accuracy) {
   const last = (key) => curve.looks.findLast((look) => look[key] !== null && look[key] !== undefined)?.[key] ?? null;
   if (accuracy) return last("accuracy") === null ? "" : `dev ${percent(last("accuracy"))}`;
-  return ["dev", "train"].filter((key) => last(key) !== null).map((key) => `${key} ${fixed(last(key) / BITS, 3)}`).join(" · ");
+  return ["dev", "train"].filter((key) => last(key) !== null).map((key) => `${key} ${fixed(fromNats(last(key)), 3)}`).join(" · ");
 }
 
 /** What is said of a run beneath its curves: its verdict, or how far it is. */

@@ -1,12 +1,9 @@
 /** The figures of a text for each model, in one unit for the whole page. */
 
-import { el, labelled } from "./dom.js";
+import { el } from "./dom.js";
 import { fixed, grouped } from "./format.js";
 import { totalBits } from "./readings.js";
-import { select, value } from "./state.js";
-
-const UNITS = { bits: 1, nats: Math.LN2, "log10": Math.log10(2) };
-const TITLES = { bits: "bits (default)", nats: "nats", log10: "powers of ten" };
+import { fromBits, unitName } from "./units.js";
 
 /**
  * A table with a row for each model.
@@ -14,9 +11,8 @@ const TITLES = { bits: "bits (default)", nats: "nats", log10: "powers of ten" };
  * @param {Object[]} strips Those that have answered.
  */
 export function figures(models, strips) {
-  const unit = UNITS[value("unit")] ? value("unit") : "bits";
-  const write = (bits, digits = 2) => (bits === null ? "∞" : fixed(bits * UNITS[unit], digits));
-  const columns = ["tokens", `surprisal, ${unit}`, "with its end", "per token", "perplexity"];
+  const write = (bits, digits = 2) => (bits === null ? "∞" : fixed(fromBits(bits), digits));
+  const columns = ["tokens", `surprisal, ${unitName()}`, "with its end", "per token", "perplexity"];
   const hints = ["", "Minus the log-likelihood of the text as the beginning of a document", "Minus the log-likelihood of the text as a whole document", "",
     "As uncertain as a choice among so many equally likely tokens"];
   const byCharacter = strips.some((strip) => strip.ids.length !== Array.from(strip.text).length);
@@ -37,11 +33,4 @@ export function figures(models, strips) {
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "model"), columns.map((name, place) => el("th", { scope: "col", class: "number", title: hints[place] || null }, name)))),
     el("tbody", {}, rows));
   return body;
-}
-
-/** The choice of the unit. */
-export function unitChoice(onChange) {
-  const choice = labelled("Unit", select("unit", TITLES, "bits", onChange));
-  choice.classList.add("unit");
-  return choice;
 }

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { Actions } from "./actions.js";
 import { announce, el, errorLine } from "./dom.js";
 import { Editor } from "./editor.js";
-import { figures, unitChoice } from "./figures.js";
+import { figures } from "./figures.js";
 import { Inspector } from "./inspector.js";
 import { Labels } from "./labels.js";
 import { Lens } from "./lens.js";
@@ -12,6 +12,7 @@ import { Rail, stateOf } from "./rail.js";
 import { Reader, tokenAt } from "./readings.js";
 import { keep, several, value } from "./state.js";
 import { Strips } from "./strips.js";
+import { unitChoice } from "./units.js";
 
 /** Milliseconds between two looks at what has become of the models. */
 const EVERY = 20000;

@@ -4,6 +4,7 @@ import { el, svg } from "./dom.js";
 import { END, fixed, percent, readable, visible } from "./format.js";
 import { sampleText } from "./samples.js";
 import { shade } from "./shades.js";
+import { fromBits, unitName } from "./units.js";
 
 /** Samples of one seed at a snapshot. */
 export class SampleList {
@@ -28,13 +29,18 @@ export class ReadText {
   show(reading, place) {
     const bits = reading.bits[place];
     const end = reading.end[place];
-    const spans = reading.tokens.flatMap((token, at) => [token.before, el("span", { class: `token ${shade(bits[at])}`, title: `${fixed(bits[at])} bits` }, token.is_boundary ? `${END}\n` : token.text === " " ? "␣" : token.text)]);
+    const spans = reading.tokens.flatMap((token, at) => [token.before, el("span", { class: `token ${shade(bits[at])}`, title: cost(bits[at]) }, token.is_boundary ? `${END}\n` : token.text === " " ? "␣" : token.text)]);
     const whole = [...bits, end].reduce((sum, one) => (sum === null || one === null ? null : sum + one), 0);
-    this.tokens.replaceChildren(...spans, el("span", { class: `token special ${shade(end)}`, title: `${fixed(end)} bits` }, END));
-    this.tokens.setAttribute("aria-label", `The text by surprisal: ${reading.tokens.map((token, at) => `${visible(token.text)} ${fixed(bits[at], 1)}`).join(", ")}, end ${fixed(end, 1)} bits`);
+    this.tokens.replaceChildren(...spans, el("span", { class: `token special ${shade(end)}`, title: cost(end) }, END));
+    this.tokens.setAttribute("aria-label", `The text by surprisal: ${reading.tokens.map((token, at) => `${visible(token.text)} ${cost(bits[at], 1)}`).join(", ")}, end ${cost(end, 1)}`);
     const next = reading.next[place];
-    this.words.textContent = `${fixed(whole, 1)} bits with the end.${next ? ` Likeliest next: ${next.text === "<boundary>" ? "the end" : `“${readable(next.text)}”`}, ${percent(next.probability)}.` : ""}`;
+    this.words.textContent = `${cost(whole, 1)} with the end.${next ? ` Likeliest next: ${next.text === "<boundary>" ? "the end" : `“${readable(next.text)}”`}, ${percent(next.probability)}.` : ""}`;
   }
+}
+
+/** Return a surprisal with its unit. */
+function cost(bits, digits = 2) {
+  return `${fixed(fromBits(bits), digits)} ${unitName()}`;
 }
 
 const MAP = { width: 420, height: 300, pad: 22, letter: 4, most: 90 };

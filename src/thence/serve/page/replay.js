@@ -5,6 +5,7 @@ import { debounced, el, errorLine, freshId } from "./dom.js";
 import { fixed, grouped } from "./format.js";
 import { GlidingMap, ReadText, SampleList, UnitMatrix } from "./replay-views.js";
 import { keep, value } from "./state.js";
+import { fromNats, unitName } from "./units.js";
 
 /** Milliseconds that a snapshot is shown for while a replay plays. */
 const PACE = 450;
@@ -159,7 +160,7 @@ export class Replay {
     const place = Number(this.slider.value);
     const step = this.found.steps[place];
     const look = nearestLook(this.curves(this.run), step);
-    const said = `step ${grouped(step)} of ${grouped(this.found.steps.at(-1))}${look === null ? "" : `, train ${fixed(look.train / Math.LN2, 2)} bits`}`;
+    const said = `step ${grouped(step)} of ${grouped(this.found.steps.at(-1))}${look === null ? "" : `, train ${fixed(fromNats(look.train), 2)} ${unitName()}`}`;
     this.where.textContent = said;
     this.slider.setAttribute("aria-valuetext", said);
     this.samples.show(this.found.samples[place]);

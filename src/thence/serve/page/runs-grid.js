@@ -2,21 +2,19 @@
 
 import { el, freshId } from "./dom.js";
 import { brief, duration, fixed, grouped, minus, percent } from "./format.js";
+import { fromNats, unitPer } from "./units.js";
 import { whisker, whiskerScale } from "./whisker.js";
 
-const MOST_SETTINGS = 7;
+/** Columns of settings; a comparison has all. */
+const MOST_SETTINGS = 5;
 /** Settings that change how a training is done, and not what comes of it. */
 const IDLE = new Set(["model", "threads", "snapshots", "checkpoint_seconds", "logits_memory", "samples", "device", "memory", "precision"]);
 const STATES = { training: ["in training", "live"], stopped: ["stopped", ""], unreadable: ["unreadable", "bad"], deleted: ["deleted", "bad"] };
 
-/** Return the score of a run: bits per token, or accuracy; null if it is not known. */
+/** Return the score of a run: surprisal per token, or accuracy; null if it is not known. */
 export function scoreOf(run) {
   if (run.kind === "classifier") return run.accuracy;
-  return run.nats_per_token === null ? null : run.nats_per_token / Math.LN2;
-}
-
-export function unitOf(run) {
-  return run.kind === "classifier" ? "accuracy on dev" : "bits per token on dev";
+  return fromNats(run.nats_per_token);
 }
 
 export function sayScore(run, score) {
@@ -37,17 +35,17 @@ export function size(bytes) {
 }
 
 /** Return the names of settings in which runs differ, those first that most of them have. */
-function differing(runs) {
+export function differing(runs, most = Infinity) {
   const names = new Map();
   for (const run of runs) {
-    for (const [name, value] of Object.entries(run.settings)) {
+    for (const [name, value] of Object.entries(run.settings ?? {})) {
       if (IDLE.has(name)) continue;
       if (!names.has(name)) names.set(name, []);
       names.get(name).push(String(value));
     }
   }
   return [...names].filter(([, values]) => new Set(values).size > 1)
-    .sort((a, b) => b[1].length - a[1].length).slice(0, MOST_SETTINGS).map(([name]) => name);
+    .sort((a, b) => b[1].length - a[1].length).slice(0, most).map(([name]) => name);
 }
 
 /** Return the columns for runs: a title, what they are sorted by, and what is shown. */
@@ -57,25 +55,32 @@ function columnsOf(runs, best, intervals) {
   const numbers = runs.flatMap((run) => [scoreOf(run), ...bounds(run, intervals)]);
   const scale = whiskerScale(numbers);
   const columns = [
-    { key: "score", title: isLabels ? "Accuracy on dev" : "Bits/token on dev", number: true, descending: isLabels, value: scoreOf, show: (run) => scoreCell(run, scale, intervals) },
+    { key: "score", title: isLabels ? "Accuracy on dev" : `${unitPer("token").replace(" per ", "/")} on dev`, number: true, descending: isLabels, value: scoreOf, show: (run) => scoreCell(run, scale, intervals) },
     { key: "difference", title: "To the best", number: true, descending: isLabels, value: (run) => difference(run, best), show: (run) => sayDifference(run, best) },
     { key: "parameters", title: "Parameters", number: true, value: (run) => run.parameters, show: (run) => (run.parameters === null ? run.counting ? "…" : "–" : el("span", { title: grouped(run.parameters) }, brief(run.parameters))) },
     { key: "bytes", title: "Size", number: true, value: (run) => run.bytes, show: (run) => (run.bytes === null ? "–" : size(run.bytes)) },
     { key: "seconds", title: "Time", number: true, value: (run) => run.seconds, show: (run) => (run.seconds === null ? "–" : duration(run.seconds)) },
     { key: "model", title: "Model", value: (run) => run.family, show: (run) => run.family ?? "–" },
   ];
-  const settings = differing(runs).map((name) => ({
-    key: `s.${name}`, title: name, number: runs.every((run) => !(name in run.settings) || typeof run.settings[name] === "number"),
-    value: (run) => run.settings[name] ?? null, show: (run) => (!(name in run.settings) ? "–" : Number.isInteger(run.settings[name]) ? grouped(run.settings[name]) : String(run.settings[name])),
+  const settings = differing(runs, MOST_SETTINGS).map((name) => ({
+    key: `s.${name}`, title: name.replaceAll("_", " "), wraps: true, number: runs.every((run) => !(name in run.settings) || typeof run.settings[name] === "number"),
+    value: (run) => run.settings[name] ?? null, show: (run) => saySetting(run, name),
   }));
   return [...columns, ...settings];
+}
+
+/** Return a setting of a run as it is shown; a dash where it has none. */
+export function saySetting(run, name) {
+  const value = run.settings?.[name];
+  if (value === undefined) return "–";
+  return Number.isInteger(value) ? grouped(value) : String(value);
 }
 
 function bounds(run, intervals) {
   const found = intervals.get(run.name);
   if (!found || found.low === null) return [];
-  const per = run.kind === "classifier" ? 1 : Math.LN2;
-  return [found.low / per, found.high / per];
+  const ends = [found.low, found.high];
+  return run.kind === "classifier" ? ends : ends.map(fromNats);
 }
 
 function difference(run, best) {
@@ -144,7 +149,7 @@ export function runsGrid(runs, intervals, order, actions, most = Infinity) {
   const first = column.descending ? "descending" : "ascending";
   const direction = column.key === order.key && order.direction ? order.direction : first;
   const sorted = [...ranked].sort((a, b) => compare(column.value(a), column.value(b), direction === "ascending" ? 1 : -1)).slice(0, most);
-  const head = (one) => el("th", { scope: "col", class: one.number ? "number" : null, "aria-sort": one.key === column.key ? direction : "none" },
+  const head = (one) => el("th", { scope: "col", class: [one.number ? "number" : "", one.wraps ? "wraps" : ""].join(" ").trim() || null, "aria-sort": one.key === column.key ? direction : "none" },
     el("button", { type: "button", "data-key": one.key, on: { click: () => actions.sort(one.key, one.key === column.key && direction === first ? opposite(first) : one.descending ? "descending" : "ascending") } },
       one.title, el("span", { "aria-hidden": "true", class: "arrow" }, one.key !== column.key ? "" : direction === "ascending" ? " ▲" : " ▼")));
   return el("table", { class: "table runs" },

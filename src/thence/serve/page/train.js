@@ -8,6 +8,7 @@ import { fixed } from "./format.js";
 import { groupTitle, RunPicker } from "./run-picker.js";
 import { nearestLook, Replay } from "./replay.js";
 import { SamplesSoFar } from "./samples.js";
+import { unitChoice } from "./units.js";
 
 /** Milliseconds between two requests while a training runs, and while none does. */
 const LIVE = 2000;
@@ -25,7 +26,7 @@ export function trainPlace(panel, app) {
   const smoothing = slider();
   const measureField = labelled("Vertical axis", measure);
   const settings = el("details", { class: "settings" }, el("summary", {}, "Axes and smoothing"),
-    el("div", { class: "row" }, labelled("Horizontal axis", axis), labelled("Its scale", scaleX), measureField, labelled("Vertical scale", scaleY), smoothing.element));
+    el("div", { class: "row" }, labelled("Horizontal axis", axis), labelled("Its scale", scaleX), measureField, labelled("Vertical scale", scaleY), unitChoice(draw), smoothing.element));
   const board = el("div", { class: "stack" });
   const samples = new SamplesSoFar();
   const replay = new Replay(markStep);

@@ -2,7 +2,7 @@
 
 import { svg } from "./dom.js";
 
-const WIDTH = 130;
+const WIDTH = 104;
 const HEIGHT = 18;
 const PAD = 6;
 
@@ -28,5 +28,5 @@ export function whisker(x, { value, low, high }, { label, zero = false, classNam
   return svg("svg", { class: `whisker ${className}`, viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": label },
     zero ? svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 1, y2: HEIGHT - 1 }) : null,
     low === null || low === undefined ? null : svg("line", { class: "range", x1: x(low), x2: x(high), y1: middle, y2: middle }),
-    svg("circle", { cx: x(value), cy: middle, r: 4 }));
+    svg("circle", { cx: x(value), cy: middle, r: 3 }));
 }

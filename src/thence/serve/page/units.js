@@ -1,0 +1,36 @@
+/** The unit of surprisal: one for the whole page, bits unless the address says another. */
+
+import { labelled } from "./dom.js";
+import { select, value } from "./state.js";
+
+/** How much of each unit a bit is. */
+const UNITS = { bits: 1, nats: Math.LN2, log10: Math.log10(2) };
+const TITLES = { bits: "bits (default)", nats: "nats", log10: "powers of ten" };
+
+/** Return the name of the unit. */
+export function unitName() {
+  return UNITS[value("unit")] ? value("unit") : "bits";
+}
+
+/** Return a surprisal in the unit; one that is not known stays so. */
+export function fromBits(bits) {
+  return bits === null || bits === undefined ? null : bits * UNITS[unitName()];
+}
+
+/** Return a surprisal or a loss in the unit, given in nats. */
+export function fromNats(nats) {
+  return nats === null || nats === undefined ? null : fromBits(nats / Math.LN2);
+}
+
+/** Return a title such as "Bits per token". */
+export function unitPer(what) {
+  const name = unitName();
+  return `${name[0].toUpperCase()}${name.slice(1)} per ${what}`;
+}
+
+/** The choice of the unit. */
+export function unitChoice(onChange) {
+  const choice = labelled("Unit", select("unit", TITLES, "bits", onChange));
+  choice.classList.add("unit");
+  return choice;
+}
