@@ -240,6 +240,7 @@ def test_a_selected_span_is_filled_and_two_texts_are_compared(visit, runs_folder
     page.get_by_role("button", name="Compare texts").click()
     page.get_by_label("The other text").fill("Anna")
     field.fill("Annabel")
+    read(page, "Annabel")
     longer, shorter = thence.score(runs_folder / "counts", ["Annabel", "Anna"])
     factor = math.exp(shorter["log_probability"] - longer["log_probability"])
     verdict = page.locator(".verdict")

@@ -51,7 +51,8 @@ export class LikelierAction {
     const open = new Set([...this.results.querySelectorAll("details[open]")].map((one) => one.dataset.model));
     this.results.replaceChildren(...chosen.map((model, place) => {
       const pair = [strips.get(model.id), this.strips.get(model.id)];
-      if (pair.some((strip) => !strip || strip.problem)) return el("p", { class: "hint" }, pair.find((strip) => strip?.problem)?.problem ?? `${model.id} reads …`);
+      const isOld = (strip, now) => strip && !strip.problem && strip.text !== now;
+      if (isOld(pair[0], text) || isOld(pair[1], this.editor.text) || pair.some((strip) => !strip || strip.problem)) return el("p", { class: "hint" }, pair.find((strip) => strip?.problem)?.problem ?? `${model.id} reads …`);
       const bits = pair.map(wholeBits);
       return el("section", { class: `c${place + 1} stack tight`, "data-model": model.id }, el("p", { class: "verdict" }, el("span", { class: "swatch-dot" }), ` ${sentence(model.id, bits)}`),
         el("p", { class: "hint" }, `${said(bits[0])} bits for the text, ${said(bits[1])} bits for the other, their ends included.`),
