@@ -109,8 +109,8 @@ def _constants(run: LanguageRun, facts: Facts) -> list[str]:
     rates = {
         "BATCH": (training.batch_size, "rows of a step"),
         "WINDOW": (training.window if facts["state"] else None, "ids that gradients reach back"),
-        "LR": (training.lr, "learning rate at its highest"),
-        "SEED": (training.seed, "seed of all that is drawn"),
+        "LR": (training.lr, "highest learning rate"),
+        "SEED": (training.seed, "seed"),
     }
     return [_assignment(sizes), _assignment(rates)]
 

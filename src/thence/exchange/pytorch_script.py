@@ -36,11 +36,11 @@ true, one that ends in ``#? !name`` only in the others; of several all must hold
 
 WINDOWED = ("bigram", "mlp")
 ACTIVATIONS = {
-    "tanh": "torch.tanh",
-    "relu": "F.relu",
-    "gelu": "F.gelu",
-    "sigmoid": "torch.sigmoid",
-    "none": "",
+    "tanh": "torch.tanh({})",
+    "relu": "F.relu({})",
+    "gelu": "F.gelu({})",
+    "sigmoid": "torch.sigmoid({})",
+    "none": "{}",
 }
 
 
@@ -116,6 +116,7 @@ def _texts(run: LanguageRun) -> tuple[dict[str, str], Facts]:
     sizes, shares = [len(part) for part in splits], parse_split(splitting.split)
     one_text = splitting.by == "position" and sizes[0] == 1
     facts: Facts = {"keep_empty": recipe.reading.keep_empty, "has_dev": sizes[1] > 0}
+    facts["judged"] = "dev" if sizes[1] else "all of train"
     if one_text or sizes != np.diff(cut_points(sum(sizes), shares)).tolist():
         whole = one_text and sizes[1] <= 1
         files = {".train.txt": splits[0], ".dev.txt": splits[1]}
@@ -127,6 +128,7 @@ def _texts(run: LanguageRun) -> tuple[dict[str, str], Facts]:
     both = (shares[0] + shares[1]) / 100 if shares[2] > 0 else 1.0
     facts |= {"split": True, "shuffle": shuffle, "split_seed": splitting.split_seed}
     facts |= {"train_share": shares[0] / 100 if shares[1] > 0 else both, "both_shares": both}
+    facts["undivided"] = both == 1.0
     return {".txt": _file(run, text, False)}, facts
 
 
@@ -173,7 +175,8 @@ def _token_facts(run: LanguageRun) -> Facts:
         "has_unknown": vocabulary.unknown_id is not None,
         "rare": tokens.min_count > 1,
         "min_count": tokens.min_count,
-        "max_size": tokens.max_size or "",
+        "limited": tokens.max_size is not None,
+        "max_size": tokens.max_size,
     }
 
 
@@ -206,7 +209,10 @@ def _model_facts(run: LanguageRun) -> Facts:
         read = ["HIDDEN"] if layers else []
         read += ["CONTEXT * EMBEDDING"] if options.direct or not layers else []
         facts |= {"linear": layers == 0, "shallow": layers == 1, "drops": drops[0] or drops[2]}
-        facts |= {"features": " + ".join(read), "activation": ACTIVATIONS[options.activation]}
+        facts |= {"features": " + ".join(read)}
+        activated = ACTIVATIONS[options.activation]
+        facts["activated"] = activated.format("self.hidden(x)")
+        facts["activated_layer"] = activated.format("layer(h)")
         facts["gain"] = {"tanh": "5 / 3", "relu": "math.sqrt(2)", "gelu": "math.sqrt(2)"}.get(
             options.activation, GAINS[options.activation]
         )
