@@ -11,9 +11,9 @@ from typing import Any
 
 from thence.errors import SettingError, nearest
 from thence.inspection.networks import has_networks, has_recurrent, has_transformers
-from thence.inspection.subject import Subject
 from thence.models.registry import get_family
-from thence.runs import LanguageRun
+from thence.runs import ClassifierRun, LanguageRun
+from thence.runs.run import Run
 
 FOLLOWING = "following"
 """The lens of rank, entropy and the likeliest tokens, which are shown with the tokens."""
@@ -36,13 +36,13 @@ class Lens:
     name: str
     summary: str
     function: str
-    suits: Callable[[LanguageRun], bool]
+    suits: Callable[[Any], bool]
     is_cheap: bool = False
 
-    def __call__(self, subject: Subject) -> Any:
-        """Return what it shows."""
+    def __call__(self, *what: Any) -> Any:
+        """Return what it shows of a ``Subject``; of a classifier's run, a text and a label."""
         module, _, name = self.function.partition(":")
-        return getattr(import_module(f"thence.inspection.{module}"), name)(subject)
+        return getattr(import_module(f"thence.inspection.{module}"), name)(*what)
 
 
 def _all(run: LanguageRun) -> bool:
@@ -106,9 +106,29 @@ LENSES: Sequence[Lens] = (
 )
 
 
+def _neural(run: ClassifierRun) -> bool:
+    return run.recipe.model in ("convolution", "finetuned", "recurrent")
+
+
+LABEL_LENSES: Sequence[Lens] = (
+    Lens(
+        "gradient",
+        "what each token says for the label",
+        "label_gradients:label_gradient",
+        _neural,
+    ),
+)
+"""Of classifiers."""
+
+
 def lenses_of(run: LanguageRun) -> list[Lens]:
     """Return the lenses that a run has."""
     return [lens for lens in LENSES if lens.suits(run)]
+
+
+def label_lenses_of(run: ClassifierRun) -> list[Lens]:
+    """Return the lenses that a classifier has."""
+    return [lens for lens in LABEL_LENSES if lens.suits(run)]
 
 
 def choose_lenses(run: LanguageRun, names: Iterable[str] | None) -> list[Lens]:
@@ -117,15 +137,24 @@ def choose_lenses(run: LanguageRun, names: Iterable[str] | None) -> list[Lens]:
     Raises:
         SettingError: If there is no such lens, or the run does not have it.
     """
-    available = lenses_of(run)
+    return _chosen(run, lenses_of(run), names)
+
+
+def choose_label_lenses(run: ClassifierRun, names: Iterable[str] | None) -> list[Lens]:
+    """Return the lenses of a classifier; see ``choose_lenses``."""
+    names = None if names is None else [name for name in names if name != FOLLOWING]
+    return _chosen(run, label_lenses_of(run), names)
+
+
+def _chosen(run: Run, available: list[Lens], names: Iterable[str] | None) -> list[Lens]:
     if names is None:
         return [lens for lens in available if lens.is_cheap]
     names, listed = list(names), [lens.name for lens in available]
     for name in names:
         if name in listed:
             continue
-        family, has = run.recipe.model, ", ".join(listed)
-        if name in [lens.name for lens in LENSES]:
+        family, has = run.recipe.model, ", ".join(listed) or "none"
+        if name in [lens.name for lens in (*LENSES, *LABEL_LENSES)]:
             raise SettingError(
                 f"{run.name} has no lens {name!r}, as its model is {family!r}; it has {has}."
             )

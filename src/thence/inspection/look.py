@@ -10,7 +10,13 @@ from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.evaluation import classify, explain
 from thence.evaluation.data import EvaluationData
-from thence.inspection.lenses import FOLLOWING, choose_lenses, lenses_of
+from thence.inspection.lenses import (
+    FOLLOWING,
+    choose_label_lenses,
+    choose_lenses,
+    label_lenses_of,
+    lenses_of,
+)
 from thence.inspection.result import Contribution, LabelLook, Look, MemberSays
 from thence.inspection.spans import split_lines, token_spans
 from thence.inspection.subject import Subject, find_token, is_by_lines
@@ -66,7 +72,7 @@ def look(
         raise TextError(f"`text` is of the type {type(text).__name__}; it must be one text (str).")
     validate("top", top, NonNegativeInt)
     if isinstance(run, ClassifierRun):
-        return look_at_labels(run, text, label)
+        return look_at_labels(run, text, label, lenses)
     if label is not None:
         raise SettingError(f"`label` is for classifiers, but {run.name} is a language model.")
     return _look(run, text, lenses, top, places, against, static)
@@ -131,8 +137,11 @@ def _places(places: tuple[int, int] | None, size: int, vocabulary_size: int) -> 
     return min(first, size), min(stop, size)
 
 
-def look_at_labels(run: ClassifierRun, text: str, label: str | None = None) -> LabelLook:
+def look_at_labels(
+    run: ClassifierRun, text: str, label: str | None = None, lenses: Iterable[str] | None = None
+) -> LabelLook:
     """Return a text as a classifier reads it; see ``look``."""
+    chosen = choose_label_lenses(run, lenses)
     explained = explain(run, text, label)
     (found,) = classify(run, [text], top=len(run.label_names))
     parts = tuple(
@@ -149,6 +158,8 @@ def look_at_labels(run: ClassifierRun, text: str, label: str | None = None) -> L
         _members(run, text),
         found.nothing_known,
         run.classes.multilabel,
+        tuple(lens.name for lens in label_lenses_of(run)),
+        {lens.name: lens(run, text, explained.label) for lens in chosen},
     )
 
 

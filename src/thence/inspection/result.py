@@ -21,12 +21,12 @@ The JSON of a language model's look (that of a classifier's has the fields of ``
       learning      [token: {probability, bits_gained}]                        (``learning.py``)
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from thence.evaluation.explain import Explanation, Part
-from thence.inspection.columns import LensTable, bar
+from thence.inspection.columns import LensTable, bar, short
 from thence.inspection.text import lens_tables, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
 from thence.printable import printable_line
@@ -166,6 +166,9 @@ class LabelLook(Result):
         members: Of an average of classifiers, what each of them says.
         nothing_known: Whether the classifier knows nothing of the text.
         multilabel: Whether a text may have several labels.
+        available: Names of all lenses that the run has.
+        lenses: What each lens shows that was asked for, by its name: ``gradient`` the tokens
+            again, with the gradient of the label's log-odds times the embedding of each.
     """
 
     run: str
@@ -177,6 +180,8 @@ class LabelLook(Result):
     members: "tuple[MemberSays, ...]"
     nothing_known: bool
     multilabel: bool
+    available: tuple[str, ...] = ()
+    lenses: Mapping[str, Sequence[Contribution]] = field(default_factory=dict)
 
     @property
     def explanation(self) -> Explanation:
@@ -200,6 +205,9 @@ class LabelLook(Result):
         ]
         parts = [format_pairs(labels), format_table(*self.table())]
         parts += [[f"{self.label} by member", *format_pairs(says)]] if says else []
+        for name, tokens in self.lenses.items():
+            rows = [[short(one.text), f"{one.weight:+.2f}"] for one in tokens]
+            parts.append(format_table([name, f"for {self.label} (nats)"], rows))
         return "\n\n".join("\n".join(lines) for lines in parts)
 
     def to_json(self) -> dict[str, Any]:
