@@ -34,6 +34,8 @@ def losses(train: Sequence[float], dev: Sequence[float | None]) -> list[dict[str
         ("underfit", "dev was still falling (2.1, then 2)",
          [2.2, 2.0, 1.9, 1.8], [2.3, 2.2, 2.1, 2.0]),
         ("diverged", "from 2 to 2.5 after step 20", [2.2, 2.0, 2.2, 2.5], [2.2, 2.0, 2.2, 2.5]),
+        # Train alone rises, as the means over a few steps do.
+        ("fine", "Fine: dev was best at evaluation 4", [1.8, 1.7, 1.6, 1.9], [2.2, 2.1, 2.004, 2]),
         # Dev rises by 0.02 nats, but train is no further below than that.
         ("unsettled", "Unsettled: dev was best at evaluation 3 of 4",
          [2.2, 2.1, 2.02, 2.0], [2.2, 2.05, 2.0, 2.02]),
@@ -83,6 +85,13 @@ def test_trainings(small: SmallTrain) -> None:
     assert small("counts", model="bigram-counts").verdict() is None
 
 
-def test_a_classifier(opinions: Run) -> None:
+def test_a_classifier_is_held_against_guessing() -> None:
+    lines = [{"step": 5, "train_nats_per_document": 0.5, "dev_nats_per_document": 0.6}]
+    found = [judge([{**lines[0], "dev_accuracy": right}], 0.69, guess=0.6) for right in (0.6, 0.7)]
+    assert [one.kind for one in found] == ["worse than counting", "fine"]
+    assert "60.00 % of dev is right" in found[0].sentence
+
+
+def test_a_verdict_of_a_classifier(opinions: Run) -> None:
     found = opinions.verdict()
     assert found is None or found.sentence

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from thence.array_types import Float
-from thence.evaluation.baselines import baselines
+from thence.evaluation.baselines import Baselines, baselines
 from thence.models.registry import get_family
 from thence.results import Result
 from thence.runs import ClassifierRun, Run, open_run
@@ -30,8 +30,8 @@ FALL = 0.005
 """The same by which dev must fall with the last evaluation if the training ended too early."""
 EQUAL = 0.03
 """The same up to which train and dev count as equal: dev is a sample, after all."""
-RISE_OF_TRAIN = 0.1
-"""The same by which train itself must rise, far above its noise, for a divergence."""
+RISE_TOGETHER = 0.05
+"""The same by which train and dev must both rise for a divergence: train alone is noisy."""
 STALE = 0.7
 """Part of the evaluations by which dev must have been best if it has stopped falling."""
 MOST_BYTES = 6_000_000
@@ -65,23 +65,25 @@ def verdict(run: Run | str | Path) -> Verdict | None:
     run = open_run(run)
     if get_family(run.recipe.model).method != "train" or not run.metrics():
         return None
+    known = _baselines(run)
+    pairs, guess = (known.pairs, known.accuracy) if known else (None, None)
     if isinstance(run, ClassifierRun):
-        uniform, counted = uniform_label_loss(run.classes), None
-    else:
-        uniform, counted = float(np.log(len(run.tokenizer.vocabulary))), _pairs(run)
-    return judge(run.metrics(), uniform, counted)
+        return judge(run.metrics(), uniform_label_loss(run.classes), guess=guess)
+    return judge(run.metrics(), float(np.log(len(run.tokenizer.vocabulary))), pairs)
 
 
-def _pairs(run: Run) -> float | None:
-    """Return the loss on dev of counting pairs; None where that cannot be had, or takes long."""
+def _baselines(run: Run) -> Baselines | None:
+    """Return what needs no training; None where that cannot be had, or takes long."""
     if not run.has_train_text or not len(run.documents("dev")):
         return None
-    is_short = run.documents("train").num_bytes <= MOST_BYTES
-    return baselines(run).pairs if is_short else None
+    return baselines(run) if run.documents("train").num_bytes <= MOST_BYTES else None
 
 
 def judge(
-    metrics: Sequence[Mapping[str, Any]], uniform: float, pairs: float | None = None
+    metrics: Sequence[Mapping[str, Any]],
+    uniform: float,
+    pairs: float | None = None,
+    guess: float | None = None,
 ) -> Verdict:
     """Return how a training went by its evaluations.
 
@@ -89,6 +91,7 @@ def judge(
         metrics: The lines of ``metrics.jsonl``, at least one.
         uniform: Nats per token or document of a uniform distribution.
         pairs: The loss on dev of counting pairs of tokens, if known.
+        guess: The accuracy on dev of always guessing the most frequent label, if known.
     """
     unit = unit_of(metrics[0])
     train, dev = (_column(metrics, f"{split}_nats_per_{unit}") for split in ("train", "dev"))
@@ -97,9 +100,17 @@ def judge(
     if not np.isfinite(dev).all():
         return Verdict("unknown", "There is no dev split to judge the training by.")
     found = _diagnosis(train, dev, [line["step"] for line in metrics], uniform)
+    why = "" if found.kind == "fine" else f" {found.sentence}"
+    right = max(line.get("dev_accuracy") or 0.0 for line in metrics)
+    if guess is not None and right <= guess:
+        return Verdict(
+            "worse than counting",
+            f"No better than guessing: {100 * right:.2f} % of dev is right, and always guessing "
+            f"the most frequent label has {100 * guess:.2f} %.{why}",
+            found.advice,
+        )
     if pairs is None or dev.min() <= pairs:
         return found
-    why = "" if found.kind == "fine" else f" {found.sentence}"
     return Verdict(
         "worse than counting",
         f"No better than counting: dev is at {dev.min():.4g} nats per token, and counting pairs "
@@ -112,7 +123,7 @@ def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float)
     """Return what the losses at the evaluations tell by themselves."""
     number, best, lowest = len(dev), int(np.argmin(dev)), int(np.argmin(train))
     learned = max(uniform - dev[best], 1e-9)
-    if train[-1] - train[lowest] > RISE_OF_TRAIN * learned:
+    if min(train[-1] - train[lowest], dev[-1] - dev[best]) > RISE_TOGETHER * learned:
         return Verdict(
             "diverged",
             f"Diverged: the loss on train rose again from {train[lowest]:.4g} to {train[-1]:.4g} "
