@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from thence import __version__
 from thence.serve.errors import ERROR_RESPONSES, handle_errors
+from thence.serve.judging import Judge
 from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics, Middleware
@@ -28,6 +29,7 @@ from thence.serve.routes import (
     runs,
     strips,
 )
+from thence.serve.run_listing import RunListing
 
 ROUTES = (
     completions,
@@ -65,7 +67,8 @@ def create_app(
     """
     if folders is None:
         folders = dict.fromkeys(loaded.run.folder.resolve().parent for loaded in models.values())
-    context = Context(models, limits, tuple(folders), Metrics(models.values()))
+    listing = RunListing(models, tuple(folders))
+    context = Context(models, limits, Metrics(models.values()), listing, Judge(listing))
     app = FastAPI(
         title="thence",
         version=__version__,

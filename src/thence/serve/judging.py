@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +31,7 @@ from thence.evaluation.verdict import verdict
 from thence.generation import sample
 from thence.results import json_value
 from thence.runs import Run
+from thence.serve.batching import Worker
 from thence.serve.run_listing import RunListing
 
 MAX_TEXT = 64 << 20
@@ -62,7 +62,7 @@ class Judge:
     def __init__(self, listing: RunListing) -> None:
         self._listing = listing
         self._found = OrderedDict[object, Any]()
-        self._thread = ThreadPoolExecutor(1, "judge")
+        self._worker = Worker("judge")
 
     async def ask(
         self,
@@ -88,10 +88,7 @@ class Judge:
         stamps = await asyncio.to_thread(lambda: tuple(map(self._listing.stamps, names)))
         key = (question, tuple(names), stamps, more)
         if key not in self._found:
-            loop = asyncio.get_running_loop()
-            answer: Answer = await loop.run_in_executor(
-                self._thread, self._answer, key, question, names, more
-            )
+            answer: Answer = await self._worker.call(self._answer, key, question, names, more)
             if not remember:
                 return answer
             self._found[key] = answer

@@ -7,15 +7,16 @@ FastAPI router. What an endpoint raises becomes an answer in ``serve.errors``.
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from thence.serve.judging import Judge
 from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics
+from thence.serve.run_listing import RunListing
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,16 @@ class Context:
     Attributes:
         models: The loaded runs by name.
         limits: Limits of requests.
-        folders: Folders whose runs are listed, loaded or not.
         metrics: Counts of requests and batches.
+        listing: The runs of some folders, loaded or not.
+        judge: Answers what is asked of whole runs.
     """
 
     models: dict[str, LoadedRun]
     limits: Limits
-    folders: tuple[Path, ...]
     metrics: Metrics
+    listing: RunListing
+    judge: Judge
 
 
 class JsonRoute(APIRoute):

@@ -15,7 +15,7 @@ from thence.runs import LanguageRun
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.routes import Context
 from thence.serve.routes.models import ModelCard, card_of
-from thence.serve.run_listing import RunEntry, RunListing, State
+from thence.serve.run_listing import RunEntry, State
 
 
 class Ruler(BaseModel):
@@ -83,7 +83,7 @@ class Rulers:
 def routes(context: Context) -> APIRouter:
     """Return the endpoint that lists the models for the page."""
     router, rulers = APIRouter(), Rulers()
-    listing = RunListing(context.models, context.folders)
+    listing = context.listing
     embeds: dict[str, bool] = {}
 
     def models() -> PageModels:

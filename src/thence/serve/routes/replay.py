@@ -5,10 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from thence.serve.judging import Judge
 from thence.serve.replay import Replays
 from thence.serve.routes import Context
-from thence.serve.run_listing import RunListing
 from thence.serve.schemas import MAX_NAME, RequestModel
 
 MAX_TEXT = 400
@@ -71,8 +69,7 @@ class ReplayReading(BaseModel):
 
 def routes(context: Context) -> APIRouter:
     """Return the endpoints of replays."""
-    router, replays = APIRouter(), Replays()
-    judge = Judge(RunListing(context.models, context.folders))
+    router, replays, judge = APIRouter(), Replays(), context.judge
 
     @router.get("/playground/replay")
     async def replay(

@@ -18,7 +18,6 @@ from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.serve.judging import (
     MAX_COMPARED,
-    Judge,
     baselines_of,
     comparison,
     dev_score,
@@ -158,8 +157,7 @@ class Curves(BaseModel):
 def routes(context: Context) -> APIRouter:
     """Return the endpoints about all runs."""
     router = APIRouter()
-    listing = RunListing(context.models, context.folders)
-    judge = Judge(listing)
+    listing, judge = context.listing, context.judge
 
     @router.get("/playground/runs")
     async def list_runs() -> RunTable:
