@@ -44,8 +44,7 @@ def explained(term: Term, smoothing: str, add_k: float) -> float:
         assert term.followers is not None
         return term.count / (total + term.followers)
     if smoothing == "jelinek-mercer":
-        assert term.backoff is not None
-        return (1 - term.backoff) * term.count / total
+        return (1 - (term.backoff or 0)) * term.count / total  # None where nothing is left.
     if smoothing == "add-k":  # (c + k) / (C + k V), of which k / (C + k V) is the uniform part.
         return term.count / (total + add_k * SIZE)
     return (term.count - (term.discount or 0)) / total
