@@ -86,6 +86,20 @@ def test_refused(counted: Counted) -> None:
         look(run, ["a"])  # type: ignore[arg-type]
 
 
+def test_what_is_said_of_it(counted: Counted) -> None:
+    run = counted(model="ngram", order=2)
+    assert str(seen(run, "")).split("\n\n")[1].startswith("What could follow: b ")
+    shown = str(seen(run, "ab", top=2))
+    assert shown.startswith("run (ngram, 4 different tokens) reads 2 tokens: ")
+    assert shown.split("\n")[2].split() == [
+        "token", "bits", "probability", "rank", "entropy", "order", "likeliest",
+    ]  # fmt: skip
+    (a, b) = seen(run, "ab", lenses=["backoff"]).tables("backoff")
+    assert str(a).startswith("a  0.")
+    assert str(b).split("\n")[2].startswith("2      a  ")
+    assert max(map(len, str(b).split("\n"))) <= 80
+
+
 def test_json(counted: Counted) -> None:
     found = seen(counted(add_k=0.0), "ba", top=1)
     read = json.loads(json.dumps(found.to_json(), allow_nan=False))

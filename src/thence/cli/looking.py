@@ -10,12 +10,15 @@ from thence.cli.streams import print_styled, print_text
 from thence.cli.texts import shows_for_people
 from thence.inspection import Look
 from thence.inspection.lenses import FOLLOWING
+from thence.runs import LanguageRun
 
 
 def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print the tokens of a text as a model reads it, or everything as JSON."""
     lenses = given.lenses
-    if lenses and not json:  # They are shown below the table of tokens.
+    if (
+        lenses and not json and isinstance(given.run, LanguageRun)
+    ):  # They are shown below the table of tokens.
         lenses = [FOLLOWING, *lenses]
     found = call(lenses=lenses)
     if isinstance(found, Look):

@@ -327,7 +327,7 @@ def print_labels(
 
 def shows_for_people() -> bool:
     """Return whether a person reads what is printed, and not a program."""
-    return result_file.isatty()
+    return bool(result_file.isatty())
 
 
 def _row(found: Classification) -> list[str]:

@@ -27,7 +27,7 @@ from typing import Any
 
 from thence.evaluation.explain import Explanation, Part
 from thence.inspection.columns import LensTable, bar, short
-from thence.inspection.text import lens_tables, token_table
+from thence.inspection.text import lens_tables, likely_tokens, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
 from thence.printable import printable_line
 from thence.results import Result, format_pairs, format_table, json_value
@@ -106,7 +106,11 @@ class Look(Result):
         ]
 
     def __str__(self) -> str:
-        return "\n".join([self.heading(), "", *format_table(*self.table())])
+        lines, (columns, rows) = [self.heading()], self.table()
+        lines += ["", *format_table(columns, rows)] if rows else []
+        if self.next is not None and self.next.top:
+            lines += ["", f"What could follow: {likely_tokens(self.next.top)}"]
+        return "\n".join(lines)
 
     def to_json(self, columns: bool = False) -> dict[str, Any]:
         """Return everything for a program; None stands for what is infinite.

@@ -13,13 +13,15 @@ from thence.inspection.learning import Learned
 from thence.inspection.mixing import MixingToken
 from thence.inspection.mixtures import MixtureLens
 from thence.inspection.network_text import NETWORK_TABLES
-from thence.inspection.tokens import Token
+from thence.inspection.tokens import Likely, Token
 from thence.printable import printable_line
 
 MOST_BITS = 10.0
 """Bits of the longest bar, and of all above: what one of 1,024 equally likely tokens has."""
 LIKELY = 3
 """Tokens that could stand at a place, besides the one that does."""
+FOLLOWING = 3
+"""Tokens that could follow the text."""
 MEMBERS = 3
 """Members of a mixture, and tokens that a cache remembers, shown beside each token."""
 SMALLEST = 0.005
@@ -56,6 +58,11 @@ def token_table(
         row += [_likely(token)] if ranked else []
         rows.append(row)
     return columns, rows
+
+
+def likely_tokens(likely: Sequence[Likely]) -> str:
+    """Return the likeliest of some tokens with their probabilities, on one line."""
+    return ", ".join(f"{short(one.text)} {chance(one.probability)}" for one in likely[:FOLLOWING])
 
 
 def lens_tables(name: str, tokens: Sequence[Token], shown: Any) -> list[LensTable]:
