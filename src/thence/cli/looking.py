@@ -15,10 +15,8 @@ from thence.runs import LanguageRun
 
 def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print the tokens of a text as a model reads it, or everything as JSON."""
-    lenses = given.lenses
-    if (
-        lenses and not json and isinstance(given.run, LanguageRun)
-    ):  # They are shown below the table of tokens.
+    lenses, is_language = given.lenses, isinstance(given.run, LanguageRun)
+    if lenses and is_language and not json:  # They are shown below the table of tokens.
         lenses = [FOLLOWING, *lenses]
     found = call(lenses=lenses)
     if isinstance(found, Look):
