@@ -19,6 +19,7 @@ import thence
 from thence.corpus import Documents
 from thence.exchange import export
 from thence.exchange.html import LARGEST, Page, labels, language, page_with, tokenizer_of_page
+from thence.generation.sampling_filters import DecodingOptions, apply_filters, softmax
 from thence.models.base import read, static_model
 from thence.runs import ClassifierRun, LanguageRun, Run
 from thence.tokens import encode_texts
@@ -86,6 +87,10 @@ ENCODE = """(texts) => texts.map((text) => {
     const isText = pieces.every(({ text, start, end }) => normal.slice(start, end) === text);
     return isText ? pieces.flatMap((piece) => piece.ids) : null;
 })"""
+NAMES = {"temperature": "temperature", "top_k": "topK", "top_p": "topP"}
+FILTERED = """([row, options]) => {
+    return Array.from(filtered(row.map((x) => x ?? -Infinity), options));
+}"""
 DECODE = "(rows) => rows.map((ids) => thence.tokenizer.written('', ids))"
 EXPLAIN = """async ([text, label]) => {
     const logProbs = thence.classifier.classify(text);
@@ -213,12 +218,18 @@ def test_a_page_says_what_the_run_says(
     check_tokens(page, run)
 
 
-@pytest.mark.parametrize("weights", ["single", "buckets", "gated"])
-def test_mixtures(visit: Callable[..., Any], folder: Path, tmp_path: Path, weights: Any) -> None:
+@pytest.fixture(scope="module")
+def members(folder: Path) -> list[Run]:
     train = partial(thence.train, folder / "lines.txt")
-    ngram = train("ngram", output=tmp_path / "ngram", order=3)
-    gru = train("gru", output=tmp_path / "gru", **SMALL | {"steps": 40})
-    run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix", weights=weights))
+    ngram = train("ngram", output=folder / "member-ngram", order=3)
+    return [ngram, train("gru", output=folder / "member-gru", **SMALL | {"steps": 40})]
+
+
+@pytest.mark.parametrize("weights", ["single", "buckets", "gated"])
+def test_mixtures(
+    visit: Callable[..., Any], members: list[Run], tmp_path: Path, weights: Any
+) -> None:
+    run = LanguageRun(thence.mix(members, tmp_path / "mix", weights=weights))
     page = visit(run)
     check_language(page, run)
     found = page.evaluate("thence.reader.model.shares(thence.reader.after(3)[2])")
@@ -265,12 +276,9 @@ def test_files_of_fasttext(visit: Callable[..., Any], tmp_path: Path, name: str)
     assert np.allclose(found, expected, rtol=0, atol=1e-2)  # One has 200 times the same word.
 
 
-def test_fewer_bits(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+def test_fewer_bits(visit: Callable[..., Any], members: list[Run], tmp_path: Path) -> None:
     """The page says what the model with rounded weights says, in any number of bits."""
-    train = partial(thence.train, folder / "lines.txt")
-    ngram = train("ngram", output=tmp_path / "ngram", order=3)
-    gru = train("gru", output=tmp_path / "gru", **SMALL)
-    run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix"))
+    run = LanguageRun(thence.mix(members, tmp_path / "mix"))
     model, _ = language.asked_of(run)
     tokenizer = tokenizer_of_page(run.tokenizer, "characters")
     for bits in (8, 12):
@@ -359,3 +367,21 @@ def test_what_was_read_is_not_read_again(visit: Callable[..., Any], names: Run) 
     assert page.evaluate(steps, "an old dog") == 10
     assert page.evaluate(steps, "an old dog ran") == 4
     assert page.evaluate(steps, "an old do") == 1
+
+
+def test_sampling_filters(visit: Callable[..., Any], names: Run) -> None:
+    page, draw = visit(names), np.random.default_rng(3)
+    cases: tuple[dict[str, Any], ...] = (
+        {"temperature": 0.5},
+        {"temperature": 1.5, "top_k": 7},
+        {"top_p": 0.6},
+        {"temperature": 2.0, "top_k": 12, "top_p": 0.9},
+    )
+    for options in cases:
+        log_probs = draw.normal(0, 2, (1, 30))
+        log_probs[0, [3, 4]] = log_probs[0, 5], -np.inf
+        expected = softmax(apply_filters(log_probs, DecodingOptions(**options)))[0]
+        named = {NAMES[name]: value for name, value in options.items()}
+        row = [None if np.isinf(x) else x for x in log_probs[0]]
+        found = page.evaluate(FILTERED, [row, named])
+        assert found == pytest.approx(expected, abs=1e-12)
