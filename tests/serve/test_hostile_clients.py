@@ -16,7 +16,8 @@ from thence.serve.batching import call
 from thence.serve.completion_stream import MAX_UNSENT, CompletionStream
 from thence.serve.errors import CHARACTERS_PER_TOKEN
 from thence.serve.routes.completions import PROMPTS_TOGETHER, encode_prompts
-from thence.serve.run_listing import MAX_METRICS, RunListing
+from thence.serve.run_entries import MAX_METRICS
+from thence.serve.run_listing import RunListing
 from thence.serve.schemas import CompletionRequest
 
 

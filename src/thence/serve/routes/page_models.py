@@ -15,7 +15,7 @@ from thence.runs import LanguageRun
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.routes import Context
 from thence.serve.routes.models import ModelCard, card_of
-from thence.serve.run_listing import RunEntry, State
+from thence.serve.run_entries import RunEntry, State
 
 
 class Ruler(BaseModel):

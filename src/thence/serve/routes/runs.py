@@ -25,16 +25,15 @@ from thence.serve.judging import (
     verdict_of,
 )
 from thence.serve.routes import Context
-from thence.serve.run_listing import (
-    REPORTS,
+from thence.serve.run_entries import (
     Integer,
-    RunListing,
     RunTable,
     State,
     curve_of,
     state_of,
     without_path,
 )
+from thence.serve.run_listing import REPORTS, RunListing
 from thence.serve.schemas import MAX_NAME, RequestModel
 from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
 
