@@ -97,11 +97,20 @@ def found_section(done: Best) -> Section:
         if one.curve  # A network.
     ]
     rows = [row for row in about_rows(done) if row[0] not in ("text", "on dev")]
-    blocks: list[Block] = [*charts(done), *_remarks(done), Table(COLUMNS, tried_rows(done))]
+    blocks: list[Block] = [*charts(done), *_remarks(done), Table(COLUMNS, _rows(done))]
     blocks += [Note(HELD_OUT if done.accuracy is None else HELD_OUT_LABELS), Pairs(rows)]
     blocks += [Note(GUESSED)] if done.outlook() else []
     blocks += [Folded("settings of the networks", [Pairs(settings)])] if settings else []
     return Section("How it was found", blocks)
+
+
+def _rows(done: Best) -> list[list[str]]:
+    """Return the rows of what was tried, a weight near nothing in words."""
+    rows = tried_rows(done)
+    for row, one in zip(rows, done.tried, strict=True):
+        if one.weight is not None and one.weight < NEARLY_NOTHING:
+            row[-1] = "nearly 0"
+    return rows
 
 
 def _remarks(done: Best) -> list[Note]:
@@ -117,6 +126,13 @@ def _remarks(done: Best) -> list[Note]:
     if spent:
         names = ", ".join(f"{one.name} ({duration(one.seconds)})" for one in spent)
         said.append(f"Trained, and of no use beside the others: {names}.")
+    if any(one.weight is not None and one.weight < NEARLY_NOTHING for one in done.tried):
+        said.append(
+            "A weight is the mean over dev: one that is nearly 0 may be large in the few contexts "
+            "that only this model knows."
+            if done.accuracy is None
+            else "What has a weight of nearly 0 changes hardly any answer."
+        )
     return [Note(" ".join(said))] if said else []
 
 

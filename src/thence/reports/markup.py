@@ -39,7 +39,7 @@ PAGE: Look = {
     "pairs": 'class="values"',
     "pair name": 'scope="row"',
     "pair value": "",
-    "wide box": 'class="wide"',
+    "wide box": 'class="wide" tabindex="0"',
     "grid": 'class="grid"',
     "wide": 'class="grid compared"',
     "settings": 'class="grid settings"',
@@ -155,8 +155,11 @@ def _block(block: Block, look: Look) -> str:
             opened = to_html(block.blocks, look)
             return element("details", look["text"] if about else "", summary + opened)
         case content.Pairs():
-            cells = [("th", look["pair name"]), ("td", look["pair value"])]
-            rows = "".join(element("tr", "", _cells(cells, row)) for row in block.rows)
+            value = ("td", look["pair value"])
+            names = {True: ("th", look["pair name"]), False: ("td", "")}  # An empty one is none.
+            rows = "".join(
+                element("tr", "", _cells([names[bool(row[0])], value], row)) for row in block.rows
+            )
             return element("table", look["pairs"], rows) if rows else ""
         case content.Table():
             return _table(block, look)
