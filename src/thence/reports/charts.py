@@ -36,6 +36,8 @@ UPRIGHT = 2
 """Letters of the longest name of a column above which names stand upright."""
 CELL = (0.75, 1.6)
 """The least and the greatest width of a square of a heat map, in rem."""
+TO_THE_LEFT = 0.6
+"""Place across a chart from which on a label stands to the left of its point."""
 FIXED = 'vector-effect="non-scaling-stroke"'
 ROUND = 'stroke-linecap="round" stroke-width'
 SMALL = "font-size: .8rem; font-variant-numeric: tabular-nums; line-height: 1"
@@ -234,8 +236,11 @@ def _framed(axes: _Axes, drawn: str, labels: str) -> str:
 
 
 def _label(axes: _Axes, x: float, y: float, text: str) -> str:
+    few = len(axes.chart.labels) <= MANY_LABELS
     place = f"left: {100 * axes.across(x):.1f}%; top: {100 * axes.down(y):.1f}%"
-    shift = "transform: translate(.4em, -50%); white-space: nowrap; pointer-events: none"
+    # At the right there is room at the left of a point.
+    side = "calc(-100% - .4em)" if axes.across(x) > TO_THE_LEFT and few else ".4em"
+    shift = f"transform: translate({side}, -50%); white-space: nowrap; pointer-events: none"
     return f'<span dir="auto" style="position: absolute; {place}; {shift}">{escaped(text)}</span>'
 
 
