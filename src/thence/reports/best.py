@@ -148,8 +148,12 @@ def charts(done: Best) -> list[Block]:
     above = [one for one in done.tried if not one.nats <= high]
     losses = [(one.ended, one.nats) for one in done.tried]
     outlook = [(done.seconds, done.nats), *done.outlook()]
+    networks = [one for one in done.tried if one.curve]
     series = [
-        *(Series("", one.curve, GREY, abouts=_abouts(one)) for one in done.tried if one.curve),
+        *(
+            Series("" if place else "a network in training", one.curve, GREY, abouts=_abouts(one))
+            for place, one in enumerate(networks)
+        ),
         Series("best so far", [*frontier(done.tried), (done.seconds, done.nats)], BLUE, "steps"),
         Series("likely with more time", outlook, BLUE, "dashes") if len(outlook) > 1 else None,
         Series("each model", losses, ORANGE, "points", [_about(one) for one in done.tried]),

@@ -298,7 +298,19 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
         if len(found) <= TICKS + 1:
             break
     every = -(-len(chosen) // (TICKS + 1))
-    return [(one, _plain(one)) for one in chosen[::every]]
+    return [(one, _brief(one)) for one in chosen[::every]]
+
+
+def _brief(number: float) -> str:
+    """Return a number of an axis in little room.
+
+    >>> _brief(0.25), _brief(500), _brief(20_000), _brief(1.5e6)
+    ('0.25', '500', '20k', '1.5M')
+    """
+    for least, size, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if number >= least:
+            return f"{number / size:g}{letter}"
+    return _plain(number)
 
 
 def _plain(number: float) -> str:

@@ -194,7 +194,7 @@ def classification(found: Classification) -> list[Block]:
     labels = ", ".join(found.labels) or "no label"
     rows = [(label, chance, f"{chance:.4f}") for label, chance in found.probabilities.items()]
     warning = [Note(NOTHING_KNOWN)] if found.nothing_known else []
-    return [Caption(labels, short(found.text, LONGEST_TEXT)), _bars(rows, 1.0), *warning]
+    return [Caption(labels, short(found.text, LONGEST_TEXT)), _bars(rows), *warning]
 
 
 def explanation(found: Explanation) -> list[Block]:
@@ -212,7 +212,7 @@ def next_tokens(found: NextTokens) -> list[Block]:
     rest = max(1 - math.fsum(chance for _, chance in found.tokens), 0.0)
     before = f"after “{short(found.text)}”" if found.text else "at the beginning"
     others = Note(f"all other tokens together: {rest:.4f}")
-    return [Caption("next token", before), _bars(rows, 1.0), others]
+    return [Caption("next token", before), _bars(rows), others]
 
 
 def samples(drawn: Samples) -> list[Block]:
@@ -241,20 +241,18 @@ def fillings(found: Fillings) -> list[Block]:
     ]
     how = "all there are" if found.exact else "found by a beam"
     about = f"shares among {found.found:,} candidates ({how})"
-    return [Caption(short(found.text), about), _bars(rows, 1.0)]
+    return [Caption(short(found.text), about), _bars(rows)]
 
 
 def similar_words(found: SimilarWords) -> list[Block]:
     """Show the nearest words with the cosine of each."""
     rows = [(visible(word), cosine, f"{cosine:.4f}") for word, cosine in found.words]
-    return [Caption(found.word, "nearest words, cosine of the embeddings"), _bars(rows, 1.0)]
+    return [Caption(found.word, "nearest words, cosine of the embeddings"), _bars(rows)]
 
 
-def _bars(rows: Sequence[tuple[str, float, str]], whole: float | None = None) -> Bars:
-    """Return bars; by default the longest takes the whole width."""
-    if whole is None:
-        whole = max((length for _, length, _ in rows), default=1.0) or 1.0
-    return Bars([(short(name), length, text) for name, length, text in rows], whole)
+def _bars(rows: Sequence[tuple[str, float, str]]) -> Bars:
+    """Return bars of shares; all are of one scale, so that those of two cells can be compared."""
+    return Bars([(short(name), length, text) for name, length, text in rows])
 
 
 def run_card(run: Run) -> list[Block]:
@@ -266,7 +264,7 @@ def run_card(run: Run) -> list[Block]:
     rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
     if not run.finished:
         rows.append(("unfinished", "continue with thence.resume"))
-    curve = [loss_chart(run)] if metrics and len(run.curve()) > 1 else []
+    curve = [loss_chart(run, in_bits=False)] if metrics and len(run.curve()) > 1 else []
     return [Caption(run.name, str(run.folder)), Pairs(rows), *curve]
 
 

@@ -52,8 +52,8 @@ def _orders_section(run: Run, model: NGram, reading: DevReading | None) -> list[
             for order in range(1, size)
         ]
         explained = (
-            f"The longest n-gram of train that ends at each {token} of dev: how often it has so "
-            "many of them, and what these cost on average."
+            f"The longest n-gram of train that ends at each {token} of dev: the share of each "
+            "length, and how many bits such targets cost on average."
         )
         blocks += [Note(explained), Bars(rows, max(share for _, share, _ in rows))]
     name = "How far back it knows the text" if blocks else "The counts"

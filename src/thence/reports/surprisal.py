@@ -29,8 +29,8 @@ EXTREMES = 10
 """Documents of each list: the most and the least surprising."""
 MOST_TOKENS = 300
 """Tokens of a document that are shown."""
-SHORT = 16
-"""Tokens up to which documents have room beside each other."""
+SHORT = 24
+"""Characters up to which documents have room beside each other."""
 LEVELS = 8
 """Colours in the legend of surprisal besides none."""
 EXPLAINED = (
@@ -46,7 +46,7 @@ def surprisal_section(reading: DevReading) -> Section:
     for name, documents in (("Most surprising", most), ("Least surprising", least)):
         if documents:
             texts = scored_texts(reading, documents)
-            longest = max(len(one.ids) for one in documents)
+            longest = max(len(reading.tokenizer.decode(one.ids.tolist())) for one in documents)
             blocks += [Subtitle(name), *([Beside(texts)] if longest <= SHORT else texts)]
     return Section("Surprising documents of dev", blocks)
 

@@ -78,13 +78,14 @@ def curves(run: Run, reading: DevReading | None = None) -> list[Chart]:
     return charts
 
 
-def loss_chart(run: Run, reading: DevReading | None = None) -> Chart:
-    """Return the loss on train and dev; of language models in bits, with what counting needs."""
+def loss_chart(run: Run, reading: DevReading | None = None, in_bits: bool = True) -> Chart:
+    """Return the loss on train and dev, with what counting needs; of labels always in nats."""
     metrics, curve = run.metrics(), run.curve()
     unit = unit_of(metrics[0])
     scale, y = (1.0, "nats per document")
     if unit == "token":
-        scale, y = 1 / math.log(2), f"bits per {token_name(run)}"
+        scale, name = (1 / math.log(2), "bits") if in_bits else (1.0, "nats")
+        y = f"{name} per {token_name(run)}"
     train = _points(curve, f"train_nats_per_{unit}", scale)
     dev = _points(curve, f"dev_nats_per_{unit}", scale)
     series = [Series("train", train, BLUE), Series("dev", dev, ORANGE)]
