@@ -2,8 +2,9 @@
 
 import { post } from "./api.js";
 import { announce, el, errorLine, freshId } from "./dom.js";
-import { END, fixed, visible } from "./format.js";
+import { END, visible } from "./format.js";
 import { keep, value } from "./state.js";
+import { withUnit } from "./units.js";
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
@@ -92,7 +93,7 @@ export class ContinuationsAction {
       return el("div", { class: "branch" },
         el("button", {
           type: "button", class: "node", vars: { "--share": `${(100 * share).toFixed(1)}%` }, dir: "auto",
-          title: `${node.count} of ${total} samples, ${fixed(node.bits, 1)} bits from the text`,
+          title: `${node.count} of ${total} samples, ${withUnit(node.bits, 1)} from the text`,
           "aria-label": `${label}, ${node.count} of ${total} samples: take it`, "data-text": whole,
           on: { click: () => this.take(whole, text) },
         }, marked(label, node), end && label !== END ? el("span", { class: "end" }, END) : null, end?.copied ? el("span", { class: "tag copy" }, "in train") : null),

@@ -5,6 +5,7 @@ import { END, fixed, grouped, percent, visible } from "./format.js";
 import { tokenAt } from "./readings.js";
 import { reshape } from "./reshape.js";
 import { samplingControls } from "./sampling.js";
+import { fromBits, unitName } from "./units.js";
 
 /** Rows that are shown at first. */
 const FEW = 10;
@@ -37,6 +38,7 @@ export class Inspector {
     this.element = el("aside", { class: "inspector", "aria-labelledby": this.title.id }, this.sheet,
       el("header", {}, this.title, el("div", { class: "steps" }, button("◀", "Token before", () => actions.move(-1)), button("▶", "Token after", () => actions.move(1)), this.end)),
       this.content);
+    if (matchMedia("(max-width: 900px) and (max-height: 600px)").matches) this.fold(); // As where a page is much enlarged.
   }
 
   /** The settings of sampling, for whoever generates. */
@@ -59,6 +61,7 @@ export class Inspector {
   show(columns, text, place) {
     this.place = place;
     this.columns = columns.map(({ model, strip }) => ({ model, strip, distribution: strip ? distributionOf(strip, place) : null }));
+    this.element.closest(".look")?.style.setProperty("--columns", String(columns.length));
     this.end.hidden = place === null;
     const first = this.columns.find((column) => column.distribution?.index != null);
     if (place === null || !first) this.title.replaceChildren(text === "" ? "How a document begins" : "What follows ", text === "" ? "" : quoted(tail(text)));
@@ -138,9 +141,9 @@ export class Inspector {
       return percent(mass);
     };
     const rows = [line("others", "Probability of all tokens that are not listed", others),
-      line("entropy", "How undecided the model is, in bits", (column) => `${fixed(column.distribution.entropy)} bits`)];
+      line(`entropy, ${unitName()}`, "How undecided the model is", (column) => fixed(fromBits(column.distribution.entropy)))];
     if (this.columns.some((column) => column.distribution?.index != null)) {
-      rows.unshift(line("surprisal", "Of the token that stands here", (column) => (column.distribution.index === null ? "–" : `${fixed(column.strip.bits[column.distribution.index])} bits`)),
+      rows.unshift(line(`surprisal, ${unitName()}`, "Of the token that stands here", (column) => (column.distribution.index === null ? "–" : fixed(fromBits(column.strip.bits[column.distribution.index])))),
         line("rank", "Of the token that stands here; 1 is the most probable", (column) => (column.distribution.rank === null ? "–" : grouped(column.distribution.rank))));
     }
     return rows;

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { END, fixed, percent } from "./format.js";
 import { shade } from "./shades.js";
+import { fromBits, unitName, withUnit } from "./units.js";
 
 /** Side of a small picture of a head, in pixels of the screen. */
 const SMALL = 72;
@@ -123,13 +124,13 @@ export function drawLayers(look, scene) {
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Layers" }, el("table", { class: "layer-table" },
       el("tbody", {}, [...layers].reverse().map((layer) => el("tr", {}, el("th", { scope: "row" }, layer.name), span.map((number) => {
         const token = layer.tokens[number];
-        return el("td", { class: `${shade(token.bits)}${number === at ? " on" : ""}`, title: `${fixed(token.bits)} bits, rank ${token.rank}` }, el("span", { class: "mono", dir: "auto" }, piece(token.top[0])));
+        return el("td", { class: `${shade(token.bits)}${number === at ? " on" : ""}`, title: `${withUnit(token.bits)}, rank ${token.rank}` }, el("span", { class: "mono", dir: "auto" }, piece(token.top[0])));
       }))), el("tr", {}, el("th", { scope: "row" }, "text"), span.map((number) => el("td", { class: number === at ? "mono on" : "mono", dir: "auto" }, scene.word(places[0] + number))))))),
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Chosen token by layer" }, el("table", { class: "table" },
-      el("thead", {}, el("tr", {}, ["layer", `bits of ${scene.word(scene.chosen)}`, "rank", "most probable"].map((name, place) => el("th", { scope: "col", class: place === 1 || place === 2 ? "number" : null }, name)))),
+      el("thead", {}, el("tr", {}, ["layer", `${unitName()} of ${scene.word(scene.chosen)}`, "rank", "most probable"].map((name, place) => el("th", { scope: "col", class: place === 1 || place === 2 ? "number" : null }, name)))),
       el("tbody", {}, layers.map((layer) => {
         const token = layer.tokens[at];
-        return el("tr", {}, el("th", { scope: "row" }, layer.name), el("td", { class: "number" }, fixed(token?.bits)), el("td", { class: "number" }, String(token?.rank ?? "–")),
+        return el("tr", {}, el("th", { scope: "row" }, layer.name), el("td", { class: "number" }, fixed(fromBits(token?.bits))), el("td", { class: "number" }, String(token?.rank ?? "–")),
           el("td", { class: "mono" }, (token?.top ?? []).slice(0, 4).map((one) => `${piece(one)} ${percent(one.probability)}`).join(", ")));
       })))),
   ];

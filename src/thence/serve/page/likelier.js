@@ -5,6 +5,7 @@ import { Editor } from "./editor.js";
 import { END, fixed, minus, times } from "./format.js";
 import { Reader, totalBits } from "./readings.js";
 import { keep, value } from "./state.js";
+import { fromBits, unitName, withUnit } from "./units.js";
 
 /** Tokens of both texts, multiplied, that are aligned at most. */
 const MOST_ALIGNED = 1200 ** 2;
@@ -55,13 +56,11 @@ export class LikelierAction {
       if (isOld(pair[0], text) || isOld(pair[1], this.editor.text) || pair.some((strip) => !strip || strip.problem)) return el("p", { class: "hint" }, pair.find((strip) => strip?.problem)?.problem ?? `${model.id} reads …`);
       const bits = pair.map(wholeBits);
       return el("section", { class: `c${place + 1} stack tight`, "data-model": model.id }, el("p", { class: "verdict" }, el("span", { class: "swatch-dot" }), ` ${sentence(model.id, bits)}`),
-        el("p", { class: "hint" }, `${said(bits[0])} bits for the text, ${said(bits[1])} bits for the other, their ends included.`),
+        el("p", { class: "hint" }, `${withUnit(bits[0], 1)} for the text, ${withUnit(bits[1], 1)} for the other, their ends included.`),
         el("details", { open: open.size === 0 ? place === 0 : open.has(model.id), "data-model": model.id }, el("summary", {}, "Token by token"), aligned(pair)));
     }));
   }
 }
-
-const said = (bits) => (bits === null ? "∞" : fixed(bits, 1));
 
 function wholeBits(strip) {
   const bits = totalBits(strip);
@@ -93,10 +92,10 @@ function aligned(pair) {
     const strength = Math.min(Math.abs(difference ?? 0) / 6, 1);
     return el("tr", {}, [left, right].flatMap((token) => [
       el("td", { class: "mono", dir: "auto" }, token ? token.text.trim() || "␣" : ""),
-      el("td", { class: "number" }, token ? fixed(token.bits) : "")]),
-    el("td", { class: `number lean ${(difference ?? 0) > 0 ? "for" : "against"}`, vars: { "--strength": `${strength * 60}%` } }, known ? minus(fixed(difference)) : ""));
+      el("td", { class: "number" }, token ? fixed(fromBits(token.bits)) : "")]),
+    el("td", { class: `number lean ${(difference ?? 0) > 0 ? "for" : "against"}`, vars: { "--strength": `${strength * 60}%` } }, known ? minus(fixed(fromBits(difference))) : ""));
   });
-  const names = ["text", "bits", "other text", "bits", "other − text"];
+  const names = ["text", unitName(), "other text", unitName(), "other − text"];
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Token by token" }, el("table", { class: "table" },
     el("thead", {}, el("tr", {}, names.map((name, place) => el("th", { scope: "col", class: place % 2 || place === 4 ? "number" : null }, name)))), el("tbody", {}, rows)));
 }

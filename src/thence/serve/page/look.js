@@ -42,7 +42,7 @@ export function lookPlace(panel, app) {
   view.place = place;
   const inspector = new Inspector({ take, move, leave: () => choose(null) });
   const actions = new Actions(() => ({ chosen: rail.chosen, strips, text: editor.text, editor, sampling: inspector.sampling }));
-  const unit = unitChoice(() => drawAll());
+  const unit = unitChoice(() => { rail.draw(); drawAll(); });
   const pairing = pairChoice(() => drawAll());
   const reader = new Reader((strip) => {
     strips.set(strip.model, strip);

@@ -3,6 +3,7 @@
 import { el, freshId } from "./dom.js";
 import { keep, several } from "./state.js";
 import { brief, fixed, percent } from "./format.js";
+import { fromNats, unitName } from "./units.js";
 
 /** Models that can be looked at together: as many as there are colours. */
 export const MOST_CHOSEN = 6;
@@ -22,7 +23,7 @@ export function stateOf(model) {
 /** Return a model's score on dev in words. */
 export function scoreOf(model) {
   if (model.kind === "classifier") return model.accuracy === null ? "" : `${percent(model.accuracy)} right on dev`;
-  return model.loss === null ? "" : `${fixed(model.loss / Math.LN2)} bits per token on dev`;
+  return model.loss === null ? "" : `${fixed(fromNats(model.loss))} ${unitName()} per token on dev`;
 }
 
 export class Rail {
@@ -148,12 +149,12 @@ function ruler(model, best) {
   const to = classifier ? 1 : best;
   if (score === null || to === null || from === to) return null;
   const share = (value) => `${(100 * Math.min(1, Math.max(0, (value - from) / (to - from)))).toFixed(2)}%`;
-  const say = (value) => (classifier ? percent(value) : fixed(value / Math.LN2));
+  const say = (value) => (classifier ? percent(value) : fixed(fromNats(value)));
   const naive = classifier ? model.ruler?.accuracy : model.ruler?.pairs;
   const words = [classifier ? null : `uniform ${say(from)}`,
     naive === null || naive === undefined ? null : `${classifier ? "most frequent label" : "pair counts"} ${say(naive)}`,
     `this ${say(score)}`, `best here ${say(best)}`].filter(Boolean).join(", ");
-  const unit = classifier ? "right on dev" : "bits per token";
+  const unit = classifier ? "right on dev" : `${unitName()} per token`;
   return el("div", { class: "ruler", role: "img", "aria-label": `${words} ${unit}`, title: `${words} ${unit}` },
     el("span", { class: "reach", vars: { "--at": share(score) } }),
     naive === null || naive === undefined ? null : el("span", { class: "mark naive", vars: { "--at": share(naive) } }),

@@ -1,6 +1,7 @@
 /** Colours of tokens: by surprisal in bits, or by rank. */
 
 import { el } from "./dom.js";
+import { fromBits, unitName } from "./units.js";
 
 /** Where one colour ends and the next begins, in bits. */
 export const STEPS = [1, 2, 3, 4.5, 6, 8, 10];
@@ -27,8 +28,9 @@ function legend(what, classes, names) {
 
 /** The legend of the colours of surprisal. */
 export function surprisalLegend() {
-  const names = STEPS.map((step, place) => (place === 0 ? "0" : String(STEPS[place - 1])));
-  return legend("Surprisal in bits, from: ", "s", [...names, `${STEPS.at(-1)} and more`]);
+  const says = (step) => String(Number(fromBits(step).toFixed(1)));
+  const names = STEPS.map((step, place) => (place === 0 ? "0" : says(STEPS[place - 1])));
+  return legend(`Surprisal in ${unitName()}, from: `, "s", [...names, `${says(STEPS.at(-1))} and more`]);
 }
 
 /** The legend of the colours of ranks. */

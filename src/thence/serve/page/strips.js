@@ -3,7 +3,7 @@
 import { el, svg } from "./dom.js";
 import { END, fixed, minus, visible } from "./format.js";
 import { tokenAt } from "./readings.js";
-import { shade } from "./shades.js";
+import { fromBits, unitName, withUnit } from "./units.js";
 
 /** Bits at which the colour of a difference is strongest. */
 const FULL = 6;
@@ -138,7 +138,7 @@ export class Strips {
       if (strip.ids[index] === strip.unknown) kinds.push("unknown");
       found.push(el("span", {
         class: kinds.join(" "), role: "button", tabindex: -1, "data-row": row, "data-at": start - from, "data-index": index - first,
-        title: `${fixed(strip.bits[index])} bits`,
+        title: withUnit(strip.bits[index]),
       }, written));
       done = Math.max(done, end);
     }
@@ -281,7 +281,7 @@ function differenceRow(units, from, to, text, isFirst) {
     const piece = text.slice(unit.from, end);
     parts.push(el("span", {
       class: `lean ${(unit.bits ?? 0) > 0 ? "for" : "against"}`, vars: { "--strength": `${Math.min(Math.abs(unit.bits ?? FULL) / FULL, 1) * 70}%` },
-      title: unit.bits === null ? "impossible for one of them" : `${signed(unit.bits)} bits`,
+      title: unit.bits === null ? "impossible for one of them" : `${signed(fromBits(unit.bits))} ${unitName()}`,
     }, piece === "\n" ? END : shown(piece, false)));
     done = end;
   }
@@ -304,10 +304,10 @@ function runningSum(units, pair) {
   const path = sums.map((sum, place) => `${place === 0 ? "M" : "L"}${((width * place) / (sums.length - 1)).toFixed(1)} ${y(sum).toFixed(1)}`).join("");
   const [first, second] = pair;
   const total = sums.at(-1);
-  const better = total === 0 ? "Both are as good." : `${total > 0 ? first.model : second.model} is better by ${fixed(Math.abs(total), 1)} bits in all.`;
+  const better = total === 0 ? "Both are as good." : `${total > 0 ? first.model : second.model} is better by ${withUnit(Math.abs(total), 1)} in all.`;
   return el("figure", {}, el("figcaption", {}, el("strong", {}, `${second.model} − ${first.model}, running sum: `), better,
     " Where the line rises, ", el("span", { class: "lean for", vars: { "--strength": "60%" } }, first.model), " is better; where it falls, ",
     el("span", { class: "lean against", vars: { "--strength": "60%" } }, second.model), "."),
-  svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `Running sum of the difference, ends at ${signed(total)} bits` },
+  svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `Running sum of the difference, ends at ${signed(fromBits(total))} ${unitName()}` },
     svg("line", { x1: 0, x2: width, y1: y(0), y2: y(0), class: "zero" }), svg("path", { d: path, class: "sum" })));
 }

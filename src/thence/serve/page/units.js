@@ -1,6 +1,7 @@
 /** The unit of surprisal: one for the whole page, bits unless the address says another. */
 
 import { labelled } from "./dom.js";
+import { fixed } from "./format.js";
 import { select, value } from "./state.js";
 
 /** How much of each unit a bit is. */
@@ -20,6 +21,11 @@ export function fromBits(bits) {
 /** Return a surprisal or a loss in the unit, given in nats. */
 export function fromNats(nats) {
   return nats === null || nats === undefined ? null : fromBits(nats / Math.LN2);
+}
+
+/** Write a surprisal, given in bits, with its unit. */
+export function withUnit(bits, digits = 2) {
+  return `${fixed(fromBits(bits), digits)} ${unitName()}`;
 }
 
 /** Return a title such as "Bits per token". */
