@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from textwrap import fill
 from typing import IO, Any, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -21,6 +22,14 @@ BARS = "▁▂▃▄▅▆▇█"
 def print_note(text: str) -> None:
     """Print a line to standard error, with control characters as codes."""
     StderrFile(sys.stderr).write(printable(text) + "\n")
+
+
+def print_prose(text: str) -> None:
+    """Print sentences to standard error; at a terminal no word is broken at the end of a line."""
+    console = stderr_console()
+    if console.is_terminal:
+        text = fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    print_note(text)
 
 
 def stderr_console() -> Console:

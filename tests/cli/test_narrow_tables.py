@@ -12,6 +12,7 @@ from thence.cli import output
 from thence.cli.output import print_table
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import compare_classifiers
+from thence.terminal import print_prose
 
 LONG = "an-ngram-run-of-order-5-whose-name-says-what-it-was-trained-on"
 
@@ -90,3 +91,15 @@ def test_a_table_where_there_is_room(
     print_table(COLUMNS, ROWS)
     out = capsys.readouterr().out
     assert all(cell in out for row in ROWS for cell in row)
+
+
+def test_sentences_are_folded_between_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "It learns by heart: try --weight-decay 0.01"
+    print_prose(text)
+    assert capsys.readouterr().err == f"{text}\n"
+    console = Console(file=StringIO(), width=22, force_terminal=True)
+    monkeypatch.setattr("thence.terminal.stderr_console", lambda: console)
+    print_prose(text)
+    assert capsys.readouterr().err == "It learns by heart:\ntry --weight-decay\n0.01\n"

@@ -11,6 +11,7 @@ from thence.cli.output import Json, note_unknown, print_json, print_pairs, print
 from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
 from thence.generation import Completions, Fillings, Samples, split_blanks
+from thence.terminal import print_prose
 
 if TYPE_CHECKING:
     from thence.evaluation import SimilarWords
@@ -60,7 +61,7 @@ def print_comparison(
     columns, rows = comparison.table()
     print_table(columns, rows, title=title, narrow=True)
     if comparison.remark:
-        print_note(comparison.remark)
+        print_prose(comparison.remark)
 
 
 def print_found(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
@@ -77,7 +78,7 @@ def print_similar(
     found = call()
     print_result(found, json)
     if found.remark and not json:
-        print_note(found.remark)
+        print_prose(found.remark)
 
 
 def print_completions(

@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thence.atomic import write_atomically
 from thence.cli.output import Json, print_json, print_table
-from thence.cli.streams import is_at_terminal, print_note, print_text
+from thence.cli.streams import is_at_terminal, print_text
 from thence.errors import RunError, SettingError
 from thence.evaluation.pairs import PairReport
 from thence.results import Results, json_value
 from thence.runs.files import find_run
-from thence.terminal import stderr_console
+from thence.terminal import print_prose, stderr_console
 
 FORMATS = (".png", ".svg")
 ROWS_AT_ONCE = 1000
@@ -64,11 +64,11 @@ def print_pair_report(
         print_json(report.to_json())
         return
     print_table(*report.table(by), title=f"{report.all.pairs:,} minimal pairs", narrow=True)
-    print_note(report.remark())
+    print_prose(report.remark())
     if report.comparison is not None:
         print_text("")
         print_table(*report.comparison.table(), title="Which is better", narrow=True)
-        print_note(report.comparison.remark)
+        print_prose(report.comparison.remark)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from thence.processes import is_first_process
 from thence.recipes import Recipe
 from thence.runs import ClassifierRun, Run
 from thence.runs.sources import display_name
+from thence.terminal import print_prose
 from thence.training.callbacks import (
     LoggerName,
     ProgressFactory,
@@ -350,7 +351,7 @@ def print_trained_run(
     if path:
         print_text(f"\nFigures and all numbers: {path}")
     if found is not None:
-        print_note(str(found))
+        print_prose(str(found))
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
     use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"
