@@ -340,6 +340,7 @@ def test_a_reader_appends_chooses_and_writes_on_by_keys(
     page.get_by_role("button", name="Write on").click()
     written = thence.sample(names, 1, prefix="an old do", greedy=True).texts[0]
     expect(field).to_have_value(written)
+    expect(page.get_by_role("button", name="Write on")).to_be_visible()
     field.fill("an Q")
     expect(page.get_by_role("alert")).to_contain_text("The model has no “Q”")
 

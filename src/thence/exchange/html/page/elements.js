@@ -44,6 +44,16 @@ function textField(label, placeholder, onInput) {
   return [el("label", { for: "text" }, label), field];
 }
 
+/** Return a slider from a number to another in steps, and the element that names it and its value. */
+function slider(name, [min, max, step], value, show, onInput) {
+  const shown = el("output", { for: name }, show(value));
+  const input = el("input", { id: name, type: "range", min, max, step, value, on: { input: () => {
+    shown.textContent = show(Number(input.value));
+    onInput();
+  } } });
+  return { input, element: el("div", { class: "slider" }, el("label", { for: name }, name), input, shown) };
+}
+
 /** Return the bar of a share of the largest one. */
 const track = (share) => el("span", { class: "track" }, el("span", { class: "fill", vars: { "--share": `${100 * share}%` } }));
 

@@ -11,7 +11,7 @@ begin((pack) => {
   const { header } = pack;
   const tokenizer = new Tokenizer(header.tokenizer, header);
   const reader = new Reader(modelOf(header.model, pack), header.boundary);
-  const [label, field] = textField("Text", "Type the beginning of a document", () => { ended = false; show(); });
+  const [label, field] = textField("Text", "Type the beginning of a document", () => { stop(); show(); });
   const coloured = el("div", { class: "tokens", role: "listbox", tabindex: 0, dir: "auto", "aria-label": "Surprisal of each token" });
   const figures = el("p", { class: "figures" });
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
@@ -22,20 +22,12 @@ begin((pack) => {
   const rest = el("p", { class: "hint" });
   const more = button("Show more", () => { all = !all; drawBars(); }, { class: "quiet" });
   const status = el("p", { class: "hint", role: "status" });
-  let [all, ended, chosen, pieces, writing, undo] = [false, false, null, [], false, null];
+  let [all, chosen, pieces, writing, undo] = [false, null, [], false, null];
 
-  const slider = (name, from, to, step, value, show) => {
-    const shown = el("output", { for: name }, show(value));
-    const input = el("input", { id: name, type: "range", min: from, max: to, step, value, on: { input: () => {
-      shown.textContent = show(Number(input.value));
-      drawBars();
-    } } });
-    return { input, element: el("div", { class: "slider" }, el("label", { for: name }, name), input, shown) };
-  };
-  const size = header.boundary + 1;
-  const temperature = slider("Temperature", 0.1, 2, 0.05, 1, (value) => value.toFixed(2));
-  const topK = slider("Top-k", 0, Math.min(size - 1, 50), 1, 0, (value) => (value ? String(value) : "all"));
-  const topP = slider("Top-p", 0.05, 1, 0.05, 1, (value) => value.toFixed(2));
+  const most = Math.min(header.boundary, 50);
+  const temperature = slider("Temperature", [0.1, 2, 0.05], 1, (value) => value.toFixed(2), drawBars);
+  const topK = slider("Top-k", [0, most, 1], 0, (value) => (value ? String(value) : "all"), drawBars);
+  const topP = slider("Top-p", [0.05, 1, 0.05], 1, (value) => value.toFixed(2), drawBars);
   const options = () => ({
     temperature: Number(temperature.input.value), topK: Number(topK.input.value), topP: Number(topP.input.value),
   });
@@ -50,12 +42,12 @@ begin((pack) => {
   }
 
   function change(text) {
+    stop();
     field.value = text;
-    ended = false;
     return show();
   }
 
-  /** Read the text and draw everything. */
+  /** Read the text and draw everything; return whether nothing else was to be read meanwhile. */
   async function show() {
     const text = tokenizer.normal(field.value);
     let found;
@@ -65,14 +57,14 @@ begin((pack) => {
     } catch (error) {
       problem.textContent = error.message;
       problem.hidden = false;
-      return;
+      return false;
     }
     chosen = null;
     const ids = found.flatMap((piece) => piece.ids);
     const waiting = setTimeout(() => { status.textContent = "Reading …"; }, 200);
     const isWhole = await reader.read(ids);
     clearTimeout(waiting);
-    if (!isWhole) return;
+    if (!isWhole) return false;
     status.textContent = "";
     pieces = found;
     let at = 0;
@@ -83,6 +75,7 @@ begin((pack) => {
     }
     drawTokens(text);
     drawBars();
+    return true;
   }
 
   function drawTokens(text) {
@@ -103,12 +96,16 @@ begin((pack) => {
     coloured.replaceChildren(...shown);
     coloured.hidden = pieces.length === 0;
     coloured.removeAttribute("aria-activedescendant");
+    figures.textContent = summary(first > 0);
+  }
+
+  /** Return how surprising the text is, in words. */
+  function summary(isCut) {
     const nats = reader.nats.reduce((sum, x) => sum + x, 0);
     const count = reader.nats.length;
-    const parts = count === 0 ? ["The text is empty: below is how documents begin."]
-      : [`${count.toLocaleString("en-US")} token${count > 1 ? "s" : ""}`, `${fixed(nats / Math.LN2 / count)} bits per token`,
-        `perplexity ${fixed(Math.exp(nats / count))}`, ...(first ? [`the last ${MOST_SHOWN} are shown`] : [])];
-    figures.textContent = parts.join(" · ");
+    if (count === 0) return "The text is empty: this is how documents begin.";
+    return [`${count.toLocaleString("en-US")} token${count > 1 ? "s" : ""}`, `${fixed(nats / Math.LN2 / count)} bits per token`,
+      `perplexity ${fixed(Math.exp(nats / count))}`, ...(isCut ? [`the last ${MOST_SHOWN} are shown`] : [])].join(" · ");
   }
 
   /** Choose a token of the text, to see what else might have stood there; null: the end. */
@@ -140,6 +137,7 @@ begin((pack) => {
 
   function drawBars() {
     const at = chosen === null ? reader.ids.length : pieces[chosen].at;
+    if (at > reader.ids.length) return; // Another text is being read.
     const actual = chosen === null ? null : reader.ids[at];
     const [, logProbs, state] = reader.after(at);
     const probs = filtered(logProbs, options());
@@ -147,9 +145,7 @@ begin((pack) => {
     const shown = likeliest(probs, all ? 5 * FEW : FEW);
     if (actual !== null && !shown.includes(actual)) shown.push(actual);
     heading.textContent = chosen === null ? "Next token" : `In place of ${visible(pieces[chosen].text)}`;
-    about.textContent = chosen === null ? "" : `${fixed(pieces[chosen].bits)} bits; ${
-      pieces[chosen].ids.length > 1 ? `its ${pieces[chosen].ids.length} tokens together`
-        : `${percent(probs[actual])}, number ${1 + possible.filter((id) => probs[id] > probs[actual]).length} of ${probs.length}`}`;
+    about.textContent = chosen === null ? "" : standing(pieces[chosen], logProbs);
     shares.textContent = reader.model.shares
       ? `Weights here: ${reader.model.shares(state).map(([name, share]) => `${percent(share)} ${name}`).join(", ")}` : "";
     const largest = Math.max(probs[shown[0]], 1e-9);
@@ -161,6 +157,14 @@ begin((pack) => {
     rest.textContent = others > 0 ? `${percent(Math.max(left, 0))} for ${others.toLocaleString("en-US")} others` : "";
     more.hidden = probs.length <= FEW;
     more.textContent = all ? "Show fewer" : "Show more";
+  }
+
+  /** Return how probable a piece is, and how many tokens are more so, in words. */
+  function standing({ bits, ids }, logProbs) {
+    if (ids.length > 1) return `${fixed(bits)} bits; its ${ids.length} tokens together`;
+    const own = logProbs[ids[0]];
+    const better = logProbs.reduce((count, other) => count + (other > own), 0);
+    return `${fixed(bits)} bits; ${percent(Math.exp(own))}, number ${better + 1} of ${logProbs.length}`;
   }
 
   function bar(id, probability, largest, isActual) {
@@ -180,7 +184,7 @@ begin((pack) => {
 
   /** Write tokens drawn from the model until the document ends. */
   async function writeOn() {
-    if (chosen !== null) choose(null);
+    if (!(await show())) return;
     remember();
     [writing, write.textContent] = [true, "Stop"];
     const start = field.value;
@@ -193,13 +197,14 @@ begin((pack) => {
       ids.push(id);
       [logProbs, state] = reader.model.step(id, state);
       if (performance.now() - began > 50) {
-        field.value = tokenizer.written(start, ids);
+        const text = tokenizer.written(start, ids);
+        field.value = text;
         await pause();
+        if (field.value !== text) return; // Somebody typed.
         began = performance.now();
       }
     }
     const isEnd = writing && ids.length < LONGEST;
-    stop();
     await change(tokenizer.written(start, ids));
     status.textContent = isEnd ? "The document ends here." : "";
   }
