@@ -34,9 +34,19 @@ export function unitPer(what) {
   return `${name[0].toUpperCase()}${name.slice(1)} per ${what}`;
 }
 
-/** The choice of the unit. */
+let choices = [];
+
+/** The choice of the unit; each place has one, and all of them change together. */
 export function unitChoice(onChange) {
-  const choice = labelled("Unit", select("unit", TITLES, "bits", onChange));
+  const control = select("unit", TITLES, "bits", () => {
+    choices = choices.filter((one) => one.control.isConnected);
+    for (const other of choices) {
+      other.control.value = control.value;
+      other.onChange();
+    }
+  });
+  choices.push({ control, onChange });
+  const choice = labelled("Unit", control);
   choice.classList.add("unit");
   return choice;
 }
