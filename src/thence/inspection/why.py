@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from thence.array_types import Float64, Int64
-from thence.inspection.hidden import is_recurrent
+from thence.inspection.hidden import MOST_CARRIED, is_recurrent
 from thence.inspection.networks import Part, has_networks, in_torch, networks_of, state_after
 from thence.inspection.subject import Subject
 from thence.models.base import Array, CountedModel, LanguageModel, State
@@ -127,7 +127,10 @@ def _passages(subject: Subject, shown: range, carries: bool) -> Iterator[_Passag
 
 def _state(subject: Subject, model: LanguageModel, passage: _Passage) -> State:
     """Return the state before a passage."""
-    return state_after(model, subject.store.ids[passage.begins : passage.row].astype(np.int64))
+    first = passage.begins
+    if subject.carries:  # There a text may be very long.
+        first = max(first, passage.row - MOST_CARRIED)
+    return state_after(model, subject.store.ids[first : passage.row].astype(np.int64))
 
 
 def _shown(subject: Subject) -> range:
