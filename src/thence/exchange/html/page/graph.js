@@ -45,21 +45,19 @@ function around(shape, axis) {
   return [sizeOf(shape.slice(0, at)), shape[at], sizeOf(shape.slice(at + 1)), at];
 }
 
+/** Return the product of matrices; of the second one the rows may be its columns (``turned``). */
 function matmul(a, b) {
   const k = a.shape.at(-1);
   const m = b.shape.at(-1);
   const n = a.data.length / k;
+  const rows = b.shape.length > 2 ? a.shape.at(-2) : n; // Of one matrix of a batch.
   const data = new Float64Array(n * m);
-  if (b.turned) { // The weights of a layer, one row for each output.
-    for (let row = 0; row < n; row++) {
-      for (let j = 0; j < m; j++) data[row * m + j] = dot(b.data, j * k, a.data, row * k, k);
-    }
-    return tensor(data, [...a.shape.slice(0, -1), m]);
-  }
-  const rows = a.shape.length > 1 ? a.shape.at(-2) : 1;
-  const batched = b.shape.length > 2;
   for (let row = 0; row < n; row++) {
-    const base = batched ? Math.floor(row / rows) * k * m : 0;
+    const base = Math.floor(row / rows) * k * m;
+    if (b.turned) {
+      for (let j = 0; j < m; j++) data[row * m + j] = dot(b.data, base + j * k, a.data, row * k, k);
+      continue;
+    }
     for (let i = 0; i < k; i++) {
       const x = a.data[row * k + i];
       for (let j = 0; j < m; j++) data[row * m + j] += x * b.data[base + i * m + j];
@@ -204,6 +202,16 @@ function gruCell(read, recalled, hidden) {
   })];
 }
 
+/** Return a matrix, or a batch of them, whose rows are read as columns by the product it is for. */
+const turn = ({ data, shape }) => ({ data, shape: [...shape.slice(0, -2), shape.at(-1), shape.at(-2)], turned: true });
+
+/** Return whether a node swaps the last two axes of what only products read, as second factor. */
+function isForProduct([operator, , [output], { perm }], nodes) {
+  if (operator !== "Transpose" || perm.some((axis, i) => i < perm.length - 2 && axis !== i)) return false;
+  const readers = nodes.filter(([, inputs]) => inputs.includes(output));
+  return perm.at(-1) === perm.length - 2 && readers.every(([name, inputs]) => name === "MatMul" && inputs[0] !== output);
+}
+
 const OPERATORS = {
   Add: pairwise((x, y) => x + y),
   Concat: concat,
@@ -246,15 +254,13 @@ class Network {
     this.constants = spec.constants.map((name) => [this.slot(name), pack.array(spec.weights + name)]);
     const weights = new Map(this.constants);
     this.nodes = [];
-    for (const [operator, inputs, outputs, attributes] of spec.nodes) {
+    for (const node of spec.nodes) {
+      const [operator, inputs, outputs, attributes] = node;
       const read = inputs.map((name) => (name ? this.slot(name) : -1));
       const made = outputs.map((name) => this.slot(name));
-      const weight = weights.get(read[0]);
-      if (operator === "Transpose" && weight) { // Turned once: rows of weights are read as they lie.
-        this.constants.push([made[0], { data: weight.data, shape: [...weight.shape].reverse(), turned: true }]);
-      } else {
-        this.nodes.push([OPERATORS[operator], read, made, attributes]);
-      }
+      const isTurned = isForProduct(node, spec.nodes);
+      if (isTurned && weights.has(read[0])) this.constants.push([made[0], turn(weights.get(read[0]))]);
+      else this.nodes.push([isTurned ? turn : OPERATORS[operator], read, made, attributes]);
     }
     this.answer = this.slot(spec.answer);
   }

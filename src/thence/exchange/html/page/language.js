@@ -61,9 +61,11 @@ begin((pack) => {
     }
     chosen = null;
     const ids = found.flatMap((piece) => piece.ids);
-    const waiting = setTimeout(() => { status.textContent = "Reading …"; }, 200);
+    const waiting = setInterval(() => {
+      status.textContent = `Reading … ${Math.round((100 * reader.ids.length) / ids.length)} %`;
+    }, 200);
     const isWhole = await reader.read(ids);
-    clearTimeout(waiting);
+    clearInterval(waiting);
     if (!isWhole) return false;
     status.textContent = "";
     pieces = found;
