@@ -214,8 +214,9 @@ class Trainer:
     def _take_snapshot(self) -> None:
         """Keep the weights as they are now, if this is a step for it."""
         step, number, folder = self.counters.step, self.options.snapshots, self.folder
-        due = self.counters.finished or is_due(step, self._expected_steps(), number)
-        if number and due and folder is not None and self._world.is_writer:
+        if not number or folder is None or not self._world.is_writer:
+            return
+        if self.counters.finished or is_due(step, self._expected_steps(), number):
             with self.learner.averaged():
                 save_snapshot(folder, step, self.learner.tensors(), self._identity)
 
