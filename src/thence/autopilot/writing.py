@@ -25,7 +25,7 @@ from thence.runs.weights import save_model
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 from thence.training.new_run import data_provenance, resolve_paths
 
-MIN_TIME_FOR_PAGE = 20.0
+MIN_TIME_FOR_PAGE = 2.0
 """Seconds of a budget from which on a page about the result is written within it."""
 PROBED = np.zeros(1 << 21, np.float32)
 """Weights that are written to see how long the disk takes for each byte: 8 MB."""
@@ -86,7 +86,7 @@ class RunWriter:
             self.autopilot.beside(lambda: self._rehearse_page(result))
 
     def _rehearse_page(self, result: Best) -> None:
-        """Write a page elsewhere, twice: the first time Matplotlib is loaded.
+        """Write a page elsewhere, twice: the first time what it needs is loaded.
 
         What counts is the processor time of this thread, as others are at work.
         """

@@ -268,7 +268,7 @@ def print_best(
     given: SimpleNamespace,
     *,
     report: Annotated[
-        bool, Parameter(help="Write best.html, within the time where it is 20 seconds or more.")
+        bool, Parameter(help="Write best.html, within the time where it is 2 seconds or more.")
     ] = True,
     json: Json = False,
 ) -> None:
@@ -288,7 +288,7 @@ def print_best(
 
 
 def _write_best_page(done: "Best") -> Path:
-    from thence.reports.best import write_page  # Matplotlib takes its time to load.
+    from thence.reports.best import write_page
 
     return write_page(done)
 
@@ -360,7 +360,7 @@ def print_trained_run(
 
 def _write_report(run: Run) -> Path:
     from thence.models.memory_guard import within_memory
-    from thence.reports import report  # Matplotlib takes its time to load.
+    from thence.reports import report
 
     # Counting may have had to do with so much.
     memory = run.recipe.options.memory_bytes if run.recipe.model == "ngram" else None

@@ -47,8 +47,8 @@ EXPLAINED_MISTAKES = 8
 """Mistakes of which the words are coloured that caused them: each costs some hundred readings."""
 EXPLAINED_CHARACTERS = 4000
 """Characters of a document up to which its words are coloured."""
-QUICK = ("linear", "averaging", "fasttext", "ensemble")
-"""Families that read a document in so little time that all these mistakes can be explained."""
+QUICK = frozenset({"linear", "averaging", "fasttext"})
+"""Families that read a document in so little time that these mistakes can be explained."""
 CAUSES = 5
 """Words that are named as causes of a mistake."""
 MOST_CONFUSED, MOST_WITH_COUNTS = 40, 14
@@ -208,7 +208,7 @@ def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Sectio
         return Section(title, [Note("There are no mistakes on dev.")])
     documents = run.documents("dev")
     of = " of a wrong answer" if report.multilabel else ""  # Then not all answers are wrong.
-    can_explain = run.recipe.model in QUICK and not report.multilabel
+    can_explain = is_quick(run) and not report.multilabel
     blocks: list[Block] = []
     for place, mistake in enumerate(report.mistakes):
         text = documents[mistake.document]
@@ -226,6 +226,12 @@ def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Sectio
         explained += " Open one to see which words spoke for the wrong label."
         blocks.insert(0, weight_legend())
     return Section(title, [Note(explained), *blocks])
+
+
+def is_quick(run: ClassifierRun) -> bool:
+    """Whether a classifier, or each member of an ensemble, reads a document in little time."""
+    members = getattr(run.recipe.options, "members", ())
+    return {member.model for member in members} | {run.recipe.model} <= QUICK | {"ensemble"}
 
 
 def _explained(run: ClassifierRun, mistake: Mistake, text: str, short: str, about: str) -> Folded:

@@ -9,6 +9,7 @@ import base64
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from string import Template
 
@@ -227,11 +228,15 @@ def _bar(share: float, is_marked: bool) -> str:
     return f'<div style="{shape}; background: rgb({colour})"></div>'
 
 
+def _untitled(token: content.Token | str, look: Look) -> str:
+    """Return a token that says below it what else it would say where the pointer rests."""
+    return escaped(token) if isinstance(token, str) else _token(replace(token, about=""), look)
+
+
 def _annotated(block: content.Annotated, look: Look) -> str:
     """Return a text that opens: then each token has its note under it."""
     tokens = [
-        f"<ruby>{_token(token, look) if isinstance(token, content.Token) else escaped(token)}"
-        f"<rt>{escaped(note)}</rt></ruby>"
+        f"<ruby>{_untitled(token, look)}<rt>{escaped(note)}</rt></ruby>"
         for token, note in zip(block.text.tokens, block.notes, strict=True)
     ]
     opened = element("div", look["notes"], " ".join(tokens))
@@ -254,7 +259,8 @@ def _token(token: content.Token, look: Look) -> str:
     strength = round(STRONGEST * min(max(token.share, 0.0), 1.0))
     style = f"background: rgb({token.colour} / {strength}%)"
     style += "; text-decoration: underline dotted" if token.is_underlined else ""
-    attributes = f'style="{style}" title="{escaped(token.about)}"'
+    attributes = f'style="{style}"'
+    attributes += f' title="{escaped(token.about)}"' if token.about else ""
     if token.is_name:
         attributes = f"{look['symbol name']} {attributes}"
     return element("span", attributes, escaped(token.text))
