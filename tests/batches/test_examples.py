@@ -53,6 +53,11 @@ def test_a_dot_of_the_text_is_no_boundary() -> None:
     assert str(thence.examples(["\t😀"], context=1)).split("\n")[1] == "\\t ---> 😀"
 
 
+def test_spaces_are_seen_and_words_stand_apart() -> None:
+    assert thence.examples(["a b"], context=2)[2] == ("a␣", "b")
+    assert thence.examples(["a b"], context=2, tokens="words")[2] == ("a b", "<boundary>")
+
+
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(SettingError, match=r"There is no setting `token` here. .*tokens"):
         thence.examples(["emma"], token="words")

@@ -4,7 +4,7 @@ Windows show each target with the tokens before it. Sequences show a batch: rows
 their targets, which are the same rows shifted by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from thence.batches.sequences import Padded, Streams
 from thence.batches.windows import windows
 from thence.corpus import ReadingOptions, Source, load
 from thence.errors import SettingError, nearest
-from thence.printable import printable_line
+from thence.printable import printable_line, printable_symbol
 from thence.results import Listing
 from thence.settings import PositiveInt, validate
 from thence.tokens import TokenOptions, TokenStore, learn_tokens
@@ -35,7 +35,8 @@ class Examples(Listing[tuple[str, str]]):
             where a row has ended, what stands there is not looked at.
         targets: Ids of the targets (examples), or of each place of the rows (rows, time); where
             a row has ended they are -1.
-        pairs: The same as text: context and target, or row and shifted row.
+        pairs: The same as text: context and target, or row and shifted row; among characters a
+            space is shown as one that can be seen.
         symbols: What each id is, by id.
         total: How many examples the whole text has, one for each target.
     """
@@ -104,7 +105,7 @@ def examples(
     names = tokenizer.vocabulary.names()
     cut = _sequences if sequences else _windows
     inputs, targets = cut(store, window if sequences else context, carry_context, rows)
-    join = _joined(names, store.boundary_id)
+    join = _joined(names, store.boundary_id, tokens.tokens == "characters")
     # Of a row that has ended, what stands there is not shown.
     pairs = [
         (join(one[np.broadcast_to(other >= 0, one.shape)]), join(other))
@@ -135,14 +136,15 @@ def _sequences(store: TokenStore, window: int, carry_context: bool, rows: int) -
     return batch.ids, np.where(valid, batch.targets, -1)
 
 
-def _joined(names: tuple[str, ...], boundary: int) -> Any:
+def _joined(names: tuple[str, ...], boundary: int, characters: bool) -> Callable[[Any], str]:
     """Return what makes text of ids: characters side by side, all else with spaces between."""
-    shown = list(names)
-    if all(len(name) == 1 for name in names[:-2]):
-        shown[boundary] = DOT if DOT not in names else names[boundary]
+    shown = [printable_symbol(name) for name in names] if characters else list(names)
+    if characters and DOT not in names:
+        shown[boundary] = DOT
 
     def join(ids: Any) -> str:
         found = [shown[index] for index in np.atleast_1d(ids) if index >= 0]
-        return ("" if all(len(one) == 1 for one in found) else " ").join(found)
+        side_by_side = characters and all(len(one) == 1 for one in found)
+        return ("" if side_by_side else " ").join(found)
 
     return join
