@@ -1,4 +1,4 @@
-"""The page in Chromium: first paint, from a key to the bars, and long texts.
+"""The page in Chromium: first paint, from a key to the bars, long texts, replays.
 
     python benchmarks/page.py [--rounds 7]
 
@@ -80,6 +80,7 @@ def main() -> None:
             for models in (ALONE, TOGETHER):
                 keep_keys(browser, address, models)
             keep_long(browser, address, text)
+            keep_whole_runs(address)
             browser.close()
 
 
@@ -88,7 +89,7 @@ def train(folder: Path) -> tuple[list[Path], str]:
     runs = [folder / name for name in (*TOGETHER[:-1], TOGETHER[-1], "words-2gram")]
     thence.train("given-names", "ngram", order=5, output=runs[0])
     thence.train("given-names", "mlp", steps=300, threads=1, output=runs[1])
-    thence.train("given-names", "gru", steps=100, threads=1, output=runs[2])
+    thence.train("given-names", "gru", steps=100, threads=1, snapshots=20, output=runs[2])
     thence.mix([runs[0], runs[2]], output=runs[3])
     ranks = np.arange(1, WORDS + 1)
     shares = 1 / (ranks + 2.7)
@@ -176,19 +177,37 @@ def keep_keys(browser: Any, address: str, models: tuple[str, ...]) -> None:
     RESULTS.add(key, claim, {"page": [median(waits)]}, "ms", goal="<= 100", note=note)
 
 
+def ask(url: str, content: Any = None) -> float:
+    """Return the milliseconds of a request."""
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    began = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+    return (time.perf_counter() - began) * 1000
+
+
+def keep_whole_runs(address: str) -> None:
+    """Keep how long replays and comparisons take, each of another seed, text or choice of runs."""
+    replay = f"{address}/playground/replay"
+    first, *others = (ask(f"{replay}?run=names-gru&seed={seed}") for seed in range(5))
+    read = [ask(replay, {"run": "names-gru", "text": name, "view": "gates"}) for name in NAMES]
+    pairs = [[TOGETHER[a], TOGETHER[b]] for a in range(4) for b in range(a)]
+    compared = [ask(f"{address}/playground/compare", {"runs": pair}) for pair in pairs]
+    for key, claim, times in (
+        ("replay-first", "a replay of 20 snapshots, opened first", [first]),
+        ("replay-seed", "its samples with another seed", others),
+        ("replay-text", "its gates and surprisals for another name", read),
+        ("compare", "two runs compared on 1,351 names of dev", compared),
+    ):
+        RESULTS.add(key, claim, {"page": times}, "ms")
+
+
 def keep_long(browser: Any, address: str, text: str) -> None:
     """Keep how long a long text takes, by the server alone and in the page."""
-
-    def ask(given: str) -> float:
-        body = json.dumps({"models": ["words-2gram"], "text": given}).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{address}/playground/strips", body, headers)
-        began = time.perf_counter()
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            answer.read()
-        return (time.perf_counter() - began) * 1000
-
-    asked = [ask(text + " w1" * more) for more in range(5)]
+    texts = (text + " w1" * more for more in range(5))
+    strips = f"{address}/playground/strips"
+    asked = [ask(strips, {"models": ["words-2gram"], "text": given}) for given in texts]
     claim = "50 kB read by a 2-gram of 52,000 words, by the server"
     RESULTS.add("long-server", claim, {"page": asked}, "ms", goal="<= 1000")
     page = browser.new_page(viewport={"width": 1400, "height": 900})
