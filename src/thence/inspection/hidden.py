@@ -29,6 +29,8 @@ MOST_CELLS = 1 << 23
 """Probabilities that the layers of a network give together, of which the likeliest are shown."""
 DIGITS = 4
 """Decimals of what units and gates say: more than a picture can show."""
+GATES = ("input", "forget", "output", "update", "reset", "candidate", "cell", "hidden")
+"""The order in which they are shown."""
 SHARE_DIGITS = 6
 """Decimals of shares of attention, of which many small ones add up."""
 
@@ -220,7 +222,9 @@ def gates_and_cells(trace: Trace) -> dict[Any, Array]:
     return {
         (layer, gate): values
         for layer, found in trace.gates.items()
-        for gate, values in {**found, "hidden": trace.stages[layer]}.items()
+        for gate, values in sorted(
+            {**found, "hidden": trace.stages[layer]}.items(), key=lambda pair: GATES.index(pair[0])
+        )
     }
 
 
