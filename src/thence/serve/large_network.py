@@ -12,6 +12,7 @@ import numpy as np
 from thence.array_types import Float, Integer
 from thence.models.base import State, leaves, map_state
 from thence.models.language.inference import InferenceModel
+from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
     from thence.models.language.neural import NeuralLanguageModel
@@ -32,6 +33,12 @@ class LargeNetwork:
     def start(self, batch_size: int) -> State:
         """Return the state before any text."""
         return self.single.start(batch_size)
+
+    def score(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats."""
+        return self.several.score(store, carry_context)
 
     def read(
         self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import thence
-from thence.serve import page_files
+from thence.serve import loaded_runs, page_files
 from thence.serve.reading import FEW_IDS
 
 LONG = "\n".join(["Anna", "Marta", "Otto"] * 40)
@@ -41,6 +41,16 @@ def test_a_text_that_is_edited_is_read_as_score_reads_it(server, runs_folder):
             bits = [token["surprisal_bits"] for line in scored for token in line["tokens"]]
             if name != "running":  # There each line would begin anew.
                 np.testing.assert_allclose([*strip["bits"], strip["end_bits"]], bits, atol=2e-3)
+
+
+def test_a_network_asked_in_both_forms_is_read_too(start_server, runs_folder, monkeypatch):
+    monkeypatch.setattr(loaded_runs, "MANY_WEIGHTS", 0)
+    with start_server("names") as started:
+        for text in (LONG, LONG + "a"):
+            strip = ask_strips(started, ["names"], text)["names"]
+            scored = thence.score(runs_folder / "names", text.split("\n"), tokens=True)
+            bits = [token["surprisal_bits"] for line in scored for token in line["tokens"]]
+            np.testing.assert_allclose([*strip["bits"], strip["end_bits"]], bits, atol=2e-3)
 
 
 def test_what_has_not_changed_is_not_read_twice(server):

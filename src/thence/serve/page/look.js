@@ -9,7 +9,7 @@ import { Inspector } from "./inspector.js";
 import { Labels } from "./labels.js";
 import { Lens } from "./lens.js";
 import { Rail, stateOf } from "./rail.js";
-import { Reader, tokenAt } from "./readings.js";
+import { neighbour, Reader, tokenAt } from "./readings.js";
 import { keep, several, value } from "./state.js";
 import { Strips } from "./strips.js";
 import { unitChoice } from "./units.js";
@@ -26,7 +26,7 @@ export function lookPlace(panel, app) {
   const strips = new Map(); // The newest answer of each model.
   const error = errorLine();
   const problems = el("div", { class: "problems" });
-  const numbers = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" });
+  const numbers = el("div", { class: "scroll", hidden: true, tabindex: 0, role: "region", "aria-label": "Figures" });
   let place = value("place") === "" ? null : Number(value("place"));
   let waiting = 0;
 
@@ -43,6 +43,7 @@ export function lookPlace(panel, app) {
   const inspector = new Inspector({ take, move, leave: () => choose(null) });
   const actions = new Actions(() => ({ chosen: rail.chosen, strips, text: editor.text, editor, sampling: inspector.sampling }));
   const unit = unitChoice(() => { rail.draw(); drawAll(); });
+  unit.hidden = true;
   const pairing = pairChoice(() => drawAll());
   const reader = new Reader((strip) => {
     strips.set(strip.model, strip);
@@ -50,10 +51,10 @@ export function lookPlace(panel, app) {
   }, (problem) => error.show(problem));
 
   const clear = el("button", { type: "button", class: "quiet", on: { click: () => { editor.replace(0, editor.text.length, ""); editor.field.focus(); } } }, "Clear");
+  const ofLanguage = el("div", { class: "of-language" }, lens.switch, view.element, lens.legend, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit);
   const middle = el("div", { class: "middle" },
     el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, actions.bar, clear), editor.field),
-    error.element, problems, lens.switch, view.element, lens.legend, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit, labels.element);
-  const ofLanguage = [actions.bar, lens.switch, lens.legend, view.element, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit, inspector.element];
+    error.element, problems, ofLanguage, labels.element);
   panel.append(el("div", { class: "look" }, rail.element, middle, inspector.element, labels.aside));
   rail.element.open = !matchMedia("(max-width: 900px)").matches;
 
@@ -64,7 +65,7 @@ export function lookPlace(panel, app) {
       return;
     }
     clearTimeout(waiting);
-    waiting = setTimeout(() => middle.classList.toggle("stale", current().length < rail.chosen.length), PATIENCE);
+    waiting = setTimeout(() => middle.classList.toggle("stale", current().length + failures().length < rail.chosen.length), PATIENCE);
     reader.ask(rail.chosen.map((model) => model.id), text, place);
   }
 
@@ -75,13 +76,18 @@ export function lookPlace(panel, app) {
     return rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip && !strip.problem && strip.text === editor.text);
   }
 
+  /** The answers that say what is wrong. */
+  function failures() {
+    return rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip?.problem);
+  }
+
   let frame = 0;
   function drawSoon() {
     frame ||= requestAnimationFrame(() => { frame = 0; drawAll(); });
   }
 
   function drawAll() {
-    for (const part of ofLanguage) part.hidden = classifies();
+    for (const part of [ofLanguage, actions.bar, inspector.element]) part.hidden = classifies();
     for (const part of [labels.element, labels.aside]) part.hidden = !classifies();
     if (classifies()) {
       labels.draw();
@@ -89,12 +95,11 @@ export function lookPlace(panel, app) {
     }
     const read = current();
     drawInspector();
-    const failed = rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip?.problem);
+    const failed = failures();
     problems.replaceChildren(...failed.map((strip) => el("p", { class: "problem", role: "alert", "data-model": strip.model }, `${strip.model}: ${strip.problem}`)));
     lens.update();
     if (read.length + failed.length < rail.chosen.length) return; // Half of the strips would only flicker.
     middle.classList.remove("stale");
-    actions.show();
     view.show(read, { name: lens.colours, colour: (strip, index) => lens.colour(strip, index), pair: pairOf(read) });
     numbers.replaceChildren(figures(rail.chosen, read));
     numbers.hidden = unit.hidden = read.length === 0;
@@ -132,7 +137,7 @@ export function lookPlace(panel, app) {
     const [strip] = current();
     if (!strip || strip.ids.length === 0) return;
     const index = tokenAt(strip, place) ?? strip.ids.length;
-    const next = Math.max(0, index + step);
+    const next = Math.max(0, neighbour(strip, index, step));
     choose(next >= strip.ids.length ? null : strip.starts[next]);
   }
 
@@ -189,7 +194,7 @@ function pairChoice(onChange) {
     keep("minus", [first.value, second.value]);
     onChange();
   } } }));
-  const element = el("p", { class: "pairing" }, "Difference: ", first, " − ", second);
+  const element = el("p", { class: "pairing", hidden: true }, "Difference: ", first, " − ", second);
   return {
     element,
     /** Return the names of the two: what is subtracted first. */

@@ -99,6 +99,13 @@ export function tokenAt(strip, place) {
   return low < strip.ends.length ? low : null;
 }
 
+/** Return the next token in a direction that has text; parts of a character are passed over. */
+export function neighbour(strip, index, step) {
+  let next = index + step;
+  while (next >= 0 && next < strip.ids.length && strip.starts[next] === strip.ends[next]) next += step;
+  return next;
+}
+
 /** Return the sum of surprisals in bits; null if something is impossible. */
 export function totalBits(strip) {
   return strip.bits.reduce((sum, bits) => (sum === null || bits === null ? null : sum + bits), 0);

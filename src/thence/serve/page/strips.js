@@ -2,13 +2,15 @@
 
 import { el, svg } from "./dom.js";
 import { END, fixed, minus, visible } from "./format.js";
-import { tokenAt } from "./readings.js";
+import { neighbour, tokenAt } from "./readings.js";
 import { fromBits, unitName, withUnit } from "./units.js";
 
 /** Bits at which the colour of a difference is strongest. */
 const FULL = 6;
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Extended_Pictographic}/u;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+/** Characters from which on a text is set closer. */
+const LONG = 160;
 /** Blocks that are drawn at most: of a longer text those around the chosen place. */
 const MOST_BLOCKS = 150;
 
@@ -87,11 +89,13 @@ export class Strips {
   /** How many columns of a character fit. */
   columns(text) {
     const style = getComputedStyle(this.element);
-    const size = parseFloat(style.fontSize) * 1.25;
+    const dense = text.length > LONG;
+    const size = parseFloat(style.fontSize) * (dense ? 1.05 : 1.25);
     const single = this.strips.some((strip) => strip.ids.length * 1.5 > text.length);
-    const spacing = single && !RIGHT_TO_LEFT.test(text) ? 0.28 : 0; // Tokens of one letter are easier to hit with room.
+    const spacing = single && !RIGHT_TO_LEFT.test(text) ? (dense ? 0.06 : 0.28) : 0; // Tokens of one letter are easier to hit with room.
     const names = matchMedia("(max-width: 600px)").matches ? 0 : 150;
     this.element.classList.toggle("joined", spacing === 0);
+    this.element.classList.toggle("dense", dense);
     return Math.max(8, Math.floor((this.element.clientWidth - names - 8) / (size * (0.602 + spacing))));
   }
 
@@ -127,18 +131,21 @@ export class Strips {
   tokens(strip, row, from, to, settings) {
     const [first, last] = range(strip, from, to);
     const found = [];
-    let done = from;
+    let [done, parts] = [from, 0];
     for (let index = first; index < last; index += 1) {
       const [start, end] = [strip.starts[index], strip.ends[index]];
       if (start > done) found.push(strip.text.slice(done, start));
       const isBoundary = strip.ids[index] === strip.boundary;
-      const written = start === end && !isBoundary ? "·" : shown(strip.text.slice(start, end), isBoundary);
+      const isPart = start === end && !isBoundary; // A byte of a character: it stands above its last one.
+      parts = isPart ? parts + 1 : 0;
+      const written = isPart ? "" : shown(strip.text.slice(start, end), isBoundary);
       const kinds = ["t", settings.colour(strip, index)];
+      if (isPart) kinds.push("part");
       if (isBoundary) kinds.push("special");
       if (strip.ids[index] === strip.unknown) kinds.push("unknown");
       found.push(el("span", {
         class: kinds.join(" "), role: "button", tabindex: -1, "data-row": row, "data-at": start - from, "data-index": index - first,
-        title: withUnit(strip.bits[index]),
+        title: withUnit(strip.bits[index]), "aria-label": isPart ? "part of a character" : null, vars: isPart ? { "--part": parts - 1 } : {},
       }, written));
       done = Math.max(done, end);
     }
@@ -194,8 +201,8 @@ export class Strips {
     const forward = getComputedStyle(token.parentElement).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
     const backward = forward === "ArrowLeft" ? "ArrowRight" : "ArrowLeft";
     let target = null;
-    if (event.key === forward) target = [row, index + 1];
-    if (event.key === backward) target = [row, index - 1];
+    if (event.key === forward) target = [row, neighbour(strip, index, 1)];
+    if (event.key === backward) target = [row, neighbour(strip, index, -1)];
     if (event.key === "Home") target = [row, 0];
     if (event.key === "End") target = [row, strip.ids.length - 1];
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
