@@ -14,9 +14,9 @@ from thence.evaluation.embeddings import embedding_table
 from thence.generation import DecodingOptions
 from thence.generation.sampling import draw
 from thence.inspection import look
+from thence.inspection.hidden import Activations, GatedLayer, Gates
 from thence.inspection.lenses import lenses_of
 from thence.inspection.result import Look
-from thence.results import json_value
 from thence.runs import LanguageRun, Run
 from thence.runs.snapshots import snapshot_bytes, snapshot_steps
 from thence.serve.batching import Ids
@@ -187,18 +187,18 @@ def _reading(snapshot: Run, text: str, view: str | None) -> dict[str, Any]:
         "bits": [_rounded(token.bits) for token in found.tokens],
         "end": _rounded(found.end_bits),
         "next": likely and {"text": likely.text, "probability": likely.probability},
-        "matrices": {} if view is None else _matrices(json_value(found.lenses[VIEWS[view]])),
+        "matrices": {} if view is None else _matrices(found.lenses[VIEWS[view]]),
     }
 
 
-def _matrices(lens: Any) -> dict[str, Float32[np.ndarray, "tokens units"]]:
+def _matrices(lens: Activations | Gates) -> dict[str, Float32[np.ndarray, "tokens units"]]:
     """Return the matrices (tokens, units) of a lens by name, cut to what is shown."""
     found = {}
-    for layer in lens["layers"]:
-        parts = layer.get("gates") or {"": layer["values"]}
+    for layer in lens.layers:
+        parts = layer.gates if isinstance(layer, GatedLayer) else {"": layer.values}
         for name, values in parts.items():
-            shown = np.asarray(values, np.float32)[:MOST_TOKENS, :MOST_UNITS]
-            found[" ".join(filter(None, (layer["name"], name)))] = shown
+            shown = values[:MOST_TOKENS, :MOST_UNITS].astype(np.float32)
+            found[f"{layer.name} {name}".strip()] = shown
     return found
 
 
