@@ -120,7 +120,7 @@ def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
         [
             one.feature,
             one.layer,
-            str(one.unit),
+            str(one.unit + 1),  # Counted from 1, as layers and heads are.
             f"{one.correlation:+.2f}",
             bar(abs(one.correlation)),
         ]
