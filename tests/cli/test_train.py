@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from thence._core import library
 from thence.evaluation import evaluate
+from thence.models.ngram.queries import Queries
 from thence.runs import Run
 from thence.training import device
 from thence.training.callbacks import SilentProgress
@@ -36,6 +38,22 @@ def test_train_prints_the_score_on_dev(thence, small):
     ]
     assert all(value in outcome.out for _, value in expected)
     assert "report.html" not in outcome.out and not (run.folder / "report.html").exists()
+
+
+def test_the_bound_of_memory_holds_for_judging_on_dev_too(thence, monkeypatch):
+    bounds = []
+    score = Queries.score
+
+    def watched(queries, *arguments):
+        bounds.append(queries.core is None)  # Its tables stay on disk.
+        return score(queries, *arguments)
+
+    monkeypatch.setattr(Queries, "score", watched)
+    for memory in ("200B", "1GB"):
+        words = ("train", "text.txt", "--model", "ngram", "--memory", memory)
+        assert thence(*words, "--no-report", "-o", memory).code == 0
+    half = len(bounds) // 2
+    assert all(bounds[:half]) and (library() is None or not any(bounds[half:]))
 
 
 def test_progress_and_remarks_stay_off_standard_output(thence, small):

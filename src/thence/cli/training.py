@@ -322,12 +322,16 @@ def print_trained_run(
     """Show how good a trained run is and write its report; of several processes, one does."""
     from thence.evaluation import evaluate, verdict
     from thence.evaluation.labels import cut_rows
+    from thence.models.memory_guard import within_memory
 
     if not is_first_process():
         return
-    judged = evaluate(run, "dev") if len(run.documents("dev")) else None
-    found = verdict(run)
-    path = _write_report(run) if report else None
+    # Counting may have had to do with so much.
+    memory = run.recipe.options.memory_bytes if run.recipe.model == "ngram" else None
+    with within_memory(memory):
+        judged = evaluate(run, "dev") if len(run.documents("dev")) else None
+        found = verdict(run)
+        path = _write_report(run) if report else None
     if as_json:
         print_json(
             {
@@ -359,13 +363,9 @@ def print_trained_run(
 
 
 def _write_report(run: Run) -> Path:
-    from thence.models.memory_guard import within_memory
     from thence.reports import report
 
-    # Counting may have had to do with so much.
-    memory = run.recipe.options.memory_bytes if run.recipe.model == "ngram" else None
-    with within_memory(memory):
-        return report(run)
+    return report(run)
 
 
 def progress_for(as_json: bool) -> ProgressFactory:

@@ -76,7 +76,7 @@ class Queries:
             log_probs[known] += shorter.log_backoffs[contexts[known]]
             seen = found >= 0
             log_probs[seen] = table.log_probs[found[seen]]
-        self._release()
+            release(shorter.log_backoffs, table.keys, table.log_probs)
         return log_probs
 
     def _release(self) -> None:
