@@ -53,6 +53,7 @@ LANGUAGE: dict[str, tuple[str, dict[str, Any]]] = {
     "ngram": ("ngram", {"tokens": "words"}),
     "quantised": ("ngram", {"order": 3, "bits": 8, "smoothing": "witten-bell", "nfc": True}),
     "counts": ("bigram-counts", {"add_k": 0.0, "tokens": "words", "word_split": "whitespace"}),
+    "classes": ("class-ngram", {"tokens": "words", "classes": 5}),
     "bigram": ("bigram", {"threads": 1, "steps": 3, "lowercase": True}),
     "mlp": ("mlp", SMALL | {"layers": 2, "direct": True, "activation": "gelu"}),
     "bytes": ("mlp", SMALL | {"tokens": "bytes", "context": 1}),

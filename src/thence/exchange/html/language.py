@@ -2,6 +2,7 @@
 
     network       the nodes of a graph of ONNX operators, its weights by their names in the run
     n-grams       of each order the followers of each context, their words, and the logarithms
+    classes       n-grams of word classes, the class of each word, and its share of that
     mixture       its members, and what weighs them
 
 Pairs that were counted are n-grams of order 2: a context leaves to each word the log-probability of
@@ -19,6 +20,7 @@ from thence.exchange.html.packing import Bits, Pack, rounded
 from thence.models.base import Adapts, LanguageModel, static_model
 from thence.models.graph import Exportable, Graph, Hidden
 from thence.models.language.bigram_counts import BigramCounts
+from thence.models.language.class_ngram import ClassNGram
 from thence.models.language.inference import InferenceModel
 from thence.models.language.mixture import PLACES, Mixture
 from thence.models.ngram import NGram
@@ -67,13 +69,13 @@ def asked_of(run: LanguageRun) -> tuple[LanguageModel, tuple[str, ...]]:
     if not _is_known(model):
         raise SettingError(
             f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
-            "a page. N-grams, pair counts, networks, and mixtures of these can."
+            "a page. N-grams, also of classes, pair counts, networks, and mixtures of these can."
         )
     return model, tuple(dict.fromkeys(left_out))
 
 
 def _is_known(model: LanguageModel) -> bool:
-    if isinstance(model, NGram | BigramCounts | InferenceModel | Mixture):
+    if isinstance(model, NGram | ClassNGram | BigramCounts | InferenceModel | Mixture):
         return not isinstance(model, Mixture) or bool(model.models)
     # A module of torch, which is not imported where there is none.
     network = getattr(model, "network", None)
@@ -89,8 +91,9 @@ def with_bits(model: LanguageModel, bits: Bits) -> LanguageModel:
         return model
     found = deepcopy(model)
     for one in found.models if isinstance(found, Mixture) else [found]:
-        if isinstance(one, NGram):
-            one.tables = _rounded_tables(one.tables, bits)
+        if isinstance(one, NGram | ClassNGram):
+            ngram = one.ngram if isinstance(one, ClassNGram) else one
+            ngram.tables = _rounded_tables(ngram.tables, bits)
         elif not isinstance(one, BigramCounts):
             one.load_tensors(
                 {
@@ -149,6 +152,13 @@ def describe(pack: Pack, model: LanguageModel, bits: Bits, name: str = "") -> Sp
         return _ngrams(pack, _as_ngrams(model), 32, name)
     if isinstance(model, NGram):
         return _ngrams(pack, model, bits, name)
+    if isinstance(model, ClassNGram):
+        return {
+            "kind": "classes",
+            "classes": pack.add(f"{name}classes", model.class_of),
+            "shares": pack.add(f"{name}shares", model.log_shares.astype(np.float32)),
+            "ngrams": _ngrams(pack, model.ngram, bits, f"{name}ngram."),
+        }
     return _network(pack, model, bits, name)
 
 

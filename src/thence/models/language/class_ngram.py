@@ -75,7 +75,7 @@ class ClassNGram:
         self.class_of, self.counts = class_of.astype(np.int32), counts.astype(np.int64)
         size = self.classes + 1
         totals = np.bincount(class_of, counts + ADDED, size)
-        self._log_shares = np.log(counts + ADDED) - np.log(totals[class_of])
+        self.log_shares = np.log(counts + ADDED) - np.log(totals[class_of])
 
     @property
     def is_probability(self) -> bool:
@@ -98,7 +98,7 @@ class ClassNGram:
         self._set(class_of, store.id_counts(size))
         of_dev = None if dev is None else self.classes_in(dev)
         log_prob = self.ngram.fit(self.classes_in(store), carry_context, of_dev)
-        return None if log_prob is None else log_prob + float(self.counts @ self._log_shares)
+        return None if log_prob is None else log_prob + float(self.counts @ self.log_shares)
 
     def classes_in(self, store: TokenStore) -> TokenStore:
         """Return the classes of the tokens of a store."""
@@ -114,14 +114,14 @@ class ClassNGram:
     ) -> tuple[Float[np.ndarray, "batch vocab"], Numbers]:
         """Read one id per row; return the log-probabilities of the next and the new state."""
         log_probs, state = self.ngram.step(self.class_of[ids], state)
-        return log_probs[:, self.class_of] + self._log_shares, state
+        return log_probs[:, self.class_of] + self.log_shares, state
 
     def score(
         self, store: TokenStore, carry_context: bool = False
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
         of_classes = self.ngram.score(self.classes_in(store), carry_context)
-        scores: Float[np.ndarray, " targets"] = of_classes + self._log_shares[store.targets]
+        scores: Float[np.ndarray, " targets"] = of_classes + self.log_shares[store.targets]
         return scores
 
     def facts(self, dev: TokenStore | None, carry_context: bool = False) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 /** Language models: start() gives a state, step(id, state) log-probabilities and the next state. */
 
 function modelOf(spec, pack) {
-  return new { network: Network, ngrams: NGrams, mixture: Mixture }[spec.kind](spec, pack);
+  return new { network: Network, ngrams: NGrams, classes: ClassNGrams, mixture: Mixture }[spec.kind](spec, pack);
 }
 
 /** A back-off model; its state has the number of the n-gram of each order that ends here, or -1. */
@@ -52,6 +52,24 @@ class NGrams {
   followers(level, context) {
     const { starts } = this.orders[level + 1];
     return context < 0 ? 0 : starts[context + 1] - starts[context];
+  }
+}
+
+/** N-grams of word classes: the class of the next word, times the word's share of its class. */
+class ClassNGrams {
+  constructor(spec, pack) {
+    this.classes = pack.array(spec.classes).data;
+    this.logShares = pack.array(spec.shares).data;
+    this.ngrams = new NGrams(spec.ngrams, pack);
+  }
+
+  start() {
+    return this.ngrams.start();
+  }
+
+  step(id, state) {
+    const [ofClasses, next] = this.ngrams.step(this.classes[id], state);
+    return [Float64Array.from(this.logShares).map((share, word) => share + ofClasses[this.classes[word]]), next];
   }
 }
 
