@@ -99,11 +99,11 @@ def complaints(page: Any) -> list[str]:
 
 FAMILIES = {
     "ngram": ["rank", "back-off", "why", "in train"],
-    "gru": ["gates", "units", "why", "layers", "gradient flow", "shapes", "neighbours"],
-    "lstm": ["gates", "what units track", "neighbours"],
+    "gru": ["gates", "why", "gradient flow"],
+    "lstm": ["what units track", "neighbours"],
     "mlp": ["units", "shapes"],
     "transformer": ["attention", "layers"],
-    "mixture": ["mixture", "back-off", "gates", "layers"],
+    "mixture": ["mixture"],
     "cache": ["cache"],
     "context-mixing": ["mixing"],
 }

@@ -51,7 +51,7 @@ export function drawAttention(look, scene) {
     el("div", { class: "token-row", dir: "auto" }, weights.map((weight, key) => {
       const index = starts + key;
       if (index > scene.chosen) return null;
-      return el("span", { class: `cell heat${index === scene.chosen ? " on" : ""}`, vars: { "--strength": `${(weight * 72).toFixed(1)}%` }, title: percent(weight) },
+      return el("button", { type: "button", disabled: index < 0, tabindex: -1, on: { click: () => scene.choose(index) }, class: `cell heat${index === scene.chosen ? " on" : ""}`, vars: { "--strength": `${(weight * 72).toFixed(1)}%` }, title: percent(weight) },
         el("span", {}, scene.word(index)), el("span", { class: "small" }, percent(weight).replace(" %", "")));
     }).filter(Boolean)),
     el("p", { class: "hint" }, "Per cent of its attention. Below, each picture is a head: a row looks at columns, from the beginning of the text. Press one to see it in the text."),

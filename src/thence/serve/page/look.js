@@ -158,7 +158,7 @@ export function lookPlace(panel, app) {
     announce(`${index === null ? "Appended" : "Put in"} ${token.name}`);
   }
 
-  let [timer, soon] = [0, 0];
+  let [timer, soon, told] = [0, 0, ""];
   async function watch() {
     try {
       const { models, waiting: more } = await get("/playground/models");
@@ -166,7 +166,9 @@ export function lookPlace(panel, app) {
       if (more) soon = setTimeout(watch, SOON);
       rail.update(models);
       const gone = rail.chosen.filter((model) => stateOf(model) !== null && model.on_disk !== "unchanged");
-      if (gone.length > 0) announce(gone.map((model) => `${model.id} is ${stateOf(model)}; the server keeps what it loaded`).join(". "));
+      const said = gone.map((model) => `${model.id} is ${stateOf(model)}; the server keeps what it loaded`).join(". ");
+      if (said !== told) announce(said);
+      told = said;
     } catch {
       // The next reading says what is wrong.
     }
