@@ -115,6 +115,8 @@ class Judge:
                 said = said.replace(str(run.folder), run.name)
                 said = said.replace(run.recipe.text, Path(run.text_name).name)
             raise RunError(said) from error
+        except OSError as error:  # A training has removed a file meanwhile, for example.
+            raise RunError(f"A file cannot be read: {error.strerror}. Try again.") from error
         except MemoryError as error:
             raise RunError("There is too little memory for that.") from error
 

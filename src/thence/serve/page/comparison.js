@@ -3,7 +3,7 @@
 import { get, newest, post } from "./api.js";
 import { el, errorLine, freshId } from "./dom.js";
 import { brief, duration, fixed, grouped, minus, percent, visible } from "./format.js";
-import { differing, saySetting, size } from "./runs-grid.js";
+import { differing, saySetting, size, stateTags } from "./runs-grid.js";
 import { sampleText } from "./samples.js";
 import { Scatter } from "./scatter.js";
 import { keep, select } from "./state.js";
@@ -112,7 +112,7 @@ export class ComparisonView {
       const [middle, low, high] = differences[place];
       const said = run.difference === null ? "the best" : low === null ? say(middle) : `${say(middle)} (${say(low)} to ${say(high)})`;
       const luck = run.difference === null ? "" : low === null ? "no interval" : low <= 0 && high >= 0 ? "may be luck" : "worse";
-      return el("tr", { "data-run": this.names[run.place] }, el("th", { scope: "row" }, this.key(run.place), this.names[run.place]),
+      return el("tr", { "data-run": this.names[run.place] }, el("th", { scope: "row" }, this.key(run.place), this.names[run.place], ...stateTags(this.entries[run.place])),
         el("td", { class: "number" }, run.score === null ? "∞" : this.score(run.score)),
         el("td", {}, whisker(x, { value: middle, low, high }, { label: said, zero: true, className: this.colour(run.place), width: WIDE })),
         el("td", { class: "number" }, said), el("td", {}, luck));

@@ -111,16 +111,20 @@ function compare(first, second, sign) {
   return sign * (Number(first) - Number(second));
 }
 
+/** Return what became of a run, if it is not simply finished and as it was loaded. */
+export function stateTags(run) {
+  const [state, colour] = STATES[run.state] ?? [];
+  const at = run.state === "training" && run.steps ? `, step ${grouped(run.steps)}` : "";
+  return [state ? el("span", { class: `tag ${colour}`, title: run.problem }, state + at) : null,
+    run.on_disk === "changed" ? el("span", { class: "tag bad" }, "replaced") : null].filter(Boolean);
+}
+
 /** What a run's name stands for: its boxes, links, state and troubles. */
 function nameCell(run, actions) {
   const box = el("input", { type: "checkbox", id: freshId("choose"), "aria-label": `Choose ${run.name}`, disabled: run.kind === null });
   box.checked = actions.isChosen(run.name);
   box.addEventListener("change", () => actions.choose(run.name, box.checked));
-  const [state, colour] = STATES[run.state] ?? [];
-  const at = run.state === "training" && run.steps ? `, step ${grouped(run.steps)}` : "";
-  const tags = [state ? el("span", { class: `tag ${colour}`, title: run.problem }, state + at) : null,
-    run.on_disk === "changed" ? el("span", { class: "tag bad" }, "replaced") : null,
-    run.served ? el("span", { class: "tag" }, "served") : null];
+  const tags = [...stateTags(run), run.served ? el("span", { class: "tag" }, "served") : null];
   const troubles = [run.state === "unreadable" ? run.problem : null,
     run.state === "deleted" ? "Deleted from the disk; the server still answers from memory." : null,
     run.on_disk === "changed" ? "Trained again since the server started, which still answers with the old weights." : null,
