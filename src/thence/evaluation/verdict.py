@@ -32,6 +32,8 @@ EQUAL = 0.03
 """The same up to which train and dev count as equal: dev is a sample, after all."""
 RISE_TOGETHER = 0.05
 """The same by which train and dev must both rise for a divergence: train alone is noisy."""
+FAR = 0.3
+"""The same by which train is far below dev."""
 STALE = 0.7
 """Part of the evaluations by which dev must have been best if it has stopped falling."""
 MOST_BYTES = 6_000_000
@@ -167,6 +169,9 @@ def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float)
             f"Underfit: train and dev are about equal ({both}), so it could learn more.",
             "Try a larger model or more --epochs, and less dropout if there is any.",
         )
+    if gap > FAR * learned:
+        said = f"Fine: {where}; but train is far below ({both}): much is learned by heart."
+        return Verdict("fine", said, f"Try {against}, or more text.")
     return Verdict("fine", f"Fine: {where}, and train is not far below ({both}).")
 
 

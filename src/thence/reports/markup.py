@@ -151,10 +151,11 @@ def _block(block: Block, look: Look) -> str:
         case content.Statement():
             return f'<p class="statement">{escaped(block.text)}</p>'
         case content.Folded():
-            about = f"<small>{escaped(block.about)}</small>" if block.about else ""
-            summary = element("summary", 'dir="auto"', escaped(block.summary) + about)
+            said = escaped(block.summary) + _small(block.about)
             opened = to_html(block.blocks, look)
-            return element("details", look["text"] if about else "", summary + opened)
+            # What has a line below it is a text, and goes where its letters go.
+            direction = look["text"] if block.about else ""
+            return element("details", direction, element("summary", 'dir="auto"', said) + opened)
         case content.Pairs():
             value = ("td", look["pair value"])
             names = {True: ("th", look["pair name"]), False: ("td", "")}  # An empty one is none.
@@ -250,7 +251,14 @@ def _running_text(text: content.RunningText, look: Look) -> str:
     )
     if text.link:
         shown = f'<a href="{html.escape(text.link)}">{shown}</a>'
-    return (shown or "&nbsp;") + (f"<small>{escaped(text.about)}</small>" if text.about else "")
+    return (shown or "&nbsp;") + (
+        f'<small dir="ltr">{escaped(text.about)}</small>' if text.about else ""
+    )
+
+
+def _small(about: str) -> str:
+    """Return what is said of a text below it: in English, whichever way the text goes."""
+    return f'<small dir="ltr">{escaped(about)}</small>' if about else ""
 
 
 def _token(token: content.Token, look: Look) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thence.evaluation.verdict import Verdict, judge
+from thence.evaluation.verdict import Verdict, judge, verdict
 from thence.models.registry import get_family
 from thence.reports.colours import BLUE, ORANGE
 from thence.reports.content import Block, Chart, Folded, Note, Pairs, Section, Series, Table
@@ -12,7 +12,6 @@ from thence.reports.formatting import duration, number
 from thence.reports.reading import DevReading, token_name
 from thence.runs import ClassifierRun, Run
 from thence.runs.metrics import best_line, unit_of
-from thence.training.dev_evaluation import uniform_label_loss
 
 METRICS_ROWS = 100
 """Evaluations that are listed at most, evenly spread over the training."""
@@ -44,7 +43,8 @@ def verdicts(run: Run, reading: DevReading | None = None) -> list[Verdict]:
     if not run.finished:
         return []
     if isinstance(run, ClassifierRun):
-        return [judge(run.metrics(), uniform_label_loss(run.classes))]
+        found = verdict(run)
+        return [] if found is None else [found]
     known = None if reading is None else reading.baselines
     pairs = None if known is None else float(known.pairs.mean())
     return [judge(run.metrics(), math.log(len(run.tokenizer.vocabulary)), pairs)]
