@@ -171,7 +171,7 @@ def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float)
         )
     if gap > FAR * learned:
         said = f"Fine: {where}; but train is far below ({both}): much is learned by heart."
-        return Verdict("fine", said, f"Try {against}, or more text.")
+        return Verdict("fine", said)
     return Verdict("fine", f"Fine: {where}, and train is not far below ({both}).")
 
 
