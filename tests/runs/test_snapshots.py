@@ -49,7 +49,7 @@ def test_a_step_without_snapshot_is_a_sentence(small: SmallTrain) -> None:
     run = small(snapshots=3)
     with pytest.raises(RunError, match="no snapshot of step 7; there are 0, 1, 20"):
         run.at(7)
-    with pytest.raises(RunError, match="has no snapshots: train with `snapshots=20`"):
+    with pytest.raises(RunError, match=r"has no snapshots: a network .* with `snapshots=20`"):
         thence.open_run(f"{small('none').folder}@7")
 
 

@@ -118,8 +118,8 @@ def check_step(folder: Path, step: int) -> None:
         return
     if not steps:
         raise RunError(
-            f"{folder} has no snapshots: train with `snapshots=20` to keep the weights at some "
-            "steps."
+            f"{folder} has no snapshots: a network that is trained with `snapshots=20` keeps its "
+            "weights at some steps."
         )
     raise RunError(
         f"{folder} has no snapshot of step {step:,}; there are {', '.join(map(str, steps))}."
