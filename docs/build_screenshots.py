@@ -20,6 +20,7 @@ import thence
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = {"width": 1280, "height": 760}
+PHONE = {"width": 390, "height": 844}
 SCALE = 1.25
 COLOURS = 128
 """Of a picture: a page of few colours looks the same with so many, in a third of the bytes."""
@@ -61,6 +62,17 @@ def take(address: str) -> None:
             look(page)
             save(page.screenshot(), IMAGES / f"page-look{suffix}.png")
             context.close()
+        page = browser.new_page(viewport=SIZE, device_scale_factor=SCALE)
+        page.goto(f"{address}#m=counts&m=gru&text=Mar&samples=10&seed=3")
+        page.get_by_role("button", name="Generate").click()
+        page.locator(".tree").nth(1).wait_for()
+        page.locator(".actions").scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        save(page.screenshot(), IMAGES / "page-generate.png")
+        page = browser.new_page(viewport=PHONE, device_scale_factor=SCALE)
+        page.goto(f"{address}#m=counts&m=gru&text=Annabel&place=4&lens=backoff")
+        page.wait_for_timeout(2000)
+        save(page.screenshot(), IMAGES / "page-phone.png")
 
 
 def look(page: Page) -> None:
