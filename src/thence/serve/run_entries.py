@@ -140,7 +140,10 @@ def read_entry(folder: Path) -> RunEntry:
 
 def _entry_of(run: Run) -> RunEntry:
     metrics = metrics_of(run)
-    last = metrics[-1] if metrics else {}
+    state = state_of(run)
+    # An unfinished training has come further than its last evaluation.
+    points = metrics if state == "finished" else curve_of(run)
+    last = points[-1] if points else {}
     best = best_line(metrics)
     nats = best.get("dev_nats_per_token")
     weights = stamp_of(run.folder / "model.safetensors")
@@ -156,7 +159,7 @@ def _entry_of(run: Run) -> RunEntry:
         perplexity=None if nats is None else finite(perplexity(nats)),
         nats_per_document=best.get("dev_nats_per_document"),
         accuracy=best.get("dev_accuracy"),
-        state=state_of(run),
+        state=state,
         snapshots=len(snapshot_steps(run.folder)),
         made=str(run.provenance.get("made", "")) or None,
     )

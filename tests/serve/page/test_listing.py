@@ -75,6 +75,9 @@ def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
         assert entries_of(listing)["live"].state == "training"
     assert entries_of(listing)["live"].state == "stopped"  # It was killed: its lock is free.
     before = len(curves_of(listing, "live").looks)
+    (tmp_path / "live" / "metrics.jsonl").rename(tmp_path / "metrics.jsonl")
+    assert entries_of(listing)["live"].steps == 120  # Before any evaluation, by the curve.
+    (tmp_path / "metrics.jsonl").rename(tmp_path / "live" / "metrics.jsonl")
     line = thence.Run(tmp_path / "live").metrics()[-1] | {"step": 900, "dev_nats_per_token": None}
     append_json_line(tmp_path / "live" / "metrics.jsonl", line)
     with (tmp_path / "live" / "metrics.jsonl").open("a") as file:
