@@ -24,6 +24,7 @@ class LensTable:
         columns: Names of the columns.
         rows: The cells.
         note: A sentence or a line below it.
+        words: How many of the first columns hold words, not numbers.
     """
 
     title: str

@@ -58,7 +58,7 @@ def _attention_tables(tokens: Tokens, lens: AttentionMaps) -> Iterator[LensTable
                 rows.append([short(token.text), *found])
             columns = [f"head {first + number}" for number in range(1, len(heads) + 1)]
             title = f"{layer.name}: the token that each head looks at most, and its share"
-            yield LensTable(title, ["token", *columns], rows)
+            yield LensTable(title, ["token", *columns], rows, words=1 + len(columns))
 
 
 def _keys(tokens: Tokens, places: tuple[int, int], starts: int) -> list[str]:
@@ -80,7 +80,7 @@ def _why_tables(tokens: Tokens, lens: Mattering) -> Iterator[LensTable]:
         ]
         rows.append([short(token.text), "  ".join(said)])
     title = f"Which earlier tokens mattered most ({lens.method})"
-    yield LensTable(title, ["token", "bits from"], rows, lens.about)
+    yield LensTable(title, ["token", "bits from"], rows, lens.about, words=2)
 
 
 def _prediction_tables(tokens: Tokens, lens: Predictions) -> Iterator[LensTable]:
@@ -91,9 +91,9 @@ def _prediction_tables(tokens: Tokens, lens: Predictions) -> Iterator[LensTable]
         for layer, one in zip(lens.layers, of_token, strict=False):
             name = short(token.text) if layer is lens.layers[0] else ""
             likeliest = " ".join(short(item.text) for item in one.top[:3])
-            rows.append([name, layer.name, f"{one.bits:5.2f}", f"{one.rank:,}", likeliest])
+            rows.append([name, layer.name, likeliest, f"{one.bits:5.2f}", f"{one.rank:,}"])
     title = "If a layer were the last: bits of each token, and what would be likeliest"
-    yield LensTable(title, ["token", "layer", "bits", "rank", "likeliest"], rows)
+    yield LensTable(title, ["token", "layer", "likeliest", "bits", "rank"], rows, words=3)
 
 
 def _flow_tables(tokens: Tokens, lens: Flow) -> Iterator[LensTable]:
@@ -127,19 +127,20 @@ def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
         for one in lens.units
     ]
     title = "Units that go along with features of the text"
-    yield LensTable(title, ["feature", "layer", "unit", "correlation", ""], rows, lens.about)
+    columns = ["feature", "layer", "unit", "correlation", ""]
+    yield LensTable(title, columns, rows, lens.about, words=2)
 
 
 def _shape_tables(tokens: Tokens, lens: Shapes) -> Iterator[LensTable]:
     """Yield the shape of each stage, and the window that each token is predicted from."""
-    rows = [[one.name, " x ".join(map(str, one.shape)), one.about] for one in lens.stages]
-    yield LensTable("What becomes of the text", ["stage", "shape", ""], rows)
+    rows = [[one.name, one.about, " x ".join(map(str, one.shape))] for one in lens.stages]
+    yield LensTable("What becomes of the text", ["stage", "what it is", "shape"], rows, words=2)
     if lens.contexts:
         rows = [
             [cut(" ".join(map(short, context)), 60), short(token.text)]
             for context, token in zip(lens.contexts, tokens, strict=False)
         ]
-        yield LensTable("What each token is predicted from", ["context", "target"], rows)
+        yield LensTable("What each token is predicted from", ["context", "target"], rows, words=2)
 
 
 NETWORK_TABLES: Mapping[str, Callable[[Tokens, Any], Iterator[LensTable]]] = {
