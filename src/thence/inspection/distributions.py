@@ -1,12 +1,15 @@
 """What a model says could stand at some places of a text, and no others: whole distributions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol, cast
 
 import numpy as np
 
 from thence.array_types import Float, Float64, Int64
-from thence.models.base import LanguageModel
+from thence.models.base import GivesDistributions, LanguageModel
 from thence.models.language.cache import Cache
+from thence.models.language.context_mixing import WINDOW, ContextMixing, LogOdds
 from thence.models.language.distributions import distributions_of
 from thence.models.language.mixture import Mixture
 from thence.models.mixture_weights import adapt_gate, log_weights_of
@@ -19,6 +22,13 @@ MIXED_CELLS = 1 << 23
 """Probabilities of a mixture that are held at once (64 MB)."""
 
 Rows = Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]
+
+
+class Network(Protocol):
+    """A network, which leaves out what it need not compute."""
+
+    def distributions(self, store: TokenStore, carry_context: bool, first: int) -> Rows:
+        """Yield what could stand at each target of a store from the first on."""
 
 
 def distributions_at(
@@ -38,14 +48,18 @@ def distributions_at(
     elif isinstance(model, Cache):
         for place in range(first, stop):
             yield np.array([place]), model.log_probs_at(store, place, carries)[None]
-    elif isinstance(model, Mixture) and not any(one.inputs for one in model.options.members):
+    elif isinstance(model, ContextMixing):
+        yield from _of_mixing(model, store, carries, first, stop)
+    elif isinstance(model, Mixture):
         at_once = max(1, MIXED_CELLS // model.vocabulary_size)
         log_weights = weights_before(model, store, carries, stop)
         for begin in range(first, stop, at_once):
             end = min(begin + at_once, stop)
             yield np.arange(begin, end), _mixed(model, store, carries, begin, end, log_weights)
+    elif hasattr(model, "read_hidden") and isinstance(model, GivesDistributions):
+        yield from _of_network(cast(Network, model), store, carries, first, stop)
     else:
-        yield from _read(model, store, carries, first, stop)
+        yield from _by_steps(model, store, carries, first, stop)
 
 
 def _of_ngrams(model: NGram, store: TokenStore, carries: bool, first: int, stop: int) -> Rows:
@@ -54,6 +68,54 @@ def _of_ngrams(model: NGram, store: TokenStore, carries: bool, first: int, stop:
     for begin in range(first, stop, at_once):
         places = np.arange(begin, min(begin + at_once, stop))
         yield places, model.queries.distributions(contexts[places])
+
+
+def _of_network(model: Network, store: TokenStore, carries: bool, first: int, stop: int) -> Rows:
+    store, shift = _from_document(store, carries, first)
+    for places, log_probs in model.distributions(
+        until(store, stop - shift), carries, first - shift
+    ):
+        yield places + shift, log_probs
+
+
+def _of_mixing(
+    model: ContextMixing,
+    store: TokenStore,
+    carries: bool,
+    first: int,
+    stop: int,
+    others: Sequence[Float[np.ndarray, "places vocab"]] = (),
+    odds: LogOdds | None = None,
+) -> Rows:
+    """Yield what context mixing says, having learned from what is before if it does so.
+
+    Args:
+        model: The model.
+        store: The text.
+        carries: Whether it sees the documents before.
+        first: The first place.
+        stop: The place after the last.
+        others: What each model that is an input of it says at these places.
+        odds: What they say of all decisions of the store.
+    """
+    learns = carries and bool(model.adapting)
+    ends = model.decision_ends(store)
+    if learns:
+        model = model.copied()
+        model.learn(until(store, first), True, None if odds is None else odds[: ends[first]])
+    for place in range(first, stop):
+        begin = 0 if carries else place - int(store.places[place])
+        # A model that learns goes on where its train text ended.
+        read = model.history if learns else store.ids[begin : place + 1].astype(np.int32)
+        recent = read[-1 - WINDOW : -1]
+        state = np.full((1, WINDOW), -1, np.int32)
+        state[0, WINDOW - len(recent) :] = recent
+        said = [one[place - first][None] for one in others]
+        yield np.array([place]), model.step(read[-1:], state, said)[0]
+        if learns and place + 1 < stop:
+            one = replace(store, ids=store.ids[place : place + 2])
+            here = None if odds is None else odds[ends[place] : ends[place + 1]]
+            model.learn(one, True, here)
 
 
 def _mixed(
@@ -66,31 +128,60 @@ def _mixed(
 ) -> Float64[np.ndarray, "places vocab"]:
     """Return the weighted mean of what the members say at some places, as logarithms."""
     total = np.zeros((stop - first, model.vocabulary_size))
-    for number, (one, member) in enumerate(zip(model.models, model.options.members, strict=True)):
-        sees = carries and member.carry_context
-        if member.dynamic is not None and sees:
-            rows: Rows = distributions_of(one, until(store, stop), True, model.rule(number))
-        else:
-            rows = distributions_at(one, store, sees, first, stop)
-        for places, log_probs in rows:
+    members = model.options.members
+    inputs = {of for member in members for of in member.inputs}
+    kept: dict[int, Float[np.ndarray, "places vocab"]] = {}
+    for number, member in enumerate(members):
+        found = np.zeros(total.shape, np.float32)
+        said = [kept[of] for of in member.inputs]
+        for places, log_probs in _of_member(model, number, store, carries, first, stop, said):
             asked = (places >= first) & (places < stop)
-            chosen = places[asked]
-            weights = np.exp(log_weights[chosen, number])[:, None]
-            total[chosen - first] += weights * np.exp(log_probs[asked].astype(np.float64))
+            found[places[asked] - first] = log_probs[asked]
+        if number in inputs:
+            kept[number] = found
+        total += np.exp(found + log_weights[first:stop, number, None])
     with np.errstate(divide="ignore"):
         return np.log(total)
 
 
-def _read(model: LanguageModel, store: TokenStore, carries: bool, first: int, stop: int) -> Rows:
-    shift = 0
-    if not carries:  # What is before the document of the first place does not matter.
-        document = int(np.searchsorted(store.offsets - 1, first, "right")) - 1
-        shift = int(store.offsets[document]) - 1
-        store = store.take(np.arange(document, store.num_documents))
+def _of_member(
+    mixture: Mixture,
+    number: int,
+    store: TokenStore,
+    carries: bool,
+    first: int,
+    stop: int,
+    said: Sequence[Float[np.ndarray, "places vocab"]],
+) -> Rows:
+    """Yield what a member of a mixture says, given what those say that are its inputs."""
+    model, member = mixture.models[number], mixture.options.members[number]
+    sees = carries and member.carry_context
+    if member.dynamic is not None and sees:
+        return distributions_of(model, until(store, stop), True, mixture.rule(number))
+    if isinstance(model, ContextMixing):
+        before = until(store, stop)
+        odds = mixture.decisions(number, before, carries) if member.inputs else None
+        return _of_mixing(model, before, sees, first, stop, said, odds)
+    return distributions_at(model, store, sees, first, stop)
+
+
+def _by_steps(
+    model: LanguageModel, store: TokenStore, carries: bool, first: int, stop: int
+) -> Rows:
+    store, shift = _from_document(store, carries, first)
     for places, log_probs in distributions_of(model, until(store, stop - shift), carries):
         asked = places + shift >= first
         if asked.any():
             yield places[asked] + shift, log_probs[asked]
+
+
+def _from_document(store: TokenStore, carries: bool, first: int) -> tuple[TokenStore, int]:
+    """Return a store without the documents that a place does not see, and their targets."""
+    if carries:
+        return store, 0
+    document = int(np.searchsorted(store.offsets - 1, first, "right")) - 1
+    shift = int(store.offsets[document]) - 1
+    return store.take(np.arange(document, store.num_documents)), shift
 
 
 def weights_before(

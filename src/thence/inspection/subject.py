@@ -82,8 +82,9 @@ class Subject:
     def distributions(self, first: int, stop: int) -> Rows:
         """Yield places from first to before stop, in any order, and log-probabilities (V) there.
 
-        They are what the tokens' probabilities come from, but for context mixing that learns as it
-        reads: there they are of the model before it read the text.
+        They are what the tokens' probabilities come from. Only context mixing that learns as it
+        reads learns within a token too, from each of its decisions: that cannot be had of all
+        tokens that could come, and so its distributions are those before the token.
         """
         return distributions_at(self.model, self.store, self.carries, first, stop)
 

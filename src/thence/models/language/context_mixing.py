@@ -244,6 +244,11 @@ class ContextMixing:
             return self.copied().learn(store, carry_context, others)
         return self._read(store.ids.astype(np.int32), 1, carry_context, False, others)
 
+    def decision_ends(self, store: TokenStore) -> Int64[np.ndarray, " targets+1"]:
+        """Return how many decisions there are before each target of a store, and in all."""
+        starts, targets = self._code.starts, store.targets
+        return np.append(0, np.cumsum(starts[targets + 1] - starts[targets], dtype=np.int64))
+
     def log_odds(
         self,
         targets: Int32[np.ndarray, " targets"],

@@ -114,10 +114,10 @@ class InferenceModel:
         return scoring.score(self, store, carry_context)
 
     def distributions(
-        self, store: TokenStore, carry_context: bool = False
+        self, store: TokenStore, carry_context: bool = False, first: int = 0
     ) -> Iterator[scoring.Distributions]:
-        """Yield what could follow each context of a store; see ``GivesDistributions``."""
-        return scoring.distributions(self, store, carry_context)
+        """Yield what could stand at each target from the first on; see ``GivesDistributions``."""
+        return scoring.distributions(self, store, carry_context, first)
 
     def read_hidden(
         self, ids: Int64[np.ndarray, "batch time"], state: State

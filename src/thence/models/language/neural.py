@@ -162,11 +162,11 @@ class NeuralLanguageModel(NetworkModel):
 
     @torch.inference_mode()
     def distributions(
-        self, store: TokenStore, carry_context: bool = False
+        self, store: TokenStore, carry_context: bool = False, first: int = 0
     ) -> Iterator[scoring.Distributions]:
-        """Yield what could follow each context of a store; see ``GivesDistributions``."""
+        """Yield what could stand at each target from the first on; see ``GivesDistributions``."""
         self.eval()
-        yield from scoring.distributions(self, store, carry_context)
+        yield from scoring.distributions(self, store, carry_context, first)
 
     def read_hidden(
         self, ids: Int64[np.ndarray, "batch time"], state: State

@@ -155,41 +155,63 @@ def _windows(
 
 
 def distributions(
-    model: ReadsHidden, store: TokenStore, carry_context: bool
+    model: ReadsHidden, store: TokenStore, carry_context: bool, first: int = 0
 ) -> Iterator[Distributions]:
-    """Yield the distributions that ``score`` takes the targets' log-probabilities from."""
+    """Yield the distributions that ``score`` takes the targets' log-probabilities from.
+
+    Args:
+        model: The network.
+        store: The text.
+        carry_context: As for ``score``.
+        first: The first target whose distribution is wanted.
+    """
     at_once = max(1, SCORE_CELLS // model.vocabulary_size)
+    if model.context_length is not None and first:
+        cut = windows(store, model.context_length, carry_context)
+        for begin in range(first, store.num_targets, at_once):
+            places = np.arange(begin, min(begin + at_once, store.num_targets))
+            yield places, model.after(cut.gather(places)[:, :-1])
+        return
     if model.context_length is not None:
         for places, rows, log_probs in _windows(model, store, model.context_length, carry_context):
-            for first in range(0, len(places), at_once):
-                part = slice(first, first + at_once)
+            for begin in range(0, len(places), at_once):
+                part = slice(begin, begin + at_once)
                 yield places[part], log_probs[rows[part]]
         return
-    for places, hidden in read_store(model, store, carry_context):
-        for first in range(0, len(places), at_once):
-            part = slice(first, first + at_once)
-            yield places[part], model.log_probs_after(hidden[part])
+    for places, hidden in read_store(model, store, carry_context, first):
+        wanted = np.flatnonzero(places >= first)
+        for begin in range(0, len(wanted), at_once):
+            some = wanted[begin : begin + at_once]
+            yield places[some], model.log_probs_after(hidden[some])
 
 
-def read_store(model: ReadsHidden, store: TokenStore, carry_context: bool) -> Iterator[Read]:
+def read_store(
+    model: ReadsHidden, store: TokenStore, carry_context: bool, first: int = 0
+) -> Iterator[Read]:
     """Yield targets' places and the hidden states before them, until all have been read.
 
     Only of a network that reads sequences.
+
+    Args:
+        model: The network.
+        store: The text.
+        carry_context: As for ``score``.
+        first: Of running text, what is read before the stream of this place may be left out.
     """
     if store.num_targets and carry_context:
-        yield from _read_streams(model, store)
+        yield from _read_streams(model, store, first)
     elif store.num_targets:
         yield from _read_documents(model, store)
 
 
-def _read_streams(model: ReadsHidden, store: TokenStore) -> Iterator[Read]:
+def _read_streams(model: ReadsHidden, store: TokenStore, first: int) -> Iterator[Read]:
     """Read running text in streams side by side, each after reading some of what is before.
 
     One long pass would have every stream begin with the state of the one before it; what was
     read so long ago hardly tells any more.
     """
     length, window = model.scoring.stream_length, model.scoring.window
-    starts = np.arange(0, store.num_targets, length)
+    starts = np.arange(first // length * length, store.num_targets, length)
     lengths = np.minimum(store.num_targets - starts, length)
     groups = -(-len(starts) // model.scoring.streams)
     for rows in np.array_split(np.arange(len(starts)), groups):
