@@ -14,6 +14,7 @@ from thence.models.fasttext.predictions import word_vectors
 from thence.models.registry import get_family
 from thence.printable import printable_symbol
 from thence.results import Listing
+from thence.runs.metrics import best_line
 from thence.runs.run import Run, open_run
 from thence.settings import PositiveInt, validate
 from thence.tokens import Tokenizer, nearest_words
@@ -24,6 +25,8 @@ TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embed
 averaging, where features follow the tokens."""
 
 
+FEWEST_READ = 10
+"""How often each symbol must be read in training, on average, before embeddings tell anything."""
 SAME_COSINE = 0.02
 """Difference between the nearest word's cosine and the median of all below which no word counts as
 near."""
@@ -148,11 +151,25 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
     return SimilarWords(embeddings.words[index], found, _remark(run, embeddings.matrix, index))
 
 
+def _tokens_read(run: Run) -> float:
+    """Return how many targets were read in training until the weights were as they are."""
+    lines = run.curve()
+    step = best_line(run.metrics()).get("step", 0) if run.step is None else run.step
+    return float(max((line["tokens"] for line in lines if line["step"] <= step), default=0))
+
+
 def _remark(run: Run, matrix: Float[np.ndarray, "words embedding"], index: int) -> str | None:
     """Return why the neighbours of a word tell nothing, if so."""
-    is_untrained = run.step == 0 or [line["step"] for line in run.metrics()] == [0]
-    if is_untrained and get_family(run.recipe.model).method == "train":
-        return "These are initial embeddings, of no training: the neighbours are chance."
+    recipe, family = run.recipe, get_family(run.recipe.model)
+    begins_at_random = recipe.vectors is None and recipe.from_run is None and not family.pretrained
+    if family.method == "train" and begins_at_random:
+        read = _tokens_read(run) / len(matrix)
+        if read < FEWEST_READ:
+            return (
+                f"In training each of the {len(matrix):,} symbols was read {read:.2g} times on "
+                "average: the embeddings are still near their random beginning, and the neighbours "
+                "are chance."
+            )
     lengths = np.linalg.norm(matrix, axis=1)
     cosines = matrix @ matrix[index] / np.maximum(lengths * lengths[index], 1e-30)
     others = np.delete(cosines, index)
