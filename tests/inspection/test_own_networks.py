@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from thence.inspection.networks import Part, trace
 from thence.models.base import read
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.output_layer import FullSoftmax
+from thence.models.registry import Family
 from thence.runs import Run
 
 IDS = np.array([4, 0, 1, 2])
@@ -41,8 +41,8 @@ class Sums(nn.Module):
 def test_its_last_hidden_states_are_its_only_layer() -> None:
     torch.manual_seed(0)
     model = NeuralLanguageModel(Sums(), FullSoftmax(nn.Linear(3, 5)), 5)
-    family: Any = SimpleNamespace(inference="")
-    found = trace(Part("", family, SimpleNamespace(), model, False), IDS, 1)
+    family = Family("sums", "language", "train", dict, Sums, "sums of vectors")
+    found = trace(Part("", family, object(), model, False), IDS, 1)
     assert found.readable == ("layer 1",)
     table = model.network.vectors.weight.detach().numpy()  # type: ignore[attr-defined]
     np.testing.assert_allclose(found.stages["layer 1"], table[IDS].cumsum(0)[1:], rtol=1e-5)

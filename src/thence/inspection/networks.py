@@ -147,7 +147,7 @@ def trace(
 
 
 def traces(
-    part: Part, documents: Sequence[Int64[np.ndarray, " time"]], attention: bool = False
+    part: Part, documents: Sequence[Int64[np.ndarray, " _"]], attention: bool = False
 ) -> Iterator[Trace]:
     """Yield what a network computes of each document, some of them side by side; see ``trace``."""
     longest = max(map(len, documents), default=1)

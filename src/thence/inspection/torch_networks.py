@@ -85,7 +85,7 @@ def attention_shares(
     values: Float[Tensor, "batch time hidden"],
     cached: Float[Tensor, "batch 2 heads cached size"],
     mask: Float[Tensor, "rows 1 time places"] | None,
-    turns: Float[Tensor, "2 places size"] | None,
+    turns: Float[Tensor, "2 seen size"] | None,
 ) -> Float[Tensor, "batch heads time seen"]:
     """Return how much each new place looks at each place, those that are cached first.
 

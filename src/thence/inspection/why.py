@@ -170,7 +170,7 @@ def _by_gradient(subject: Subject, part: Part, model: "NeuralLanguageModel") -> 
 
 
 def _joined(
-    found: list[tuple[_Passage, Float64[np.ndarray, "targets rows"]]], shown: range
+    found: list[tuple[_Passage, Float64[np.ndarray, "_ _"]]], shown: range
 ) -> tuple[Float64[np.ndarray, "tokens sources"], int]:
     """Return the matrices of all passages in one, and the place of its first column."""
     first = min((passage.row for passage, _ in found), default=shown.start + 1)
