@@ -236,7 +236,7 @@ def test_a_score_is_a_plain_dictionary_still(sentences: thence.Run) -> None:
 def test_long_texts_are_shortened() -> None:
     tokens = [{"token": "a", "log_probability": -1.0, "surprisal_bits": 1.4}] * 400
     page = page_of(displayed({**score_of("a"), "tokens": tokens}, ""))
-    assert "… and 100 more tokens" in page.text
+    assert "… and 160 more tokens" in page.text
     assert len(page_of(Samples(["b" * 9000], [True], None)).text) < 2 * LONGEST_SAMPLE
     assert "… and 20 more" in page_of(Samples(["b"] * 120, [True] * 120, None)).text
 

@@ -23,6 +23,10 @@ MADE_BY = '<meta name="generator" content="thence">'
 """What each page says of itself in its head."""
 LARGEST_SVG = 600_000
 """Bytes from which a figure is embedded as PNG: one with many words in it is larger as SVG."""
+MOST_TITLED = 80
+"""Tokens of a text that opens which say their numbers where the pointer rests, too."""
+LEVELS = 14
+"""Colours of surprising tokens on a page; a notebook has each in its own."""
 STRONGEST = 70
 """How opaque, in percent, the strongest colour is: text on it stays readable in light and dark."""
 DARK = {
@@ -58,7 +62,6 @@ PAGE: Look = {
     "texts": 'class="texts"',
     "short texts": 'class="texts short"',
     "text": 'dir="auto"',
-    "symbol name": 'class="special"',
     "figure": "",
     "small plots": 'class="pair"',
     "beside each other": 'class="beside"',
@@ -119,7 +122,8 @@ FRAME = (
 def page(title: str, blocks: Iterable[Block]) -> str:
     """Return a whole page; the title is that of the window."""
     template = Template((files("thence.reports") / "report_template.html").read_text("utf-8"))
-    return template.substitute(title=html.escape(title), body=to_html(blocks))
+    colours = _colour_classes()
+    return template.substitute(title=html.escape(title), body=to_html(blocks), colours=colours)
 
 
 def notebook_output(blocks: Iterable[Block]) -> str:
@@ -241,7 +245,11 @@ def _annotated(block: content.Annotated, look: Look) -> str:
         for token, note in zip(block.text.tokens, block.notes, strict=True)
     ]
     opened = element("div", look["notes"], " ".join(tokens))
-    summary = element("summary", look["text"], _running_text(block.text, look))
+    first, rest = block.text.tokens[:MOST_TITLED], block.text.tokens[MOST_TITLED:]
+    plain = [one if isinstance(one, str) else replace(one, about="") for one in rest]
+    summary = element(
+        "summary", look["text"], _running_text(replace(block.text, tokens=[*first, *plain]), look)
+    )
     return element("details", "", summary + opened)
 
 
@@ -264,14 +272,25 @@ def _small(about: str) -> str:
 def _token(token: content.Token, look: Look) -> str:
     if not token.colour:
         return escaped(token.text)
-    strength = round(STRONGEST * min(max(token.share, 0.0), 1.0))
-    style = f"background: rgb({token.colour} / {strength}%)"
-    style += "; text-decoration: underline dotted" if token.is_underlined else ""
-    attributes = f'style="{style}"'
+    share, classes = min(max(token.share, 0.0), 1.0), []
+    if look is PAGE and token.colour == content.SURPRISING and not token.is_underlined:
+        classes.append(f"s{round(LEVELS * share)}")  # There may be thousands of them.
+        attributes = ""
+    else:
+        style = f"background: rgb({token.colour} / {round(STRONGEST * share)}%)"
+        style += "; text-decoration: underline dotted" if token.is_underlined else ""
+        attributes = f' style="{style}"'
+    classes += ["special"] if token.is_name and look is PAGE else []
     attributes += f' title="{escaped(token.about)}"' if token.about else ""
-    if token.is_name:
-        attributes = f"{look['symbol name']} {attributes}"
-    return element("span", attributes, escaped(token.text))
+    named = f' class="{" ".join(classes)}"' if classes else ""
+    return element("span", f"{named}{attributes}".strip(), escaped(token.text))
+
+
+def _colour_classes() -> str:
+    """Return the classes of tokens by how surprising they are, for the style sheet of a page."""
+    strengths = ((level, round(STRONGEST * level / LEVELS)) for level in range(1, LEVELS + 1))
+    colour = content.SURPRISING
+    return "\n".join(f".s{n} {{ background: rgb({colour} / {share}%); }}" for n, share in strengths)
 
 
 def figure(plot: content.Plot, look: Look) -> str:

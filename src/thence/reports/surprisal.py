@@ -27,7 +27,7 @@ from thence.tokens.vocabulary import BOUNDARY
 
 EXTREMES = 10
 """Documents of each list: the most and the least surprising."""
-MOST_TOKENS = 300
+MOST_TOKENS = 240
 """Tokens of a document that are shown."""
 SHORT = 24
 """Characters up to which documents have room beside each other."""
