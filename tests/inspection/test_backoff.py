@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import thence
+from thence.errors import TextError
 from thence.inspection import Look, look
 from thence.inspection.backoff import Stack, Term, stacks
 from thence.inspection.train_counts import TrainCounts
@@ -192,3 +193,20 @@ def test_examples_of_train(counted: Counted) -> None:
     marked = [(one.text[: one.start], one.text[one.start : one.end]) for one in b.lines]
     assert marked == [("ab", "cab"), ("", "cab"), ("b" * 12, "cab")]
     assert a.order == 2
+
+
+@pytest.mark.parametrize("settings", [{"order": 3}, {"model": "class-ngram", "classes": 2}])
+def test_without_the_train_text_the_shares_remain(
+    counted: Counted, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    run = counted(["abcab", "abd", "cab"], **{"model": "ngram", **settings})
+    (tmp_path / "run-text.txt").unlink()
+    run = thence.open_run(run.folder)
+    found = look(run, "abca", lenses=["backoff"])
+    assert isinstance(found, Look)
+    for token, stack in zip(found.tokens, found.lenses["backoff"], strict=True):
+        assert math.fsum(t.share for t in stack.terms) == pytest.approx(token.probability, abs=1e-9)
+        assert {term.count for term in stack.terms} == {None}
+        assert stack.terms[-1].order == 1  # What is uniform of it is not known.
+    with pytest.raises(TextError, match=r"The train text of run is not at hand: .* is gone"):
+        look(run, "abca", lenses=["examples"])

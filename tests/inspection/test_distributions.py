@@ -27,7 +27,7 @@ def check(run: Run) -> None:
         (len(scores) - 1, len(scores)),
         (3, 3),
     ):
-        found = {}
+        found: dict[int, np.ndarray] = {}
         for places, log_probs in distributions_at(model, store, carries, first, stop):
             assert np.exp(log_probs.astype(np.float64)).sum(axis=1) == pytest.approx(1, abs=1e-4)
             found |= dict(zip(places.tolist(), log_probs, strict=True))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thence.errors import TextError
 from thence.inspection.subject import Subject
 from thence.inspection.train_counts import Context, TrainCounts, train_counts
 from thence.runs.run import Run
@@ -50,10 +51,17 @@ class Examples:
 
 
 def examples(subject: Subject) -> list[Examples]:
-    """Return for each token that is shown where the train text has it after the same tokens."""
+    """Return for each token that is shown where the train text has it after the same tokens.
+
+    Raises:
+        TextError: If the train text is gone, or too large to look into.
+    """
     counts = train_counts(subject.run)
     if counts is None:
-        return [Examples(0, place, 0, ()) for place in subject.shown]
+        raise TextError(
+            f"The train text of {subject.run.name} is not at hand: {subject.run.text_name} is "
+            "gone, is not the same any more, or is too large to look into."
+        )
     ids = subject.store.ids.astype(np.int64).tolist()
     reach = subject.store.places + 1
     if subject.carries:
