@@ -49,13 +49,13 @@ export function differing(runs, most = Infinity) {
 }
 
 /** Return the columns for runs: a title, what they are sorted by, and what is shown. */
-function columnsOf(runs, best, intervals) {
+function columnsOf(runs, best, intervals, actions) {
   const first = runs[0];
   const isLabels = first.kind === "classifier";
   const numbers = runs.flatMap((run) => [scoreOf(run), ...bounds(run, intervals)]);
   const scale = whiskerScale(numbers);
   const columns = [
-    { key: "score", title: isLabels ? "Accuracy on dev" : `${unitPer("token").replace(" per ", "/")} on dev`, number: true, descending: isLabels, value: scoreOf, show: (run) => scoreCell(run, scale, intervals) },
+    { key: "score", title: isLabels ? "Accuracy on dev" : `${unitPer("token").replace(" per ", "/")} on dev`, number: true, descending: isLabels, value: scoreOf, show: (run) => scoreCell(run, scale, intervals, actions) },
     { key: "difference", title: "To the best", number: true, descending: isLabels, value: (run) => difference(run, best), show: (run) => sayDifference(run, best) },
     { key: "parameters", title: "Parameters", number: true, value: (run) => run.parameters, show: (run) => (run.parameters === null ? run.counting ? "…" : "–" : el("span", { title: grouped(run.parameters) }, brief(run.parameters))) },
     { key: "bytes", title: "Size", number: true, value: (run) => run.bytes, show: (run) => (run.bytes === null ? "–" : size(run.bytes)) },
@@ -95,13 +95,15 @@ function sayDifference(run, best) {
   return `+${fixed(apart, 3)}`;
 }
 
-function scoreCell(run, scale, intervals) {
+function scoreCell(run, scale, intervals, actions) {
   const score = scoreOf(run);
   if (score === null) return "–";
   const [low = null, high = null] = bounds(run, intervals);
   const said = low === null ? sayScore(run, score) : `${sayScore(run, score)}, 95 % interval ${sayScore(run, low)} to ${sayScore(run, high)}`;
   const more = run.perplexity === null ? said : `${said}; ${fixed(run.nats_per_token, 4)} nats, perplexity ${fixed(run.perplexity)}`;
-  return el("span", { class: "score", title: more }, whisker(scale, { value: score, low, high }, { label: said }), el("strong", {}, sayScore(run, score)));
+  const asks = !intervals.has(run.name) && actions.mayJudge(run);
+  return el("span", { class: "score", title: more },
+    asks ? el("button", { type: "button", class: "quiet", "aria-label": `Interval of ${run.name}`, title: "Work out its interval", on: { click: () => actions.judge(run) } }, "±") : null, whisker(scale, { value: score, low, high }, { label: said }), el("strong", {}, sayScore(run, score)));
 }
 
 /** Order two values; what is not known comes last, whichever way. */
@@ -142,13 +144,13 @@ function nameCell(run, actions) {
  * @param {Object[]} runs
  * @param {Map} intervals Of /playground/dev-score, by name.
  * @param {{key: string, direction: string}} order
- * @param {Object} actions What can be done: isChosen, choose, curves, look, sort.
+ * @param {Object} actions What can be done: isChosen, choose, curves, look, sort, mayJudge, judge.
  * @param {number} most Rows to show.
  */
 export function runsGrid(runs, intervals, order, actions, most = Infinity) {
   const ranked = [...runs].sort(byScore);
   const best = ranked.find((run) => scoreOf(run) !== null && run.state !== "deleted") ?? null;
-  const columns = columnsOf(ranked, best, intervals);
+  const columns = columnsOf(ranked, best, intervals, actions);
   const column = columns.find((one) => one.key === order.key) ?? (order.key === "name" ? { key: "name", value: (run) => run.name } : columns[0]);
   const first = column.descending ? "descending" : "ascending";
   const direction = column.key === order.key && order.direction ? order.direction : first;

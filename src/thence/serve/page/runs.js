@@ -33,6 +33,7 @@ export function runsPlace(panel, app) {
   let runs = [];
   const intervals = new Map();
   const opened = new Set();
+  let automatic = null; // Names of the runs whose intervals are worked out without being asked for.
   let judging = false;
   let timer = 0;
   let shown = false;
@@ -48,6 +49,8 @@ export function runsPlace(panel, app) {
     },
     curves(names) { keep("r", names); app.go("train"); },
     look(name) { keep("m", [name]); app.go("look"); },
+    mayJudge: (run) => automatic !== null && !automatic.has(run.name) && run.bytes !== null && run.state !== "deleted",
+    judge: (run) => work(run),
     sort(column, way) {
       [key, direction] = [column, way];
       keep("sort", `${key}.${direction}`);
@@ -63,7 +66,7 @@ export function runsPlace(panel, app) {
 
   function draw() {
     const listed = runs.filter(fits);
-    const signature = JSON.stringify([listed, [...opened], [...intervals], key, direction, listed.map((run) => chosen.includes(run.name))]);
+    const signature = JSON.stringify([listed, [...opened], [...automatic ?? []], [...intervals], key, direction, listed.map((run) => chosen.includes(run.name))]);
     if (signature === drawn) return;
     drawn = signature;
     const focused = document.activeElement?.getAttribute("aria-label");
@@ -115,18 +118,26 @@ export function runsPlace(panel, app) {
     judging = true;
     const small = runs.filter((run) => run.state === "finished" && run.bytes !== null && run.bytes < LARGEST_JUDGED);
     const fitting = grouped(small).flatMap((group) => group.runs.sort(byScore).slice(0, MOST_OF_GROUP)).slice(0, MOST_JUDGED);
+    automatic = new Set(fitting.map((run) => run.name));
+    draw();
     for (const run of fitting) {
       if (!shown) break;
-      if (intervals.get(run.name)?.made === run.made) continue;
-      try {
-        intervals.set(run.name, { ...await get("/playground/dev-score", { run: run.name }), made: run.made });
-      } catch (failed) {
-        if (!(failed instanceof Problem)) throw failed;
-        intervals.set(run.name, { low: null, high: null, made: run.made }); // Its text is gone, for example.
-      }
-      draw();
+      if (intervals.get(run.name)?.made !== run.made) await work(run);
     }
     judging = false;
+  }
+
+  /** Have the interval of a run worked out. */
+  async function work(run) {
+    automatic.add(run.name);
+    draw();
+    try {
+      intervals.set(run.name, { ...await get("/playground/dev-score", { run: run.name }), made: run.made });
+    } catch (failed) {
+      if (!(failed instanceof Problem)) throw failed;
+      intervals.set(run.name, { low: null, high: null, made: run.made }); // Its text is gone, for example.
+    }
+    draw();
   }
 
   function show() {

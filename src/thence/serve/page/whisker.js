@@ -5,6 +5,8 @@ import { svg } from "./dom.js";
 const WIDTH = 104;
 const HEIGHT = 18;
 const PAD = 6;
+/** Half the height of the mark at the value. */
+const MARK = 6;
 
 /**
  * Return a scale for values and intervals.
@@ -28,5 +30,5 @@ export function whisker(x, { value, low, high }, { label, zero = false, classNam
   return svg("svg", { class: `whisker ${className}`, viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": label },
     zero ? svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 1, y2: HEIGHT - 1 }) : null,
     low === null || low === undefined ? null : svg("line", { class: "range", x1: x(low), x2: x(high), y1: middle, y2: middle }),
-    svg("circle", { cx: x(value), cy: middle, r: 3 }));
+    svg("rect", { x: x(value) - 1, y: middle - MARK, width: 2, height: 2 * MARK }));
 }
