@@ -45,6 +45,16 @@ def test_left_out_where_an_unknown_symbol_was_never_learned(runs: Runs, tmp_path
     np.testing.assert_allclose(part.matrix, found.matrix[3:], atol=2e-5)
 
 
+def test_networks_have_both_ways(runs: Runs) -> None:
+    run = runs("gru")
+    found, by_gradient = seen(run, "abcab", "occlusion"), seen(run, "abcab", "why")
+    assert (found.method, by_gradient.method) == ("occlusion", "gradient")
+    assert found.matrix.shape == by_gradient.matrix.shape
+    whole, without = ([*thence.score(run, [text], tokens=True)] for text in ("abcab", "abab"))
+    bits = [[t["surprisal_bits"] for t in line["tokens"]] for line in (whole[0], without[0])]
+    assert found.matrix[4, 3] == pytest.approx(bits[1][3] - bits[0][4], abs=2e-5)
+
+
 @pytest.mark.parametrize("carry", [False, True])
 @pytest.mark.parametrize("model", ["gru", "transformer"])
 def test_gradients_stay_within_documents(runs: Runs, model: str, carry: bool) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from thence.errors import SettingError, nearest
-from thence.inspection.networks import has_networks, has_recurrent, has_transformers
+from thence.inspection.networks import has_networks, has_recurrent, has_transformers, is_network
 from thence.models.registry import get_family
 from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.run import Run
@@ -78,6 +78,10 @@ def _mixing(run: LanguageRun) -> bool:
     return "context-mixing" in _families(run)
 
 
+def _has_gradients(run: LanguageRun) -> bool:
+    return is_network(run.recipe.model)
+
+
 def _train(run: LanguageRun) -> bool:
     return run.has_train_text
 
@@ -100,6 +104,7 @@ LENSES: Sequence[Lens] = (
     Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
     Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),
     Lens("why", "how much each earlier token mattered for each", "why:why", _all),
+    Lens("occlusion", "the same of networks by occlusion", "why:occlusion", _has_gradients),
     Lens("flow", "how far back gradients reach", "why:flow", has_recurrent),
     Lens("units", "units that go along with something in the text", "units:units", has_networks),
     Lens("layers", "what each layer would already predict", "hidden:layers", has_networks),

@@ -148,6 +148,7 @@ NETWORK_TABLES: Mapping[str, Callable[[Tokens, Any], Iterator[LensTable]]] = {
     "flow": _flow_tables,
     "gates": _gate_tables,
     "layers": _prediction_tables,
+    "occlusion": _why_tables,
     "shapes": _shape_tables,
     "units": _unit_tables,
     "why": _why_tables,

@@ -146,7 +146,7 @@ def why(subject: Subject) -> Mattering:
         model = in_torch(part)
         if embedding_table(model) is not None:
             return _by_gradient(subject, part, model)
-    return _by_occlusion(subject)
+    return occlusion(subject)
 
 
 def _by_gradient(subject: Subject, part: Part, model: "NeuralLanguageModel") -> Mattering:
@@ -182,7 +182,8 @@ def _joined(
     return np.round(whole, DIGITS) + 0.0, first - 1  # Adding 0 turns a minus 0 into 0.
 
 
-def _by_occlusion(subject: Subject) -> Mattering:
+def occlusion(subject: Subject) -> Mattering:
+    """Return how much each earlier token mattered, by reading the text without it."""
     shown, unknown = _shown(subject), _stand_in(subject)
     found = []
     for passage in _passages(subject, shown, subject.carries):
