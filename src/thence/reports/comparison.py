@@ -25,6 +25,7 @@ from thence.reports.content import (
     Note,
     RunningText,
     Section,
+    Statement,
     Subtitle,
     Table,
     Texts,
@@ -164,12 +165,25 @@ def group_blocks(group: SideBySide) -> list[Block]:
     best = 0 if len(group.rows) > 1 else None
     return [
         Subtitle(text),
+        *statement(group),
         Table(group.columns, group.rows, words=3, style="wide", best=best),
         Note(group.remark),
         *(costs(group.runs, group.scores, group.unit) if len(group.runs) > 1 else []),
         *curves(group.runs, group.unit),
         *group.more,
     ]
+
+
+def statement(group: SideBySide) -> list[Block]:
+    """Return in a sentence which of several runs is the best, and what comes next."""
+    if len(group.runs) < 2:
+        return []
+    (best, second), (first, next_) = list(group.runs)[:2], group.scores[:2]
+    if group.unit == "accuracy":
+        said = f"{best} is right most often, in {first:.2%}; next is {second}, in {next_:.2%}."
+    else:
+        said = f"{best} needs least, {first:.4f} {group.unit}; next is {second} with {next_:.4f}."
+    return [Statement(said)]
 
 
 def side_by_side(runs: Mapping[str, Run]) -> SideBySide:

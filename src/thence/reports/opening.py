@@ -37,6 +37,8 @@ NAMES = {
 """What a sentence calls a family; others by their names."""
 MOST_NEIGHBOURS = 200
 """Folders beside a run that are looked into."""
+MOST_METRICS = 1 << 20
+"""Bytes of the metrics of such a run: ten thousand evaluations."""
 MUCH_SEEN = 0.02
 """Share of dev that train has too from which the sentence on unseen text is needed."""
 
@@ -185,7 +187,7 @@ def neighbours(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
     own = run.folder.resolve()
     wanted = (run.provenance["sha256"].get("dev"), run.provenance["tokenizer"])
     try:
-        beside = (path for path in own.parent.iterdir() if (path / "config.toml").is_file())
+        beside = (path for path in own.parent.iterdir() if _is_small_run(path))
         folders = sorted(islice(beside, MOST_NEIGHBOURS))
     except OSError:
         return
@@ -203,3 +205,10 @@ def neighbours(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield folder.name, best_line(read_metrics(folder / "metrics.jsonl", trained=trained))
         except (ThenceError, OSError, *UNUSABLE):
             continue
+
+
+def _is_small_run(folder: Path) -> bool:
+    """Whether a folder holds a run whose metrics are quickly read, and is not being written."""
+    metrics = folder / "metrics.jsonl"
+    is_run = not folder.name.startswith(".") and (folder / "config.toml").is_file()
+    return is_run and metrics.is_file() and metrics.stat().st_size <= MOST_METRICS
