@@ -44,6 +44,9 @@ def test_weights_and_shares(counted: Counted, tmp_path: Path, weights: str) -> N
     assert known[:3] == ([None] * 3 if weights == "single" else [1, 2, 2])
     # The n-gram of the highest order is shown.
     assert max(term.order for term in found.lenses["backoff"][4].terms) == 3
+    assert found.lenses["backoff"][4].member == "ngram order 3"
+    by_member = math.fsum(term.share for term in found.lenses["backoff"][4].terms)
+    assert by_member == pytest.approx(lens.tokens[4].probabilities[1], abs=1e-9)
 
 
 def test_a_cache_by_hand(counted: Counted) -> None:

@@ -79,12 +79,14 @@ class Stack:
         terms: The longest context first; the shares add up to the token's probability.
         given_class: For n-grams of classes: the class of the token, and its probability within it,
             by which all shares are multiplied.
+        member: Of a mixture: the member that is shown, of whose probability these are the shares.
     """
 
     order: int
     longest: int
     terms: tuple[Term, ...]
     given_class: "WordInClass | None" = None
+    member: str = ""
 
 
 @dataclass(frozen=True)

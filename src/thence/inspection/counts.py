@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from thence.inspection.backoff import Stack, Term, WordInClass, stacks
+from thence.inspection.networks import distinct_names
 from thence.inspection.subject import Subject
 from thence.inspection.train_counts import TrainCounts, train_counts, train_store
 from thence.models.base import LanguageModel
@@ -14,6 +15,7 @@ from thence.models.language.bigram_counts import BigramCounts
 from thence.models.language.class_ngram import ADDED, ClassNGram
 from thence.models.language.mixture import Mixture
 from thence.models.ngram import NGram
+from thence.runs import LanguageRun
 from thence.tokens import TokenStore
 
 EXAMPLES = 5
@@ -27,12 +29,13 @@ def backoff(subject: Subject) -> list[Stack]:
 
     Of a mixture it is that of its member which is an n-gram model of the highest order.
     """
-    model, carries = subject.model, subject.carries
-    if isinstance(model, Mixture):
-        number = _judge(model)
-        carries = carries and model.options.members[number].carry_context
-        model = model.models[number]
-    return _stacks(model, subject, carries)
+    model, carries = subject.model, subject.run.recipe.training.carry_context
+    if not isinstance(model, Mixture):
+        return _stacks(model, subject, carries)
+    number, members = _judge(model), model.options.members
+    name = distinct_names([member.name for member in members])[number]
+    carries = carries and members[number].carry_context
+    return [replace(one, member=name) for one in _stacks(model.models[number], subject, carries)]
 
 
 def _judge(mixture: Mixture) -> int:
@@ -49,7 +52,7 @@ def _judge(mixture: Mixture) -> int:
 def _stacks(model: LanguageModel, subject: Subject, carries: bool) -> list[Stack]:
     store, shown, text = subject.store, subject.shown, context_of(subject)
     if isinstance(model, NGram):
-        return stacks(model, store, carries, shown, train_counts(subject.run), text)
+        return stacks(model, store, carries, shown, train_counts(subject.run, carries), text)
     if isinstance(model, ClassNGram):
         return _class_stacks(model, subject, carries, text)
     assert isinstance(model, BigramCounts)
@@ -98,8 +101,8 @@ def _class_stacks(
     """Return the stacks of n-grams of classes, each share times the word's in its class."""
     store = subject.store
     found = stacks(
-        model.ngram, model.classes_in(store), carries, subject.shown, _class_counts(model, subject),
-        text,
+        model.ngram, model.classes_in(store), carries, subject.shown,
+        _class_counts(model, subject.run, carries), text,
     )  # fmt: skip
     shown = []
     for place, stack in zip(subject.shown, found, strict=True):
@@ -109,15 +112,11 @@ def _class_stacks(
     return shown
 
 
-def _class_counts(model: ClassNGram, subject: Subject) -> TrainCounts | None:
+def _class_counts(model: ClassNGram, run: LanguageRun, carries: bool) -> TrainCounts | None:
     if model not in _of_classes:
-        store = train_store(subject.run)
-        carries = subject.run.recipe.training.carry_context
-        _of_classes[model] = (
-            None
-            if store is None
-            else TrainCounts(model.classes_in(store), model.classes + 1, carries)
-        )
+        store, size = train_store(run), model.classes + 1
+        counts = None if store is None else TrainCounts(model.classes_in(store), size, carries)
+        _of_classes[model] = counts
     return _of_classes[model]
 
 

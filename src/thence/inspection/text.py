@@ -90,6 +90,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
             some = cut(" ".join(within.examples), 24)
             classes = f"; x {within.probability:.4f} in its class of {within.members:,}: {some}"
         # Of a mixture it is the probability by its n-gram member.
+        by = f" by {stack.member}" if stack.member else ""
         rows, whole = [], math.fsum(term.share for term in stack.terms)
         for term in stack.terms:
             part = term.share / whole if whole else 0.0
@@ -99,7 +100,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
             rows.append([f"{term.order}", context, counted, left, share, bar(part)])
         is_last = number == len(stacks)
         yield LensTable(
-            f"{short(token.text)}  {chance(whole, 6)}, order {stack.order}{classes}",
+            f"{short(token.text)}  {chance(whole, 6)}{by}, order {stack.order}{classes}",
             ["order", "after", "count", "x left to it", "= share", ""],
             rows,
             CONTINUATION if is_last and starred else "",

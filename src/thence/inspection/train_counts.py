@@ -191,7 +191,7 @@ def _counted(ids: Integer[np.ndarray, " ids"], vocabulary_size: int) -> Follower
 
 
 _stores: WeakKeyDictionary[Run, TokenStore | None] = WeakKeyDictionary()
-_counts: WeakKeyDictionary[Run, TrainCounts | None] = WeakKeyDictionary()
+_counts: WeakKeyDictionary[Run, dict[bool, TrainCounts | None]] = WeakKeyDictionary()
 
 
 def train_store(run: Run) -> TokenStore | None:
@@ -205,10 +205,17 @@ def train_store(run: Run) -> TokenStore | None:
     return _stores[run]
 
 
-def train_counts(run: Run) -> TrainCounts | None:
-    """Return the counts of a run's train text; None if it is gone, or too large."""
-    if run not in _counts:
-        store = train_store(run)
-        size, carries = len(run.tokenizer.vocabulary), run.recipe.training.carry_context
-        _counts[run] = None if store is None else TrainCounts(store, size, carries)
-    return _counts[run]
+def train_counts(run: Run, carries: bool | None = None) -> TrainCounts | None:
+    """Return the counts of a run's train text; None if it is gone, or too large.
+
+    Args:
+        run: The run.
+        carries: Whether contexts reach into the documents before (default: as the run was trained);
+            a member of a mixture may differ from it.
+    """
+    carries = run.recipe.training.carry_context if carries is None else carries
+    known = _counts.setdefault(run, {})
+    if carries not in known:
+        store, size = train_store(run), len(run.tokenizer.vocabulary)
+        known[carries] = None if store is None else TrainCounts(store, size, carries)
+    return known[carries]

@@ -62,7 +62,7 @@ export function drawBackoff(look, scene) {
       const one = look.lenses.backoff[index - scene.places[0]];
       return { text: `${scene.word(index)}`, class: `o${Math.min(one.order, 6)}`, title: `order ${one.order} of ${one.longest}` };
     }, "Tokens by the order that answered"),
-    el("p", {}, "Where ", el("strong", {}, percent(total)), " for ", el("strong", { class: "mono", dir: "auto" }, word), " comes from:"),
+    el("p", {}, "Where ", el("strong", {}, percent(total)), " for ", el("strong", { class: "mono", dir: "auto" }, word), stack.member ? ` by the member ${stack.member}` : null, " comes from:"),
     stackedBar(parts, `Shares of the orders: ${parts.map((part) => `${part.name} ${percent(part.share)}`).join(", ")}`),
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Counts" }, el("table", { class: "table" },
       el("thead", {}, el("tr", {}, ["order", "share", "context → token", "count of all", "discount", "followers", "weight"].map((name, place) =>
