@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from thence.errors import RunError
 from thence.runs import Run
 from thence.training.checkpoint import Counters
 from thence.training.curve import CurveWriter
@@ -72,6 +73,16 @@ def test_a_run_without_the_file_has_its_evaluations(small: SmallTrain) -> None:
     (run.folder / "curve.jsonl").unlink()
     assert run.curve() == run.metrics()
     assert small("counts", model="bigram-counts").curve()[0]["step"] == 0
+
+
+def test_a_damaged_file_is_a_sentence(small: SmallTrain) -> None:
+    run = small(steps=2)
+    path = run.folder / "curve.jsonl"
+    path.write_text(path.read_text() + '{"step": "3"}\n')
+    with pytest.raises(RunError, match=r"curve.jsonl, line 4, is damaged: .*or remove it"):
+        run.curve()
+    path.write_text('{"step": 0, "seconds": 0.0}\n{"step": 1, "sec')  # Cut off by a kill.
+    assert [point["step"] for point in run.curve()] == [0, 1, 2]
 
 
 def test_with_a_time_limit_dev_waits_for_the_first_evaluation(small: SmallTrain) -> None:
