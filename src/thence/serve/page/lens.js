@@ -69,7 +69,7 @@ export class Lens {
     this.switch = el("div", { class: "lenses", role: "group", "aria-label": "Lens" });
     this.legend = el("div", {});
     this.error = errorLine();
-    this.content = el("div", { class: "lens-content" });
+    this.content = el("div", { class: "lens-content" }, el("p", { class: "hint" }, "Looking …"));
     this.models = el("div", { class: "lens-models" });
     this.panel = el("section", { class: "lens-panel", "aria-label": "Lens", hidden: true }, this.models, this.error.element, this.content);
     this.asking = newest(
@@ -97,9 +97,16 @@ export class Lens {
   pick(id) {
     this.id = id;
     keep("lens", id === "surprise" ? null : id);
-    this.look = null;
+    this.forget();
     this.update(0);
     this.onColours();
+  }
+
+  /** Forget what is shown, which is of another lens or model. */
+  forget() {
+    this.look = null;
+    this.error.show(null);
+    this.content.replaceChildren(el("p", { class: "hint" }, "Looking …"));
   }
 
   /** Open the lens of units at one of them; its layer may be a gate, named after it. */
@@ -137,7 +144,7 @@ export class Lens {
     this.models.hidden = having.length < 2;
     this.models.replaceChildren(...having.map((one) => el("button", {
       type: "button", class: `chip-button c${this.scene().chosen.indexOf(one) + 1}`, "aria-pressed": String(one === model),
-      on: { click: () => { this.model = one.id; keep("lens_model", one.id); this.look = null; this.update(0); } },
+      on: { click: () => { this.model = one.id; keep("lens_model", one.id); this.forget(); this.update(0); } },
     }, el("span", { class: "swatch-dot" }), one.id)));
   }
 
@@ -163,7 +170,6 @@ export class Lens {
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
     const first = Math.max(0, Math.min(at - AROUND, strip.ids.length - 2 * AROUND));
     this.panel.classList.toggle("stale", this.look !== null);
-    if (this.look === null) this.content.replaceChildren(el("p", { class: "hint" }, "Looking …"));
     if (lens.load && at < 0) {
       this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
       return;
