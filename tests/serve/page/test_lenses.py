@@ -39,6 +39,7 @@ LENSES = {
     "units": "Unit ",
     "attention": "looks at",
     "why": "the tokens before it",
+    "occlusion": "by leaving each out",
     "layers": "The most probable token of each layer",
     "gradient flow": "the gradient vanishes",
     "what units track": "",
@@ -99,7 +100,7 @@ def complaints(page: Any) -> list[str]:
 
 FAMILIES = {
     "ngram": ["rank", "back-off", "why", "in train"],
-    "gru": ["gates", "why", "gradient flow"],
+    "gru": ["gates", "why", "occlusion", "gradient flow"],
     "lstm": ["what units track", "neighbours"],
     "mlp": ["units", "shapes"],
     "transformer": ["attention", "layers"],
@@ -243,3 +244,10 @@ def test_long_texts_are_shown_in_part_and_zoomed_pages_fit(visit, families):
     assert page.locator(".block").count() <= 150
     expect(page.locator(".strips > .hint")).to_contain_text("characters before")
     assert fits(page)  # As at 200 % on a screen of 1300 pixels.
+
+
+def test_the_last_token_of_a_long_text_is_explained(visit, families):
+    page = visit(address=families.address, m=["gru"], text="Marta " * 30, lens="why", size=SCREEN)
+    expect(page.locator(".lens-panel")).to_contain_text("the tokens before it")
+    page.get_by_role("button", name="gates", exact=True).click()
+    expect(page.locator(".lens-panel")).to_contain_text("Unit ")

@@ -76,7 +76,7 @@ function headButton(scene, layer, head, label, content) {
 
 /** How much each earlier token mattered for the chosen one. */
 export function drawWhy(look, scene) {
-  const { matrix, method, about, starts = -1, places } = look.lenses.why;
+  const { matrix, method, about, starts = -1, places } = look.lenses.why ?? look.lenses.occlusion;
   const row = matrix[scene.chosen - places[0]];
   if (!row) return [el("p", { class: "hint" }, "This token is not shown.")];
   const largest = Math.max(...row.map((value) => Math.abs(value)), 1e-9);

@@ -34,6 +34,7 @@ const LENSES = [
   { id: "units", title: "units", lens: "activations", draw: (look, scene) => drawUnits(look.lenses.activations, scene) },
   { id: "attention", title: "attention", lens: "attention", draw: drawAttention },
   { id: "why", title: "why", lens: "why", draw: drawWhy },
+  { id: "occlusion", title: "occlusion", lens: "occlusion", draw: drawWhy },
   { id: "layers", title: "layers", lens: "layers", draw: drawLayers },
   { id: "flow", title: "gradient flow", lens: "flow", draw: drawFlow },
   { id: "tracking", title: "what units track", lens: "units", draw: drawTracking },
@@ -159,7 +160,7 @@ export class Lens {
     const strip = this.strip(model);
     if (this.look === null || strip === null || this.look.text !== strip.text || this.look.run !== model.id || this.look.lens !== lens.id) return false;
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
-    if (lens.id === "why" && (this.look.lenses.why.against ?? null) !== (this.memory.against ?? null)) return false;
+    if (lens.draw === drawWhy && (this.look.lenses[lens.lens].against ?? null) !== (this.memory.against ?? null)) return false;
     if (lens.load) return this.look.token === strip.ids[at];
     return strip.ids.length === 0 || (at >= this.look.places[0] && at < this.look.places[1]);
   }
@@ -168,14 +169,14 @@ export class Lens {
     const strip = model === null ? null : this.strip(model);
     if (strip === null) return; // Asked again when the strip has come.
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
-    const first = Math.max(0, Math.min(at - AROUND, strip.ids.length - 2 * AROUND));
+    const first = Math.max(0, at - AROUND); // A lens that cannot show so many shows the first of them.
     this.panel.classList.toggle("stale", this.look !== null);
     if (lens.load && at < 0) {
       this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
       return;
     }
-    const body = { model: model.id, text: strip.text, lenses: [lens.lens], top: 5, places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] };
-    if (lens.id === "why" && this.memory.against) body.against = this.memory.against;
+    const body = { model: model.id, text: strip.text, lenses: [lens.lens], top: 5, places: [first, Math.min(strip.ids.length, Math.max(at, 0) + AROUND)] };
+    if (lens.draw === drawWhy && this.memory.against) body.against = this.memory.against;
     this.asking({ lens, model, strip, chosen: at, body });
   }
 
