@@ -313,7 +313,6 @@ class Plot:
 
 @dataclass(frozen=True)
 class Plots(Block):
-    """Figures; ``are_small`` if two have room beside each other."""
+    """Figures of matplotlib."""
 
     items: Sequence[Plot]
-    are_small: bool = False

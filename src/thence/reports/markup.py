@@ -63,7 +63,6 @@ PAGE: Look = {
     "short texts": 'class="texts short"',
     "text": 'dir="auto"',
     "figure": "",
-    "small plots": 'class="pair"',
     "beside each other": 'class="beside"',
     "wide beside": 'class="beside charts"',
 }
@@ -189,8 +188,7 @@ def _block(block: Block, look: Look) -> str:
         case content.HeatMap():
             return heat_map_html(block)
         case content.Plots():
-            shown = "\n".join(figure(plot, look) for plot in block.items)
-            return element("div", look["small plots"], shown) if block.are_small else shown
+            return "\n".join(figure(plot, look) for plot in block.items)
     raise TypeError(f"{type(block).__name__} has no form in HTML.")
 
 
