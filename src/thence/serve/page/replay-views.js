@@ -85,6 +85,8 @@ export class GlidingMap {
 
 const ROW = 5;
 const LABELS = 20;
+/** Pixels of a letter above the columns. */
+const LETTER = 8;
 
 /** A matrix of units and tokens: blue below zero, orange above. */
 export class UnitMatrix {
@@ -120,7 +122,8 @@ export class UnitMatrix {
     const [below, above, ink] = ["--for", "--against", "--ink"].map((name) => style.getPropertyValue(name));
     const pen = this.canvas.getContext("2d");
     pen.scale(density, density);
-    this.cell = Math.min(width / Math.max(values.length, 1), 34);
+    const longest = Math.max(0, ...tokens.map((token) => token.text.length));
+    this.cell = Math.min(width / Math.max(values.length, 1), Math.max(34, longest * LETTER + 6));
     pen.font = `13px ${style.getPropertyValue("--mono")}`;
     pen.textAlign = "center";
     values.forEach((column, token) => {
@@ -131,7 +134,7 @@ export class UnitMatrix {
       });
       pen.globalAlpha = 1;
       pen.fillStyle = ink;
-      if (this.cell >= 9) pen.fillText(tokens[token].is_boundary ? END : visible(tokens[token].text).slice(0, Math.max(1, Math.floor(this.cell / 8))), (token + 0.5) * this.cell, 14);
+      if (this.cell >= 9) pen.fillText(tokens[token].is_boundary ? END : visible(tokens[token].text).slice(0, Math.max(1, Math.floor(this.cell / LETTER))), (token + 0.5) * this.cell, 14);
     });
   }
 

@@ -12,12 +12,12 @@ const IDLE = new Set(["model", "threads", "snapshots", "checkpoint_seconds", "lo
 const STATES = { training: ["in training", "live"], stopped: ["stopped", ""], unreadable: ["unreadable", "bad"], deleted: ["deleted", "bad"] };
 
 /** Return the score of a run: surprisal per token, or accuracy; null if it is not known. */
-export function scoreOf(run) {
+function scoreOf(run) {
   if (run.kind === "classifier") return run.accuracy;
   return fromNats(run.nats_per_token);
 }
 
-export function sayScore(run, score) {
+function sayScore(run, score) {
   return run.kind === "classifier" ? percent(score) : fixed(score, 3);
 }
 

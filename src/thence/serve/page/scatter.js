@@ -12,7 +12,7 @@ const NAME = 15;
  * @param {{x: number, y: number}[]} points
  * @param {boolean} upwards Whether a higher y is better.
  */
-export function pareto(points, upwards) {
+function pareto(points, upwards) {
   const sign = upwards ? -1 : 1;
   let best = Infinity;
   return [...points].sort((a, b) => a.x - b.x || sign * (a.y - b.y)).filter((point) => {
