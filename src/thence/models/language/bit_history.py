@@ -25,6 +25,8 @@ FORGET_FROM = 2
 """Of more than so many bits of one kind, half are forgotten when the other kind comes."""
 MOST_KEPT = 7
 """Bits that are kept then, at most."""
+CACHE_LINE = 64
+"""Bytes of a line of a processor's cache."""
 
 State = tuple[int, ...]
 """The bits so far, up to ``EXACT``; or -1, how often 0 and 1 came, and the last bit or -1."""
@@ -69,3 +71,13 @@ def _after(state: State, bit: int) -> State:
         counts[counts.index(max(counts))] -= 1
     known = min(counts) > 0 and sum(counts) <= LAST_KNOWN
     return (-1, *counts, bit if known else -1)
+
+
+def empty_slots(number: int) -> UInt8[np.ndarray, "slots 8"]:
+    """Return empty slots, which begin where a line of the processor's cache does.
+
+    The four that are looked at together are then on one line: half as much is waited for.
+    """
+    room = np.zeros(8 * number + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + 8 * number].reshape(number, 8)

@@ -35,10 +35,10 @@ import numpy as np
 
 from thence._core import library
 from thence._core.mixing import MixingCore
-from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer, UInt8
+from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer
 from thence.deadline import check_deadline, past_deadline
 from thence.models.base import MAX_WEIGHT, Array
-from thence.models.language.bit_history import STATES, history_tables
+from thence.models.language.bit_history import STATES, empty_slots, history_tables
 from thence.models.language.context_mixing_twin import MixingTwin
 from thence.models.language.symbol_code import huffman_code
 from thence.models.memory_guard import check_memory
@@ -62,8 +62,6 @@ HISTORY = 1 << 22
 """Symbols of train that matches may point into (16 MB)."""
 BLOCK = 1 << 14
 """Symbols that are read between looks at the clock."""
-CACHE_LINE = 64
-"""Bytes of a line of a processor's cache."""
 SLOT_BITS = (12, 24)
 """Least and most of ``slot_bits`` where none is given."""
 SLOTS_PER_SYMBOL = 8
@@ -119,7 +117,7 @@ class ContextMixing:
         levels = 1 / (1 + np.exp(-(np.arange(CELLS) - CELLS // 2) / 2))
         self._learned: dict[str, Array] = {
             "separators": np.zeros(self.vocabulary_size, np.uint8),
-            "slots": _slots(1 << slot_bits),
+            "slots": empty_slots(1 << slot_bits),
             "probs": np.full((CONTEXTS, STATES), 0.5, np.float32),
             "counts": np.zeros((CONTEXTS, STATES), np.float32),
             "places": np.zeros((MATCHES, 1 << match_bits), np.int32),
@@ -291,7 +289,7 @@ class ContextMixing:
         """Return a copy that can learn without changing this model."""
         made = copy(self)
         made._learned = {name: array.copy() for name, array in self._learned.items()}
-        made._learned["slots"] = _slots(len(self._learned["slots"]))
+        made._learned["slots"] = empty_slots(len(self._learned["slots"]))
         made._learned["slots"][:] = self._learned["slots"]
         return made
 
@@ -366,16 +364,6 @@ class ContextMixing:
         """Return how many bit histories, weights and probabilities were learned."""
         others = sum(self._learned[name].size for name in ("weights", "final_weights", "maps"))
         return int(np.count_nonzero(self._learned["slots"][:, 1:])) + others
-
-
-def _slots(number: int) -> UInt8[np.ndarray, "slots 8"]:
-    """Return empty slots, which begin where a line of the processor's cache does.
-
-    The four that are looked at together are then on one line: half as much is waited for.
-    """
-    room = np.zeros(8 * number + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + 8 * number].reshape(number, 8)
 
 
 def _bits(array: Array, axis: int) -> int:

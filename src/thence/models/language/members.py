@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from thence.errors import SettingError
-from thence.models.base import LanguageModel
+from thence.models.base import Array, LanguageModel, check_weights
 from thence.models.language.context_mixing import ContextMixing
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
@@ -91,3 +91,45 @@ def make_member(
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+GradientSizes = Mapping[int, Mapping[str, Array]]
+"""How large the gradients of members are that learn by the rms rule, by the member's number."""
+
+
+def named_gradient_sizes(sizes: GradientSizes) -> dict[str, Array]:
+    """Return sizes of gradients by their names in files."""
+    return {
+        _name_of_sizes(number, name): size
+        for number, named in sizes.items()
+        for name, size in named.items()
+    }
+
+
+def take_gradient_sizes(
+    members: Sequence[Member], models: Sequence[LanguageModel], tensors: dict[str, Array]
+) -> dict[int, Mapping[str, Array]]:
+    """Take the sizes of gradients out of some tensors.
+
+    Raises:
+        ValueError: If some are missing, or are no sizes.
+    """
+    taken: dict[int, Mapping[str, Array]] = {}
+    for number, (model, member) in enumerate(zip(models, members, strict=True)):
+        if member.dynamic is None or member.dynamic_rule != "rms":
+            continue
+        shapes = {name: value.shape for name, value in model.tensors().items()}
+        sizes = {name: tensors.pop(_name_of_sizes(number, name), None) for name in shapes}
+        found = {name: size for name, size in sizes.items() if size is not None}
+        if {name: size.shape for name, size in found.items()} != shapes:
+            raise ValueError(f"the sizes of gradients do not fit member {number}")
+        check_weights(found)
+        if any(size.min(initial=0) < 0 for size in found.values()):
+            raise ValueError(f"a size of a gradient of member {number} is below 0")
+        taken[number] = found
+    return taken
+
+
+def _name_of_sizes(number: int, name: str) -> str:
+    """Return the name in files for the sizes of the gradients of a member's tensor."""
+    return f"gradients.{number}.{name}"

@@ -21,7 +21,6 @@ from thence.models.base import (
     Array,
     LanguageModel,
     State,
-    check_weights,
     join_tensors,
     load_joined,
     restart,
@@ -30,7 +29,12 @@ from thence.models.base import (
 from thence.models.language.cache import Cache
 from thence.models.language.context_mixing import ContextMixing, LogOdds
 from thence.models.language.distributions import distributions_of
-from thence.models.language.members import MixtureOptions, make_member
+from thence.models.language.members import (
+    MixtureOptions,
+    make_member,
+    named_gradient_sizes,
+    take_gradient_sizes,
+)
 from thence.models.mixture_weights import (
     adapt_gate,
     learn_gate,
@@ -386,17 +390,13 @@ class Mixture:
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights, every member's tensors, numbered, and sizes of their gradients."""
-        sizes = {
-            _name_of_sizes(number, name): size
-            for number, named in self.gradient_sizes.items()
-            for name, size in named.items()
-        }
+        sizes = named_gradient_sizes(self.gradient_sizes)
         return {"weights": self.weights, **join_tensors(self.models), **sizes}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set the weights, the members' tensors, and the sizes of their gradients."""
         others = load_joined(self.models, tensors)
-        self._take_gradient_sizes(others)
+        self.gradient_sizes = take_gradient_sizes(self.options.members, self.models, others)
         shape = (self._num_rows(), len(self.models))
         if others.keys() != {"weights"} or others["weights"].shape != shape:
             raise ValueError("the weights do not fit the members")
@@ -407,33 +407,6 @@ class Mixture:
             raise ValueError("a weight of a member is below 0")
         self.weights = weights
 
-    def _take_gradient_sizes(self, tensors: dict[str, Array]) -> None:
-        """Take the sizes of gradients out of some tensors.
-
-        Raises:
-            ValueError: If some are missing, or are no sizes.
-        """
-        self.gradient_sizes = {}
-        for number, (model, member) in enumerate(
-            zip(self.models, self.options.members, strict=True)
-        ):
-            if member.dynamic is None or member.dynamic_rule != "rms":
-                continue
-            shapes = {name: value.shape for name, value in model.tensors().items()}
-            sizes = {name: tensors.pop(_name_of_sizes(number, name), None) for name in shapes}
-            found = {name: size for name, size in sizes.items() if size is not None}
-            if {name: size.shape for name, size in found.items()} != shapes:
-                raise ValueError(f"the sizes of gradients do not fit member {number}")
-            check_weights(found)
-            if any(size.min(initial=0) < 0 for size in found.values()):
-                raise ValueError(f"a size of a gradient of member {number} is below 0")
-            self.gradient_sizes[number] = found
-
     def num_parameters(self) -> int:
         """Return what the members learned or counted, and the weights."""
         return sum(model.num_parameters() for model in self.models) + self.weights.size
-
-
-def _name_of_sizes(number: int, name: str) -> str:
-    """Return the name in files for the sizes of the gradients of a member's tensor."""
-    return f"gradients.{number}.{name}"
