@@ -19,6 +19,8 @@ DOCUMENTS = 200
 """Documents of dev of which one is read: the longest that is short enough."""
 MOST_CHARACTERS, MOST_TOKENS = 400, 40
 """How much of it is read; more would not fit beside each other."""
+LETTERS = 6
+"""About how many letters a word has, with the space after it."""
 SHOWN = 20
 """Tokens of it that a page has room for."""
 UNITS = 12
@@ -58,7 +60,9 @@ def dev_text(run: Run) -> str | None:
     except ThenceError:
         return None
     texts = [documents[number] for number in range(min(DOCUMENTS, len(documents)))]
-    short = [text for text in texts if len(text) <= MOST_TOKENS]
+    is_of_letters = run.recipe.tokens.tokens in ("characters", "bytes")
+    most = MOST_TOKENS if is_of_letters else MOST_TOKENS * LETTERS // 2
+    short = [text for text in texts if len(text) <= most]
     longest = max(short, key=len, default="") or (texts[0] if texts else "")
     return longest[:MOST_CHARACTERS] or None
 

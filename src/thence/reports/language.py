@@ -13,6 +13,8 @@ from thence.reports.training import training_sections
 from thence.runs import Run
 
 SAMPLES = 20
+MOST_CHARACTERS, FIRST = 3000, 4
+"""Characters of all samples together above which only so many of them are not folded away."""
 SHORT_TEXT = 30
 """Characters up to which several texts have room beside each other."""
 COPY = "0 158 115"
@@ -64,7 +66,12 @@ def samples_section(run: Run) -> Section:
         copied = bool(drawn.copied) and drawn.copied[place]
         token = Token(text or "\u00a0", "a copy of a train document", COPY, 0.4, True)
         items.append(RunningText([token if copied else text]))
-    return Section("Samples", [Note(f"{about}."), Texts(items, _are_short(drawn.texts))])
+    first, rest = items, items[:0]
+    if sum(map(len, drawn.texts)) > MOST_CHARACTERS:
+        first, rest = items[:FIRST], items[FIRST:]
+    folded = [Folded(f"{len(rest)} more", [Texts(rest)])] if rest else []
+    shown = Texts(first, _are_short(drawn.texts))
+    return Section("Samples", [Note(f"{about}."), shown, *folded])
 
 
 def _are_short(texts: Iterable[str]) -> bool:
