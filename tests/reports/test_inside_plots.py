@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from thence.inspection import Look, look
-from thence.reports.plots.insides import dev_text, inside_plots
+from thence.reports.insides import dev_text
+from thence.reports.plots.insides import inside_plots
 from thence.runs import LanguageRun
 from thence.training import train
 
