@@ -85,3 +85,6 @@ def test_bad_requests(client: Any) -> None:
     refused = client.refused("/playground/look", {"model": "ngram", "places": [3]})
     assert refused["param"] == "places"
     assert client.post("/playground/look", {"model": "nothing"}).status == 404
+    for more in ({"places": [0, 2000]}, {"places": [0, 900], "top": 200}):
+        asked = {"model": "ngram", "text": "a", **more}
+        assert "places are asked for" in client.refused("/playground/look", asked)["message"]

@@ -7,13 +7,17 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from thence.inspection import Look, look
-from thence.serve.errors import check_characters
+from thence.serve.errors import check_characters, check_length, reject
 from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.routes import Context
 from thence.serve.schemas import ModelRequest
 
 MAX_TOP = 200
 MAX_LENSES = 20
+MAX_PLACES = 1000
+"""Tokens of a text that are shown in full."""
+MAX_ALL_TOP = 100_000
+"""Likeliest tokens of all places together."""
 
 Lens = Annotated[str, Field(max_length=50)]
 Place = Annotated[int, Field(ge=0)]
@@ -54,13 +58,20 @@ def routes(context: Context) -> APIRouter:
         known = context.models.get(request.model or "")
         loaded = known or find_model(context.models, request.model, classifier=False)
         check_characters("text", len(request.text), context.limits.max_prompt)
-        body = await loaded.worker.call(_look, loaded, request)
+        first, stop = request.places or (0, 1)
+        if stop - first > min(MAX_PLACES, MAX_ALL_TOP // max(request.top, 1)):
+            raise reject(
+                f"{stop - first:,} places are asked for, with {request.top} tokens each; at most "
+                f"{MAX_PLACES:,} are shown, and {MAX_ALL_TOP:,} tokens of all together."
+            )
+        body = await loaded.worker.call(_look, loaded, request, context.limits.max_prompt)
         return Response(body, media_type="application/json")
 
     return router
 
 
-def _look(loaded: LoadedRun, request: LookRequest) -> bytes:
+def _look(loaded: LoadedRun, request: LookRequest, max_tokens: int) -> bytes:
+    check_length("text", len(loaded.encode(request.text)), max_tokens)
     first_and_stop = None if request.places is None else (request.places[0], request.places[1])
     found = look(
         loaded.run,
