@@ -263,6 +263,10 @@ def test_texts_are_classified_and_their_words_weighed(visit, runs_folder):
         for one in page.locator(".word").all()
     ]
     assert shown == [(word.text, pytest.approx(word.weight, abs=1e-5)) for word in words]
+    page.locator(".word").nth(1).click()
+    expect(page.locator(".label-texts")).to_contain_text(
+        re.compile(r"Most like bad: \w+ −?\d\.\d\d, \w+")
+    )
     page.locator('button[data-label="pos"]').click()
     [*_, last] = thence.explain(runs_folder / "opinions", "a bad film", "pos").tokens
     wait_for(

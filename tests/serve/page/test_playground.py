@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import thence
+from thence.evaluation.embeddings import embedding_table
 from thence.serve.routes import read
 
 
@@ -157,6 +158,16 @@ def test_embeddings_are_told_in_two_dimensions(server):
     assert len(answer["shares"]) == 2
     assert len(server.ask("/playground/embedding?model=opinions")["points"]) > 3
     assert "has no embeddings" in server.refusal("/playground/embedding?model=counts")
+    near = server.ask("/playground/neighbours?model=names&id=1&count=3")
+    assert near == server.ask("/playground/neighbours?model=names&text=M&count=3")
+    table = embedding_table(server.models["names"].run)
+    cosines = table @ table[1] / np.linalg.norm(table, axis=1) / np.linalg.norm(table[1])
+    ranked = [index for index in np.argsort(-cosines) if index != 1][:3]
+    assert [one["id"] for one in near["neighbours"]] == ranked
+    told = [one["cosine"] for one in near["neighbours"]]
+    np.testing.assert_allclose(told, cosines[ranked], atol=1e-5)
+    for asked in ("id=9999", "text=", ""):
+        assert server.refusal(f"/playground/neighbours?model=names&{asked}")
     assert "no model" in server.refusal("/playground/embedding?model=../x", status=404)
     assert server.refusal("/playground/embedding?model=names&limit=2001")
 

@@ -1,8 +1,8 @@
 /** Classifiers of the text: probabilities of labels on one scale, and the words that decided them. */
 
-import { newest, post } from "./api.js";
+import { get, newest, post, Problem } from "./api.js";
 import { debounced, el } from "./dom.js";
-import { percent, readable, visible } from "./format.js";
+import { fixed, minus, percent, readable, visible } from "./format.js";
 import { roving } from "./roving.js";
 
 /** Characters of a document whose words can be weighed. */
@@ -92,9 +92,11 @@ export class Labels {
       const labels = answer.labels.map(readable).join(", ");
       parts.push(el("p", { class: "verdict" }, answer.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`));
       if (answer.nothing_known) parts.push(el("p", { class: "problem" }, "Every word of this text is unknown, so the label says nothing about it."));
-      const words = el("div", { class: "words", dir: "auto", role: "group", "aria-label": `Words as ${model.id} weighs them for ${answer.explained ?? ""}` }, explained(answer));
+      const like = el("p", { class: "hint", role: "status" }, model.has_embeddings ? "Press a word to see which words have nearly the same embedding." : "");
+      const words = el("div", { class: "words", dir: "auto", role: "group", "aria-label": `Words as ${model.id} weighs them for ${answer.explained ?? ""}` },
+        explained(answer, model.has_embeddings ? (word) => showLike(model.id, word, like) : null));
       roving(words, ".word");
-      parts.push(words);
+      parts.push(words, like);
     }
     return el("section", { class: `c${place + 1} stack tight${answer?.text === this.scene().text ? "" : " stale"}`, "data-model": model.id }, parts);
   }
@@ -112,8 +114,20 @@ export class Labels {
   }
 }
 
-/** Return the text in pieces, every word coloured by its weight. */
-function explained(answer) {
+/** Say which words have nearly the same embedding as a word. */
+async function showLike(model, word, place) {
+  try {
+    const found = await get("/playground/neighbours", { model, text: word, count: 8 });
+    place.replaceChildren("Most like ", el("bdi", {}, el("strong", {}, readable(found.text))), ": ", ...found.neighbours.flatMap((one, number) =>
+      [number > 0 ? ", " : "", el("bdi", {}, readable(one.text)), ` ${minus(fixed(one.cosine))}`]), " (cosines of their embeddings)");
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    place.textContent = error.message;
+  }
+}
+
+/** Return the text in pieces, every word coloured by its weight; `onPress(word)`, if a word can be pressed. */
+function explained(answer, onPress) {
   if (answer.explanation === null) return [el("span", { class: "hint" }, "The document is too long to weigh its words.")];
   const largest = Math.max(...answer.explanation.map((word) => Math.abs(word.weight)), 1e-9);
   const characters = Array.from(answer.text); // Places count characters, as the server does.
@@ -125,7 +139,8 @@ function explained(answer) {
     const strength = (75 * Math.abs(word.weight)) / largest;
     const says = `${Math.abs(word.weight).toFixed(2)} nats ${word.weight >= 0 ? "for" : "against"} ${readable(answer.explained)}`;
     pieces.push(el("span", {
-      class: `word lean ${word.weight >= 0 ? "for" : "against"}`, role: "img", tabindex: number === 0 ? 0 : -1,
+      class: `word lean ${word.weight >= 0 ? "for" : "against"}`, role: onPress ? "button" : "img",
+      on: onPress ? { click: () => onPress(word.text), keydown: (event) => { if (event.key === "Enter") onPress(word.text); } } : {}, tabindex: number === 0 ? 0 : -1,
       vars: { "--strength": `${strength.toFixed(1)}%` }, "data-weight": word.weight, "aria-label": `${word.text}: ${says}`, title: says,
     }, visible(word.text).replaceAll("␣", " ")));
     end = word.start + Array.from(word.text).length;

@@ -48,6 +48,7 @@ export class Rail {
       this.names = best.slice(0, FIRST).map((model) => model.id);
     }
     this.names = this.chosen.map((model) => model.id);
+    this.first = this.chosen[0]?.group; // Stays first, whatever is chosen later: nothing jumps.
     this.draw();
   }
 
@@ -74,7 +75,8 @@ export class Rail {
     const found = [...groups.values()];
     const score = (model) => (model.kind === "classifier" ? -(model.accuracy ?? 0) : model.loss ?? Infinity);
     for (const group of found) group.models.sort((left, right) => score(left) - score(right) || 0);
-    return found.sort((left, right) => (left.models[0].kind === "classifier") - (right.models[0].kind === "classifier")
+    const isFirst = (group) => group.models[0].group === this.first;
+    return found.sort((left, right) => isFirst(right) - isFirst(left) || (left.models[0].kind === "classifier") - (right.models[0].kind === "classifier")
       || right.models.length - left.models.length);
   }
 

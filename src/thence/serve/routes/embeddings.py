@@ -82,11 +82,17 @@ def routes(context: Context) -> APIRouter:
     @router.get("/playground/neighbours")
     async def neighbours(
         model: str,
-        id: Annotated[int, Query(ge=0)],
+        id: Annotated[int | None, Query(ge=0)] = None,
+        text: Annotated[str | None, Query(max_length=200)] = None,
         count: Annotated[int, Query(ge=1, le=MAX_NEIGHBOURS)] = 12,
     ) -> Neighbours:
-        """Return the tokens whose embeddings are most like that of a token."""
+        """Return the tokens most like a token, which is given by its id or as a text."""
         loaded = find(model)
+        if id is None:
+            ids = await loaded.worker.call(loaded.encode, text or "")
+            if not len(ids):
+                raise SettingError('Say of which token: give its "id", or a "text".')
+            id = int(ids[0])
         if id >= len(loaded.token_names):
             raise SettingError(f"The ids of {model} are 0 to {len(loaded.token_names) - 1}.")
         async with lock:
