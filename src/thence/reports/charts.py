@@ -339,7 +339,11 @@ def _as_drawing(heat_map: HeatMap) -> str:
     columns = f"grid-template-columns: max-content minmax({least:g}rem, {greatest:g}rem)"
     names = f"{SMALL}; font-size: .72rem; display: flex"
     upright = max(map(len, heat_map.columns)) > UPRIGHT
-    at = "writing-mode: vertical-rl" if upright else "text-align: center"
+    at = (
+        "writing-mode: vertical-rl; display: flex; align-items: center"
+        if upright
+        else "text-align: center"
+    )
     beside = _names(
         heat_map.rows, "flex: 1; display: flex; align-items: center; justify-content: end"
     )

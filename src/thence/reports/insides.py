@@ -101,11 +101,11 @@ def _gates(layer: GatedLayer, tokens: Sequence[str], token: str) -> list[Block]:
         for column, (name, value) in enumerate(zip(tokens, values[:, unit], strict=True))
     ]
     title = f"{layer.name}: the {len(units)} of {values.shape[1]:,} units that change most"
-    said = f"{title} over the text; blue is above 0, orange below."
+    said = "Blue is above 0, orange below."
     names = [str(unit) for unit in units]
     return [
         *blocks,
-        HeatMap(title, said, names, tokens, cells, f"{token} just read", "unit"),
+        HeatMap(title, f"{title}. {said}", names, tokens, cells, f"{token} just read", "unit"),
         Note(said),
     ]
 
