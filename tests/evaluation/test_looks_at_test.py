@@ -155,6 +155,7 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "reports/comparison.py": "reads dev",
         "serve/loaded_runs.py": "reads prompts, one at a time",
         "exchange/hugging_face.py": "reads a text to try the tokenizer with",
+        "exchange/pytorch_script.py": "reads train",
         "ensembles/members.py": "reads dev",
         "inspection/look.py": "reads one text, of which classify has recorded the look",
         "inspection/subject.py": "reads one token",
