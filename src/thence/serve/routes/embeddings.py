@@ -100,7 +100,8 @@ def routes(context: Context) -> APIRouter:
                 tables[model] = await loaded.worker.call(_directions, loaded)
         table = tables[model]
         cosines = table @ table[id]
-        nearest = np.argsort(-cosines, kind="stable")
+        symbols = len(loaded.run.tokenizer.vocabulary.symbols) or len(table)
+        nearest = np.argsort(-cosines[:symbols], kind="stable")  # None of the special ones.
         return Neighbours(
             model=model,
             id=id,
