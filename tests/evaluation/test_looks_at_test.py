@@ -159,6 +159,7 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "ensembles/members.py": "reads dev",
         "inspection/look.py": "reads one text, of which classify has recorded the look",
         "inspection/subject.py": "reads one token",
+        "inspection/label_gradients.py": "reads one text, of which classify has recorded the look",
         "runs/run.py": "is what records",
     }
     source = Path(thence.__file__).parent
