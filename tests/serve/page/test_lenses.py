@@ -246,8 +246,10 @@ def test_long_texts_are_shown_in_part_and_zoomed_pages_fit(visit, families):
     assert fits(page)  # As at 200 % on a screen of 1300 pixels.
 
 
-def test_the_last_token_of_a_long_text_is_explained(visit, families):
+def test_the_last_token_of_a_long_text_is_explained(visit, families, monkeypatch):
+    monkeypatch.setattr("thence.inspection.hidden.MOST_NUMBERS", 400)  # 12 tokens of 32 numbers.
     page = visit(address=families.address, m=["gru"], text="Marta " * 30, lens="why", size=SCREEN)
     expect(page.locator(".lens-panel")).to_contain_text("the tokens before it")
     page.get_by_role("button", name="gates", exact=True).click()
     expect(page.locator(".lens-panel")).to_contain_text("Unit ")
+    expect(page.locator(".lens-panel .on").first).to_be_visible()

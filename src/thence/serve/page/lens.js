@@ -182,6 +182,12 @@ export class Lens {
 
   take(look, asked) {
     if (asked.lens !== this.lens || !this.scene().chosen.includes(asked.model)) return;
+    const [first, stop] = look.lenses?.[asked.lens.lens]?.places ?? look.places ?? [0, Infinity];
+    if (asked.chosen >= stop && stop > first) { // Too much of each token for so many: fewer, up to the chosen one.
+      const places = [Math.max(0, asked.chosen + 1 - Math.ceil((stop - first) / 2)), asked.chosen + 1];
+      this.asking({ ...asked, body: { ...asked.body, places } });
+      return;
+    }
     this.error.show(null);
     this.look = { ...look, text: asked.strip.text, run: asked.model.id, lens: asked.lens.id };
     this.draw();
