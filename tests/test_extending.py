@@ -257,7 +257,7 @@ def export_symbols(run, path):
     },
     edits={
         "exchange/__init__.py": [
-            ('Literal["arpa", ', 'Literal["symbols", "arpa", '),
+            ('"arpa", "kenlm", "fst"', '"symbols", "arpa", "kenlm", "fst"'),
             (
                 '    "arpa": ("arpa"',
                 '    "symbols": ("symbols", "export_symbols"),\n    "arpa": ("arpa"',

@@ -114,7 +114,7 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
         (
             ["export", "counted", "x", "--to", "gguf"],
             'Invalid value "gguf" for --to. Choose from: "arpa", "kenlm", "fst", "fasttext", '
-            '"word2vec", "onnx", "huggingface". '
+            '"word2vec", "onnx", "huggingface", "pytorch", "html". '
             "(see: thence export --help)",
         ),
         (
