@@ -5,6 +5,7 @@ import re
 import pytest
 
 from thence.cli.colours import coloured_score, described_score
+from thence.generation import next_tokens
 from thence.results import Score
 
 PLAIN = re.compile(r"\x1b\[[0-9;]*m")
@@ -45,6 +46,13 @@ def test_numbers_of_each_token() -> None:
     )
     assert [line.split()[0] for line in lines[3:]] == ["token", "a", "b", "c", "<boundary>"]
     assert lines[4].endswith("0.5000") and lines[6].split()[1] == "∞"
+
+
+def test_a_person_sees_bars_of_next_tokens(thence, trained, monkeypatch):
+    piped = thence("next", trained.mlp, "a")
+    monkeypatch.setattr("thence.cli.evaluating.shows_for_people", lambda: True)
+    assert thence("next", trained.mlp, "a").out == f"{next_tokens(trained.mlp, 'a')}\n"
+    assert thence("next", trained.mlp, "a", "--json").out == piped.out
 
 
 def test_a_person_sees_colours_and_a_program_json(thence, trained, monkeypatch):

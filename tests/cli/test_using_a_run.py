@@ -113,16 +113,15 @@ def test_score_reads_a_column(thence, trained, folder):
 def test_next(thence, trained):
     outcome = thence("next", trained.mlp, "ax", "-n", 3)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == f"{next_tokens(trained.mlp, 'ax', 3)}\n"
-    found = thence("next", trained.mlp, "ax", "--count=3", "--json").json()
-    assert found == next_tokens(trained.mlp, "ax", 3).to_json()
-    assert thence("next", trained.mlp, "--json").json()["text"] == ""
+    assert outcome.json() == next_tokens(trained.mlp, "ax", 3).to_json()
+    assert thence("next", trained.mlp, "ax", "--count=3", "--json").json() == outcome.json()
+    assert thence("next", trained.mlp).json()["text"] == ""
 
 
 @pytest.mark.parametrize("text", ["-", "-x", "--json"])
 def test_text_may_begin_with_a_hyphen(thence, trained, text):
     after = ["--", text] if len(text) > 1 else [text]
-    assert thence("next", trained.mlp, *after).out == f"{next_tokens(trained.mlp, text)}\n"
+    assert thence("next", trained.mlp, *after).json() == next_tokens(trained.mlp, text).to_json()
     given = thence("sample", trained.mlp, f"--prefix={text}", "--json").json()
     assert given["texts"] == sample(trained.mlp, prefix=text).texts
 

@@ -149,10 +149,20 @@ def run_console(command: str, fails: bool) -> Came:
     return came_of(done.stdout, done.stderr, fails)
 
 
+class Terminal(StringIO):
+    """Standard output at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def run_here(words: list[str], fails: bool) -> Came:
-    out, err, code = StringIO(), StringIO(), 0
+    # A page shows the bars that a person gets; a program gets JSON.
+    out = Terminal() if words[1:2] == ["next"] else StringIO()
+    err, code = StringIO(), 0
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NO_COLOR", "1")
             main(words[1:])
     except SystemExit as stop:
         code = stop.code or 0

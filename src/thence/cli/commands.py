@@ -217,7 +217,7 @@ COMMANDS: Mapping[str, Command] = {
     "next": Command(
         "Show the most probable next tokens after a text.",
         "generation:next_tokens",
-        "evaluating:print_found",
+        "evaluating:print_next",
         ("run", "text"),
     ),
     "complete": Command(

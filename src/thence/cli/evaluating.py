@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from thence.cli.output import Json, note_unknown, print_json, print_pairs, print_result, print_table
+from thence.cli.output import (
+    Json,
+    note_unknown,
+    print_json,
+    print_pairs,
+    print_result,
+    print_table,
+    shows_for_people,
+)
 from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
 from thence.generation import Completions, Fillings, Samples, split_blanks
@@ -67,8 +75,17 @@ def print_comparison(
 def print_found(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print a result as it shows itself, or as JSON."""
     print_result(call(), json)
-    if "text" in vars(given):
-        note_unknown(given.run, given.text)
+
+
+def print_next(
+    call: Callable[..., Any],
+    given: SimpleNamespace,
+    *,
+    json: Annotated[bool, Parameter(negative=(), help="Print JSON at a terminal too.")] = False,
+) -> None:
+    """Print the next tokens as bars at a terminal, else as JSON."""
+    print_result(call(), json or not shows_for_people())
+    note_unknown(given.run, given.text)
 
 
 def print_similar(

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from thence.cli.colours import coloured, coloured_look
-from thence.cli.output import Json, note_unknown, print_json, print_shown
+from thence.cli.output import Json, note_unknown, print_json, print_shown, shows_for_people
 from thence.cli.streams import print_styled, print_text
-from thence.cli.texts import shows_for_people
 from thence.inspection import Look
 from thence.inspection.lenses import FOLLOWING
 from thence.runs import LanguageRun

@@ -13,7 +13,13 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.streams import print_note, print_styled, print_text, result_console
+from thence.cli.streams import (
+    print_note,
+    print_styled,
+    print_text,
+    result_console,
+    result_file,
+)
 from thence.printable import printable, printable_json
 from thence.results import format_pairs
 from thence.terminal import SafeConsole
@@ -54,6 +60,11 @@ def print_result(found: Any, as_json: bool) -> None:
         print_json(found.to_json())
     else:
         print_shown(found)
+
+
+def shows_for_people() -> bool:
+    """Return whether a person reads what is printed, and not a program."""
+    return bool(result_file.isatty())
 
 
 def print_shown(found: Any) -> None:

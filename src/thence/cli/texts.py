@@ -28,8 +28,9 @@ from thence.cli.output import (
     print_result,
     print_shown,
     print_table,
+    shows_for_people,
 )
-from thence.cli.streams import finish_output, print_note, print_styled, print_text, result_file
+from thence.cli.streams import finish_output, print_note, print_styled, print_text
 from thence.corpus import BUNDLED, Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
 from thence.corpus.loading import exists
@@ -323,11 +324,6 @@ def print_labels(
             f"{nothing_known:,} of {done:,} texts have nothing that occurs in the train text: "
             "their labels are guesses (nothing_known in the JSON)."
         )
-
-
-def shows_for_people() -> bool:
-    """Return whether a person reads what is printed, and not a program."""
-    return bool(result_file.isatty())
 
 
 def _row(found: Classification) -> list[str]:
