@@ -207,7 +207,9 @@ def own_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     for name in FAMILIES.keys() - families.keys():
         del FAMILIES[name]
     for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(place):
+        module = sys.modules[name]
+        is_alias = module.__name__.startswith("thence") and module.__name__ != name
+        if is_alias or str(getattr(module, "__file__", "")).startswith(place):
             del sys.modules[name]
 
 

@@ -191,7 +191,7 @@ def test_an_unknown_format(counted: Counted, tmp_path: Path) -> None:
         export(counted(), tmp_path / "a.arpa", to="arpo")  # type: ignore[arg-type]
     assert str(caught.value) == (
         "`to` is 'arpo'; it must be one of arpa, kenlm, fst, fasttext, word2vec, onnx, "
-        "huggingface. Did you mean 'arpa'?"
+        "huggingface, pytorch, html. Did you mean 'arpa'?"
     )
 
 
