@@ -78,6 +78,8 @@ def test_refused(counted: Counted) -> None:
     run = counted()
     with pytest.raises(SettingError, match=r"There is no lens 'folowing'.*Did you mean"):
         look(run, "a", lenses=["folowing"])
+    with pytest.raises(SettingError, match="Name each lens by itself"):
+        look(run, "a", lenses=["following,backoff"])
     with pytest.raises(SettingError, match="`places` is 3, 1"):
         look(run, "a", places=(3, 1))
     with pytest.raises(SettingError, match="`label` is for classifiers"):
@@ -98,6 +100,12 @@ def test_what_is_said_of_it(counted: Counted) -> None:
     assert str(a).startswith("a  0.")
     assert str(b).split("\n")[2].startswith("2      a  ")
     assert max(map(len, str(b).split("\n"))) <= 80
+
+
+def test_one_token_and_nothing_listed(counted: Counted) -> None:
+    found = seen(counted(), "a", top=0)
+    assert "reads 1 token: " in found.heading()
+    assert "likeliest" not in found.table()[0]
 
 
 def test_json(counted: Counted) -> None:

@@ -276,7 +276,7 @@ def test_as_text_of_80_columns(runs: Callable[..., Run], model: str) -> None:
     for lens in found.lenses:
         lines = "\n".join(map(str, found.tables(lens))).splitlines()
         assert all(len(line) <= 80 for line in lines), lines
-        assert bool(lines) == (lens != "activations"), lens
+        assert lines, lens
 
 
 def test_attention_and_why_in_words(runs: Callable[..., Run]) -> None:

@@ -164,6 +164,7 @@ def _chosen(run: Run, available: list[Lens], names: Iterable[str] | None) -> lis
                 f"{run.name} has no lens {name!r}, as its model is {family!r}; it has {has}."
             )
         raise SettingError(
-            f"There is no lens {name!r}; {run.name} has {has}." + nearest(name, listed)
+            f"There is no lens {name!r}; {run.name} has {has}."
+            + (" Name each lens by itself." if "," in name else nearest(name, listed))
         )
     return [lens for lens in available if lens.name in names]

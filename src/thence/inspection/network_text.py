@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from thence.inspection.columns import LensTable, bar, cut, short
-from thence.inspection.hidden import AttentionMaps, Gates, Predictions
+from thence.inspection.hidden import Activations, AttentionMaps, Gates, Predictions
 from thence.inspection.shapes import Shapes
 from thence.inspection.tokens import Token
 from thence.inspection.units import TrackingUnits
@@ -19,12 +19,28 @@ LEAST_BITS = 0.05
 """Bits below which an earlier token is not said to matter."""
 LAGS = 20
 """States before the last whose gradients are listed."""
+UNITS = 6
+"""Units that stand side by side, of those of a layer."""
 HEADS = 4
 """Heads of attention that stand side by side."""
 KEY = len(BOUNDARY)
 """Columns of a token that is looked at."""
 
 Tokens = Sequence[Token]
+
+
+def _activation_tables(tokens: Tokens, lens: Activations) -> Iterator[LensTable]:
+    """Yield for each layer the units that change most over the tokens, the strongest first."""
+    for layer in lens.layers:
+        units = np.argsort(-np.ptp(layer.values, axis=0), kind="stable")[:UNITS]
+        rows = [
+            [short(token.text), *(f"{value:+.2f}" for value in row)]
+            for token, row in zip(tokens, layer.values[:, units], strict=False)
+        ]
+        columns = [f"unit {unit + 1}" for unit in units.tolist()]  # Counted from 1.
+        count = layer.values.shape[1]
+        title = f"{layer.name}: the {len(units)} of its {count:,} units that change most"
+        yield LensTable(title, ["token", *columns], rows)
 
 
 def _gate_tables(tokens: Tokens, lens: Gates) -> Iterator[LensTable]:
@@ -144,6 +160,7 @@ def _shape_tables(tokens: Tokens, lens: Shapes) -> Iterator[LensTable]:
 
 
 NETWORK_TABLES: Mapping[str, Callable[[Tokens, Any], Iterator[LensTable]]] = {
+    "activations": _activation_tables,
     "attention": _attention_tables,
     "flow": _flow_tables,
     "gates": _gate_tables,
@@ -153,4 +170,4 @@ NETWORK_TABLES: Mapping[str, Callable[[Tokens, Any], Iterator[LensTable]]] = {
     "units": _unit_tables,
     "why": _why_tables,
 }
-"""What makes tables of a lens; what units say is for pictures, and for programs."""
+"""What makes tables of a lens."""

@@ -86,7 +86,8 @@ class Look(Result):
         size, (first, stop) = len(self.tokens), self.places
         mean = f", {self.bits / size:.2f} a token" if size else ""
         about = f"{self.run} ({self.family}, {self.vocabulary_size:,} different tokens)"
-        about += f" reads {size:,} tokens: {self.bits:.2f} bits{mean}; the end {self.end_bits:.2f}"
+        about += f" reads {size:,} token{'s' * (size != 1)}: {self.bits:.2f} bits{mean}"
+        about += f"; the end {self.end_bits:.2f}"
         learns = f". It learns from them: {', '.join(self.adapting)}" if self.adapting else ""
         part = f". Shown: {first:,} to {stop:,}" if (first, stop) != (0, size) else ""
         return printable_line(f"{about}{learns}{part}.")
@@ -203,6 +204,8 @@ class LabelLook(Result):
             (label, f"{chance:.4f}  {bar(chance)}".rstrip())
             for label, chance in [*self.probabilities.items()][:MOST_LABELS]
         ]
+        if len(others := [*self.probabilities.values()][MOST_LABELS:]):
+            labels.append((f"{len(others):,} others", f"{sum(others):.4f}"))
         says = [
             (f"{one.name} (weight {one.weight:.3f})", f"{one.probabilities[self.label]:.4f}")
             for one in self.members

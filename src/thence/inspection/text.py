@@ -44,7 +44,8 @@ def token_table(
     columns = ["token", "bits", "", "probability"]
     columns += ["rank", "entropy"] if ranked else []
     columns += ["order"] if orders is not None else []
-    columns += ["likeliest"] if ranked else []
+    listed = any(token.top for token in tokens)
+    columns += ["likeliest"] if listed else []
     rows = []
     for number, token in enumerate(tokens):
         row = [
@@ -55,7 +56,7 @@ def token_table(
         ]
         row += [f"{token.rank:,}", f"{token.entropy:.2f}"] if ranked else []
         row += [str(orders[number])] if orders is not None else []
-        row += [_likely(token)] if ranked else []
+        row += [_likely(token)] if listed else []
         rows.append(row)
     return columns, rows
 

@@ -92,7 +92,8 @@ def _remarks(reading: DevReading) -> list[str]:
     """Return what to know of the number: its interval, and what of dev train has too."""
     report, token = reading.report, reading.token
     low, high = (nats / math.log(2) for nats in report.interval)
-    said = [f"Bits per {token} of dev, {report.documents:,} documents; fewer are better."]
+    counted = f"{report.documents:,} document{'s' * (report.documents != 1)}"
+    said = [f"Bits per {token} of dev, {counted}; fewer are better."]
     if math.isfinite(low):
         interval = f"95 % interval of this run: {low:.3f} to {high:.3f} bits"
         said.append(f"{interval}, of {report.covers.partition(';')[0]}.")

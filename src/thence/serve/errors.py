@@ -105,8 +105,8 @@ def check_characters(what: str, characters: int, max_tokens: int) -> None:
     most = CHARACTERS_PER_TOKEN * max_tokens
     if characters > most:
         raise reject(
-            f"The {what} has {characters} characters; this server reads at most {most}, "
-            f"{CHARACTERS_PER_TOKEN} for each of {max_tokens} tokens (--max-prompt).",
+            f"The {what} has {characters:,} characters; this server reads at most {most:,}, "
+            f"{CHARACTERS_PER_TOKEN} for each of {max_tokens:,} tokens (--max-prompt).",
             "context_length_exceeded",
         )
 
@@ -119,7 +119,7 @@ def check_length(what: str, tokens: int, max_tokens: int) -> None:
     """
     if tokens > max_tokens:
         raise reject(
-            f"The {what} has {tokens} tokens; this server reads at most {max_tokens} "
+            f"The {what} has {tokens:,} tokens; this server reads at most {max_tokens:,} "
             "(--max-prompt).",
             "context_length_exceeded",
         )

@@ -366,8 +366,10 @@ def test_errors_are_said_where_they_happen(visit):
     expect(strip(page, "names")).to_have_count(2)
     text_field(page).fill("Anna")
     expect(problem).to_have_count(0)
-    text_field(page).fill("a" * 20_000)
-    expect(problem).to_contain_text("this server reads at most 16384")
+    page.get_by_role("button", name="in train").click()
+    text_field(page).fill("a" * 70_000)
+    expect(problem).to_contain_text("has 70,000 tokens; this server reads at most 65,536")
+    expect(page.locator(".lens-panel")).to_be_hidden()
     page.route("**/playground/strips", lambda route: route.abort())
     text_field(page).fill("An")
     expect(

@@ -8,6 +8,7 @@ import pytest
 
 import thence
 from thence.serve import loaded_runs, page_files
+from thence.serve.limits import Limits
 from thence.serve.reading import FEW_IDS
 
 LONG = "\n".join(["Anna", "Marta", "Otto"] * 40)
@@ -51,6 +52,15 @@ def test_a_network_asked_in_both_forms_is_read_too(start_server, runs_folder, mo
             scored = thence.score(runs_folder / "names", text.split("\n"), tokens=True)
             bits = [token["surprisal_bits"] for line in scored for token in line["tokens"]]
             np.testing.assert_allclose([*strip["bits"], strip["end_bits"]], bits, atol=2e-3)
+
+
+def test_a_text_may_be_four_times_as_long_as_a_prompt(start_server):
+    with start_server("counts", limits=Limits(max_prompt=500)) as started:
+        assert len(ask_strips(started, ["counts"], "a" * 2000)["counts"]["ids"]) == 2000
+        problem = ask_strips(started, ["counts"], "a" * 2001)["counts"]["problem"]
+        assert (
+            problem == "The text has 2,001 tokens; this server reads at most 2,000 (--max-prompt)."
+        )
 
 
 def test_what_has_not_changed_is_not_read_twice(server):

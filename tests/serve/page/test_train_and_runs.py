@@ -148,6 +148,8 @@ def test_runs_are_found_sorted_chosen_and_compared(visit, server, runs_folder):
     expect(page.get_by_role("heading", name="2 runs compared")).to_be_visible()
     page.get_by_role("button", name="All runs").click()
     expect(rows.first).to_be_visible()
+    page.get_by_role("button", name="Look at opinions").click()
+    expect(page.get_by_role("heading", name="Labels")).to_be_visible()
 
 
 def test_what_became_of_a_served_run_is_said(visit, runs_folder, tmp_path, start_server):

@@ -60,7 +60,7 @@ export class Inspector {
    */
   show(columns, text, place) {
     this.place = place;
-    this.columns = columns.map(({ model, strip }) => ({ model, strip, distribution: strip ? distributionOf(strip, place) : null }));
+    this.columns = columns.map(({ model, strip, problem }) => ({ model, strip, problem, distribution: strip ? distributionOf(strip, place) : null }));
     this.element.closest(".look")?.style.setProperty("--columns", String(columns.length));
     this.end.hidden = place === null;
     const first = this.columns.find((column) => column.distribution?.index != null);
@@ -133,7 +133,7 @@ export class Inspector {
 
   facts(shown) {
     const line = (name, hint, say) => el("tr", { title: hint }, el("th", { scope: "row" }, name), this.columns.map((column) =>
-      el("td", { class: "number" }, column.distribution === null ? "…" : say(column))));
+      el("td", { class: "number" }, column.distribution === null ? column.problem ? "–" : "…" : say(column))));
     const listed = new Set(shown.map((row) => row.name));
     const others = (column) => {
       const rest = column.distribution.tokens.filter((token) => !listed.has(nameOf(token)));

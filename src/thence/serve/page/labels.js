@@ -9,6 +9,8 @@ import { roving } from "./roving.js";
 const LONGEST_EXPLAINED = 10000;
 /** Labels that are shown of many. */
 const MOST_LABELS = 12;
+/** Labels that are asked for: what one model thinks likely, another may not. */
+const ASKED_LABELS = 200;
 /** Milliseconds without typing before words are weighed: each is left out once. */
 const PATIENCE = 120;
 
@@ -27,7 +29,7 @@ export class Labels {
     this.head = el("thead", {});
     this.body = el("tbody", { on: { keydown: (event) => this.rove(event) } });
     this.aside = el("aside", { class: "inspector", "aria-label": "Labels" }, el("header", {}, el("h2", { class: "inspector-title" }, "Labels")),
-      el("p", { class: "hint scale" }, "All bars from 0 to 100 %"), el("table", { class: "inspector-table label-table" }, this.head, this.body));
+      this.scale = el("p", { class: "hint scale" }, "All bars from 0 to 100 %"), el("table", { class: "inspector-table label-table" }, this.head, this.body));
     this.soon = debounced(PATIENCE, () => this.read());
   }
 
@@ -37,7 +39,7 @@ export class Labels {
       if (text.trim() === "") continue;
       if (!this.asking.has(model.id)) this.asking.set(model.id, this.question(model.id));
       const label = model.labels?.includes(this.label) ? this.label : null;
-      this.asking.get(model.id)({ model: model.id, input: text, top: MOST_LABELS, explain: Array.from(text).length <= LONGEST_EXPLAINED, label });
+      this.asking.get(model.id)({ model: model.id, input: text, top: ASKED_LABELS, explain: Array.from(text).length <= LONGEST_EXPLAINED, label });
     }
     this.draw();
   }
@@ -51,6 +53,7 @@ export class Labels {
   draw() {
     const { chosen, text } = this.scene();
     const found = chosen.map((model) => this.answers.get(model.id) ?? null);
+    this.scale.hidden = text.trim() === "";
     if (text.trim() === "") {
       this.texts.replaceChildren(el("p", { class: "hint" }, "Write a document above to see its label."));
       this.body.replaceChildren();

@@ -128,7 +128,8 @@ export class Lens {
     }
     for (const button of this.switch.children) button.setAttribute("aria-pressed", String(button.dataset.lens === lens.id));
     this.legend.replaceChildren(lens.legend ? lens.legend() : lens.colour ? orderLegend(this.look) : surprisalLegend());
-    this.panel.hidden = !lens.draw;
+    const { chosen, strips } = this.scene();
+    this.panel.hidden = !lens.draw || chosen.every((model) => strips.get(model.id)?.problem);
     this.panel.setAttribute("aria-label", `Lens: ${lens.title}`);
     clearTimeout(this.timer);
     if (lens.lens === null) {

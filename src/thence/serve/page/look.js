@@ -119,7 +119,7 @@ export function lookPlace(panel, app) {
   function drawInspector() {
     const columns = rail.chosen.map((model) => {
       const strip = strips.get(model.id);
-      return { model, strip: strip && !strip.problem && strip.text === editor.text ? strip : null };
+      return { model, problem: strip?.problem, strip: strip && !strip.problem && strip.text === editor.text ? strip : null };
     });
     inspector.show(columns, editor.text, place);
   }

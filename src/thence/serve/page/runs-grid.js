@@ -134,7 +134,7 @@ function nameCell(run, actions) {
   const links = run.kind === null || run.state === "deleted" ? [] : [
     run.steps ? el("button", { type: "button", class: "quiet", "aria-label": `Curves of ${run.name}`, on: { click: () => actions.curves([run.name]) } }, "curves") : null,
     run.report ? el("a", { href: run.report, target: "_blank", rel: "noopener", "aria-label": `Report of ${run.name}` }, "report") : null,
-    run.served && run.kind === "language model" ? el("button", { type: "button", class: "quiet", "aria-label": `Look at ${run.name}`, on: { click: () => actions.look(run.name) } }, "look") : null];
+    run.served ? el("button", { type: "button", class: "quiet", "aria-label": `Look at ${run.name}`, on: { click: () => actions.look(run.name) } }, "look") : null];
   return el("th", { scope: "row", class: "run-name" }, el("span", { class: "run-line" }, box, el("label", { for: box.id }, run.name), ...tags),
     el("span", { class: "run-links" }, ...links), ...troubles.map((trouble) => el("span", { class: "why" }, trouble)));
 }

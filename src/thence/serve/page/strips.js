@@ -1,7 +1,7 @@
 /** One strip per model under each other, aligned by character, and a strip of their differences. */
 
 import { el, svg } from "./dom.js";
-import { END, fixed, minus, visible } from "./format.js";
+import { END, fixed, grouped, minus, visible } from "./format.js";
 import { neighbour, tokenAt } from "./readings.js";
 import { fromBits, unitName, withUnit } from "./units.js";
 
@@ -69,8 +69,8 @@ export class Strips {
       this.blocks.set(key, [...(this.blocks.get(key) ?? []), block]);
       return block;
     });
-    this.put([...(first > 0 ? [el("p", { class: "hint" }, `… ${edges[first][0]} characters before`)] : []),
-      ...elements, ...(first + MOST_BLOCKS < edges.length ? [el("p", { class: "hint" }, `${text.length - wanted.at(-1)[1]} characters after …`)] : [])]);
+    this.put([...(first > 0 ? [el("p", { class: "hint" }, `… ${grouped(edges[first][0])} characters before`)] : []),
+      ...elements, ...(first + MOST_BLOCKS < edges.length ? [el("p", { class: "hint" }, `${grouped(text.length - wanted.at(-1)[1])} characters after …`)] : [])]);
     this.sum.replaceChildren(...(units === null || units.length < 2 ? [] : [runningSum(units, pair)]));
     this.highlight();
   }

@@ -27,6 +27,8 @@ from thence.serve.schemas import MAX_NAME, RequestModel
 from thence.serve.text_stream import TextStream
 
 MAX_MODELS = 32
+PROMPTS = 4
+"""A text may be so many times as long as ``--max-prompt``: 50 kB of characters by default."""
 MAX_TOP = 512
 """Tokens of a distribution that are listed: all of an alphabet, few of many words."""
 TAIL_BINS = 48
@@ -93,7 +95,8 @@ def routes(context: Context) -> APIRouter:
 
     async def strip(name: str, request: StripsRequest) -> dict[str, Any]:
         try:
-            loaded, most = find_model(context.models, name, False), context.limits.max_prompt
+            loaded = find_model(context.models, name, False)
+            most = PROMPTS * context.limits.max_prompt
             check_characters("text", len(request.text), most)
             work = _read(loaded, readings[name], request, most)
             return (await loaded.worker.run(work, len(request.text))).model_dump()
