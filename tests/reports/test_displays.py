@@ -274,6 +274,7 @@ def test_a_look_shows_its_tokens_and_lenses(sentences: thence.Run) -> None:
     assert "2 tokens" in page.text
     assert "likeliest" in page.text
     assert page_of(look_at("ab")).text.count("[ab]") == 1
+    assert "white-space: nowrap" in look_at("ab")._repr_html_().partition("<caption")[2][:60]
 
 
 def test_labels_and_explanations_show_their_numbers(opinions: thence.Run) -> None:

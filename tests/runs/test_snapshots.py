@@ -42,7 +42,8 @@ def test_a_snapshot_is_the_run_as_it_was(small: SmallTrain, model: str) -> None:
     assert (last.name, last.step) == ("run@12", 12)
     assert pickle.loads(pickle.dumps(run.at(12))).step == 12
     assert "snapshots of" in repr(run)
-    assert "as it was at step 0" in repr(first)
+    assert "dev" in repr(run)
+    assert "as it was at step 0" in repr(first) and "dev " not in repr(first)
 
 
 def test_a_step_without_snapshot_is_a_sentence(small: SmallTrain) -> None:

@@ -40,6 +40,7 @@ Look = Mapping[str, str]
 """The attributes of each kind of element."""
 
 PAGE: Look = {
+    "table caption": "",
     "note": 'class="note"',
     "pairs": 'class="values"',
     "pair name": 'scope="row"',
@@ -88,6 +89,7 @@ _RUNNING = f"margin: .3rem 0; line-height: 1.8; {_KEEP}; overflow-wrap: anywhere
 NOTEBOOK: Look = {
     "note": f'style="{_QUIET}; margin: .2rem 0"',
     "caption": 'style="margin: .3rem 0"',
+    "table caption": 'style="text-align: left; white-space: nowrap"',
     "beside": f'style="{_QUIET}"',
     "pairs": f'style="{_TABLE}"',
     "pair name": f'scope="row" style="{_LEFT}; {_QUIET}; white-space: nowrap"',
@@ -201,7 +203,7 @@ def _table(table: content.Table, look: Look) -> str:
     for place, row in enumerate(table.rows):
         mark = look["best row"] if place == table.best else ""
         lines.append(element("tr", mark, _cells(cells, row)))
-    caption = f"<caption>{escaped(table.caption)}</caption>" if table.caption else ""
+    caption = table.caption and element("caption", look["table caption"], escaped(table.caption))
     inner = element("table", look[table.style], caption + "".join(lines))
     return element("div", look["wide box"], inner)
 

@@ -64,6 +64,8 @@ def _parameters(run: RunFolder) -> str:
 
 
 def _dev(run: RunFolder) -> str:
+    if run.step is not None:
+        return ""  # Its metrics are of the run as it ended.
     best = best_line(run.metrics())
     if "dev_accuracy" in best:
         return f"dev accuracy {best['dev_accuracy']:.2%}"

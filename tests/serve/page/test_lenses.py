@@ -206,11 +206,11 @@ def test_japanese_and_emoji_are_cut_where_the_model_cuts_them(visit, families):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_telephone_shows_text_strips_and_bars_at_once(visit, families, scheme):
-    page = visit(
-        address=families.address, m=["ngram", "gru"], text="Marta", size=PHONE, scheme=scheme
-    )
+    chosen = {"m": ["ngram", "gru"], "text": "Marta", "lens": "examples"}
+    page = visit(address=families.address, size=PHONE, scheme=scheme, **chosen)
     read(page, "Marta")
     assert fits(page)
+    expect(page.get_by_role("button", name="in train")).to_be_in_viewport(ratio=0.9)
     for shown in (".editor", ".strip .t", ".inspector tbody tr"):
         box = page.locator(shown).first.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= PHONE["height"]

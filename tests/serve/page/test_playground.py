@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(server, monkeypatch):
     assert "is no language model" in server.refusal(path, {"model": "opinions"}, 404)
     assert "Say which" in server.refusal(path, {}, 404)
     long = server.refusal(path, {"model": "names", "text": "a" * 20_000})
-    assert "has 20000 tokens; this server reads at most 16384" in long
+    assert "has 20,000 tokens; this server reads at most 16,384" in long
     for wrong in ({"text": 3}, {"text": "a", "more": 1}, {"next": -1}, {"alternatives": 21}):
         assert server.refusal(path, {"model": "names", **wrong})
     monkeypatch.setattr(read, "MAX_ALL_ALTERNATIVES", 10)

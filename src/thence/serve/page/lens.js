@@ -127,6 +127,7 @@ export class Lens {
       this.switch.replaceChildren(...shown.map((one) => el("button", { type: "button", "data-lens": one.id, on: { click: () => this.pick(one.id) } }, one.title)));
     }
     for (const button of this.switch.children) button.setAttribute("aria-pressed", String(button.dataset.lens === lens.id));
+    this.scrollTo([...this.switch.children].find((button) => button.dataset.lens === lens.id));
     this.legend.replaceChildren(lens.legend ? lens.legend() : lens.colour ? orderLegend(this.look) : surprisalLegend());
     const { chosen, strips } = this.scene();
     this.panel.hidden = !lens.draw || chosen.every((model) => strips.get(model.id)?.problem);
@@ -140,6 +141,14 @@ export class Lens {
     this.chooseModel(having, model);
     if (this.fits(lens, model)) this.draw();
     else this.timer = setTimeout(() => this.ask(lens, model), wait);
+  }
+
+  /** Bring the button of the chosen lens into sight, once: on a telephone the switch scrolls. */
+  scrollTo(button) {
+    if (this.seen === button || this.switch.clientWidth === 0) return;
+    this.seen = button;
+    const [inner, outer] = [button.getBoundingClientRect(), this.switch.getBoundingClientRect()];
+    if (inner.left < outer.left || inner.right > outer.right) this.switch.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
   }
 
   chooseModel(having, model) {
