@@ -15,7 +15,7 @@ import pytest
 import thence
 from thence.serve import open_runs
 
-from .conftest import NAMES, SENTENCES, SMALL, Server, running
+from .conftest import NAMES, REVIEWS, SENTENCES, SMALL, Server, running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 ROOT = Path(__file__).parents[3]
@@ -68,6 +68,10 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     small = {"embedding_size": 8, "heads": 2, "layers": 2, "threads": 1}
     train("transformer", "transformer", NAMES, steps=20, lr=0.05, **small)
     train("context-mixing", "context-mixing", NAMES)
+    table = folder / "reviews.csv"
+    table.write_text("\n".join(("text,label", *REVIEWS)), encoding="utf-8")
+    reviewed = {"label": "label", "epochs": 1, "split": "80/20/0", "threads": 1}
+    thence.train(table, "recurrent", output=folder / "runs" / "reviews", **reviewed)
     train("cache", "cache", NAMES, carry_context=True)
     train("arabic", "ngram", ARABIC, order=2)
     train("japanese", "ngram", JAPANESE, order=2)
@@ -149,6 +153,11 @@ def test_lenses_answer_to_the_keyboard_and_to_touch(visit, families):
     page.keyboard.press("Enter")
     expect(page.locator('[data-head="0-1"]')).to_be_focused()
     expect(page.locator(".lens-panel")).to_contain_text("layer 1, head 2")
+    page.locator('[data-head="1-0"] canvas').hover(position={"x": 4, "y": 1})
+    expect(page.locator(".attention-of")).to_contain_text("After reading M, layer 2, head 1")
+    expect(page.locator(".token-row .cell").last).to_have_class(re.compile("later"))
+    page.locator(".attention-of").hover()
+    expect(page.locator(".attention-of")).to_contain_text("layer 1, head 2")
     page.get_by_role("button", name="units", exact=True).focus()
     page.keyboard.press("Enter")
     slider = page.get_by_role("slider", name="Unit")
@@ -162,6 +171,16 @@ def test_lenses_answer_to_the_keyboard_and_to_touch(visit, families):
     page.get_by_role("button", name="why", exact=True).click()
     page.get_by_label("And not another token").select_option(index=1)
     expect(page.locator(".lens-panel")).to_contain_text("likelier than")
+
+
+def test_words_of_a_classifier_are_weighed_by_the_gradient(visit, families):
+    page = visit(address=families.address, m=["reviews"], text="a bad film")
+    expect(page.locator(".word")).to_have_count(3)
+    page.get_by_role("checkbox", name="weigh words by the gradient").check()
+    found = thence.look(families.folder / "reviews", "a bad film", lenses=["gradient"])
+    expected = [part.weight for part in found.lenses["gradient"]]
+    expect(page.locator(".word").last).to_have_attribute("data-weight", str(expected[-1]))
+    assert complaints(page) == []
 
 
 def test_arabic_reads_from_right_to_left(visit, families):

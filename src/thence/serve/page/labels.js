@@ -21,11 +21,13 @@ export class Labels {
     this.answers = new Map();
     this.label = null; // The label that is explained; null: the likeliest of each.
     this.asking = new Map();
+    this.byGradient = el("input", { type: "checkbox", on: { change: () => this.read() } });
+    this.method = el("label", { class: "check", hidden: true }, this.byGradient, " weigh words by the gradient instead, in models that have one");
     this.texts = el("div", { class: "label-texts" });
     this.element = el("div", { class: "stack" }, el("p", { class: "legend" }, "A word speaks ",
       el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ",
       el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"),
-      " a label: how its log-odds change without the word. Press a label at the side to mark it."), this.texts);
+      " a label: how its log-odds change without the word, or would by the gradient. Press a label at the side to mark it."), this.method, this.texts);
     this.head = el("thead", {});
     this.body = el("tbody", { on: { keydown: (event) => this.rove(event) } });
     this.aside = el("aside", { class: "inspector", "aria-label": "Labels" }, el("header", {}, el("h2", { class: "inspector-title" }, "Labels")),
@@ -44,8 +46,22 @@ export class Labels {
     this.draw();
   }
 
+  /** Whether a model's words are weighed by the gradient. */
+  weighs(model) {
+    return this.byGradient.checked && Boolean(model?.lenses.includes("gradient"));
+  }
+
   question(name) {
-    return newest((signal, asked) => post("/v1/classify", asked, signal),
+    const answering = async (signal, asked) => {
+      const answer = await post("/v1/classify", asked, signal);
+      const [said] = answer.data;
+      if (asked.explain && this.weighs(this.scene().chosen.find((model) => model.id === name))) {
+        const look = await post("/playground/look", { model: name, text: asked.input, lenses: ["gradient"], label: said.explained }, signal);
+        said.explanation = look.lenses.gradient.map(({ text, start, weight }) => ({ text, start, weight }));
+      }
+      return answer;
+    };
+    return newest(answering,
       (answer, asked) => { this.answers.set(name, { ...answer.data[0], text: asked.input }); this.draw(); },
       (problem) => { this.answers.set(name, { problem: problem.message }); this.draw(); });
   }
@@ -54,6 +70,7 @@ export class Labels {
     const { chosen, text } = this.scene();
     const found = chosen.map((model) => this.answers.get(model.id) ?? null);
     this.scale.hidden = text.trim() === "";
+    this.method.hidden = !chosen.some((model) => model.lenses.includes("gradient"));
     if (text.trim() === "") {
       this.texts.replaceChildren(el("p", { class: "hint" }, "Write a document above to see its label."));
       this.body.replaceChildren();

@@ -29,42 +29,67 @@ function paint(canvas, rows, columns, share) {
   }
 }
 
-/** Attention: a small picture of each head, and the text as the chosen token looks at it. */
+/**
+ * Attention: a small picture of each head, and the text as the chosen token looks at it; while the
+ * pointer is on a picture, as the token of that row does by that head.
+ */
 export function drawAttention(look, scene) {
   const { layers, starts, places } = look.lenses.attention;
   const memory = scene.memory;
   memory.layer = Math.min(memory.layer ?? layers.length - 1, layers.length - 1);
-  const heads = layers[memory.layer].heads;
-  memory.head = Math.min(memory.head ?? 0, heads.length); // One beyond the last: their mean.
-  const query = Math.min(Math.max(scene.chosen - places[0], 0), heads[0].length - 1);
-  const row = (of) => (memory.head === of.length ? of[0][query].map((_, key) => of.reduce((sum, head) => sum + head[query][key], 0) / of.length) : of[memory.head][query]);
-  const weights = row(heads);
+  const count = layers[memory.layer].heads.length;
+  memory.head = Math.min(memory.head ?? 0, count); // One beyond the last: their mean.
+  const [queries, keys] = [layers[0].heads[0].length, layers[0].heads[0][0].length];
+  const chosen = Math.min(Math.max(scene.chosen - places[0], 0), queries - 1);
+  const sentence = el("p", { class: "attention-of" });
+  const cells = Array.from({ length: keys }, (_, key) => {
+    const index = starts + key;
+    return el("button", { type: "button", disabled: index < 0 || index > scene.chosen, tabindex: -1, on: { click: () => scene.choose(index) }, class: "cell heat" },
+      el("span", {}, scene.word(index)), el("span", { class: "small" }));
+  });
+  const show = (layer, head, query) => {
+    const { heads, name } = layers[layer];
+    sentence.replaceChildren("After reading ", el("strong", { class: "mono", dir: "auto" }, scene.word(places[0] + query)), `, ${name}, ${head === heads.length ? "its heads together" : `head ${head + 1}`}, looks at:`);
+    cells.forEach((cell, key) => {
+      const weight = head === heads.length ? heads.reduce((sum, one) => sum + one[query][key], 0) / heads.length : heads[head][query][key];
+      cell.classList.toggle("later", starts + key > places[0] + query);
+      cell.classList.toggle("on", starts + key === places[0] + query);
+      cell.style.setProperty("--strength", `${(weight * 72).toFixed(1)}%`);
+      cell.title = percent(weight);
+      cell.lastChild.textContent = percent(weight).replace(" %", "");
+    });
+  };
+  const back = () => show(memory.layer, memory.head, chosen);
+  const onHover = (layer, head) => ({
+    pointermove: (event) => {
+      const box = event.currentTarget.querySelector("canvas")?.getBoundingClientRect();
+      show(layer, head, box ? Math.min(queries - 1, Math.max(0, Math.floor(((event.clientY - box.top) / box.height) * queries))) : chosen);
+    },
+    pointerleave: back,
+  });
   const pictures = layers.map((layer, number) => el("div", { class: "head-row", role: "group", "aria-label": layer.name },
     el("span", { class: "head-name" }, layer.name),
     [...layer.heads.keys()].map((head) => {
       const canvas = el("canvas", { class: "head-picture", vars: { "--side": `${SMALL}px` } });
-      paint(canvas, layer.heads[head].length, layer.heads[head][0].length, (from, to) => layer.heads[head][from][to]);
-      return headButton(scene, number, head, `${layer.name}, head ${head + 1}`, canvas);
-    }), headButton(scene, number, layer.heads.length, `${layer.name}, mean of its heads`, "mean")));
+      paint(canvas, queries, keys, (from, to) => layer.heads[head][from][to]);
+      return headButton(scene, number, head, `${layer.name}, head ${head + 1}`, canvas, onHover(number, head));
+    }), headButton(scene, number, layer.heads.length, `${layer.name}, mean of its heads`, "mean", onHover(number, layer.heads.length))));
+  back();
   return [
-    el("p", {}, "After reading ", el("strong", { class: "mono", dir: "auto" }, scene.word(places[0] + query)), `, ${layers[memory.layer].name}, ${memory.head === heads.length ? "its heads together" : `head ${memory.head + 1}`}, looks at:`),
-    el("div", { class: "token-row", dir: "auto" }, weights.map((weight, key) => {
-      const index = starts + key;
-      if (index > scene.chosen) return null;
-      return el("button", { type: "button", disabled: index < 0, tabindex: -1, on: { click: () => scene.choose(index) }, class: `cell heat${index === scene.chosen ? " on" : ""}`, vars: { "--strength": `${(weight * 72).toFixed(1)}%` }, title: percent(weight) },
-        el("span", {}, scene.word(index)), el("span", { class: "small" }, percent(weight).replace(" %", "")));
-    }).filter(Boolean)),
-    el("p", { class: "hint" }, "Per cent of its attention. Below, each picture is a head: a row looks at columns, from the beginning of the text. Press one to see it in the text."),
+    sentence,
+    el("div", { class: "token-row", dir: "auto" }, cells),
+    el("p", { class: "hint" }, "Per cent of its attention. Below, each picture is a head: a row looks at columns, from the beginning of the text. Point at a row to see it in the text; press a head to keep it."),
     el("div", { class: "heads scroll", tabindex: 0, role: "region", "aria-label": "Heads" }, pictures),
   ];
 }
 
-function headButton(scene, layer, head, label, content) {
+function headButton(scene, layer, head, label, content, onHover) {
   const chosen = scene.memory.layer === layer && scene.memory.head === head;
   return el("button", {
     type: "button", class: "head-button", "aria-pressed": String(chosen), title: label, "aria-label": typeof content === "string" ? `${content}: ${label}` : label,
     "data-head": `${layer}-${head}`,
     on: {
+      ...onHover,
       click: () => {
         Object.assign(scene.memory, { layer, head });
         scene.redraw();

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from thence.errors import ThenceError
 from thence.evaluation.baselines import Baselines, baselines
 from thence.evaluation.embeddings import has_embeddings
-from thence.inspection.lenses import lenses_of
+from thence.inspection.lenses import label_lenses_of, lenses_of
 from thence.runs import LanguageRun
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.routes import Context
@@ -105,7 +105,7 @@ def routes(context: Context) -> APIRouter:
 def _page_model(loaded: LoadedRun, entry: RunEntry, rulers: Rulers, embeds: bool) -> PageModel:
     run = loaded.run
     is_language = isinstance(run, LanguageRun)
-    lenses = lenses_of(run) if isinstance(run, LanguageRun) else []
+    lenses = lenses_of(run) if isinstance(run, LanguageRun) else label_lenses_of(run)
     return PageModel(
         **card_of(loaded).model_dump(exclude={"on_disk"}),
         on_disk=loaded.on_disk(),
