@@ -61,6 +61,15 @@ def test_a_training_goes_on_from_a_snapshot(small: SmallTrain, tmp_path: Path) -
     assert more.evaluate().nats_per_token == pytest.approx(run.at(1).evaluate().nats_per_token)
 
 
+def test_what_is_of_a_snapshot_is_not_mistaken_for_the_run(
+    small: SmallTrain, tmp_path: Path
+) -> None:
+    run = small(snapshots=2, steps=2)
+    assert {path.parent.name for path in thence.plot(run.at(0), formats=["svg"])} == {"pictures@0"}
+    with pytest.raises(RunError, match="export .*run instead"):
+        thence.export(run.at(0), tmp_path / "script.py")
+
+
 def test_weights_too_large_for_half_precision_stay_as_they_are(tmp_path: Path) -> None:
     tensors = {"a": np.array([1e6, 1], np.float32), "b": np.array([1.5], np.float32)}
     save_snapshot(tmp_path, 3, tensors, "identity")

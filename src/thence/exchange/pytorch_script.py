@@ -87,6 +87,11 @@ def _refuse(run: Run) -> None:
             f"{run.folder} is a run of the model '{model}'; a script of PyTorch can only be "
             f"written for {', '.join(KINDS)}."
         )
+    if run.step is not None:
+        raise RunError(
+            f"A script trains a run from its beginning to its end, and {run.name} is a snapshot of "
+            f"it; export {run.folder} instead."
+        )
     softmax, tokens, training = recipe.options, recipe.tokens, recipe.training
     cannot = {
         f"softmax={getattr(softmax, 'softmax', '')!r}": ("adaptive",),

@@ -185,4 +185,4 @@ TABLES: Mapping[str, Callable[[Sequence[Token], Any], Iterable[LensTable]]] = {
     "examples": _examples,
     **NETWORK_TABLES,
 }
-"""What makes tables of a lens; the other lenses are for pictures, and for programs."""
+"""What makes tables of a lens."""

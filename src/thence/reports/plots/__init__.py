@@ -31,7 +31,8 @@ def plot(
 
     Args:
         run: The run or its folder, or the folder of a sweep.
-        folder: Folder of the figures; by default ``pictures`` in the run folder.
+        folder: Folder of the figures; by default ``pictures`` in the run folder, and
+            ``pictures@STEP`` for a snapshot.
         formats: ``png``, ``svg`` or both.
 
     Returns:
@@ -43,12 +44,12 @@ def plot(
     """
     formats = validate("formats", tuple(formats), tuple[Literal["png", "svg"], ...])
     if not isinstance(run, Run) and is_sweep(run):
-        place, drawn = find_run(run), sweep_plots(read_sweep(run))
+        place, drawn, step = find_run(run), sweep_plots(read_sweep(run)), ""
     else:
         run = open_run(run)
-        place, drawn = run.folder, run_plots(run)
+        place, drawn, step = run.folder, run_plots(run), run.at_step
     own = folder is None
-    folder = place / "pictures" if folder is None else folder
+    folder = place / f"pictures{step}" if folder is None else folder
     written = []
     for one in drawn:
         for name in formats:
