@@ -247,6 +247,13 @@ def test_fill(thence, trained):
     assert (narrow["found"], narrow["exact"]) == (8, False)
 
 
+def test_look_says_briefly_what_it_cannot_read(thence, trained):
+    assert thence("look", trained.mlp, "a\nb").err == ""  # A line end is a boundary.
+    assert thence("look", trained.mlp, "aß" * 600).err.startswith(
+        f"600 of the symbols in '{'aß' * 29}a…' never occur in the train text"
+    )
+
+
 def test_fill_says_what_it_cannot_read(thence, trained):
     outcome = thence("fill", trained.mlp, "ß___ß", "--longest", 1, "--json")
     assert outcome.err == (

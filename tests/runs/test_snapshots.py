@@ -66,7 +66,7 @@ def test_what_is_of_a_snapshot_is_not_mistaken_for_the_run(
 ) -> None:
     run = small(snapshots=2, steps=2)
     assert {path.parent.name for path in thence.plot(run.at(0), formats=["svg"])} == {"pictures@0"}
-    with pytest.raises(RunError, match="export .*run instead"):
+    with pytest.raises(RunError, match=r"export .*run instead"):
         thence.export(run.at(0), tmp_path / "script.py")
 
 

@@ -19,7 +19,8 @@ def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
         lenses = [FOLLOWING, *lenses]
     found = call(lenses=lenses)
     if isinstance(found, Look):
-        note_unknown(given.run, given.text)
+        lines = given.text.split("\n") if found.by_lines else None  # A line end is a boundary.
+        note_unknown(given.run, given.text, lines)
     if json:
         print_json(found.to_json())
     elif isinstance(found, Look):

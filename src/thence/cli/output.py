@@ -35,6 +35,8 @@ NARROWEST_HEADER = 8
 BAR_STYLE = "cyan"
 WIDEST_LABEL = 24
 """Columns of the names in a card; longer names take several lines."""
+LONGEST_NOTED = 60
+"""Characters of a text that a note repeats; a longer one is cut."""
 WHOLE_CELL = 40
 """Characters of a cell that stay on one line; what is longer is a text, which may be folded."""
 
@@ -166,6 +168,7 @@ def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None
 
     unknown = sum(unknown_symbols(run, piece) for piece in read or [text])
     if unknown:
+        shown = text if len(text) <= LONGEST_NOTED else text[: LONGEST_NOTED - 1] + "…"
         print_note(
-            f"{unknown} of the symbols in {text!r} never occur in the train text: read as <unk>."
+            f"{unknown:,} of the symbols in {shown!r} never occur in the train text: read as <unk>."
         )
