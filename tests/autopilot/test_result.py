@@ -36,8 +36,16 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     whole.save()
     assert read_best(tmp_path) == whole
     labels = made(tmp_path, unit="document", limit=None, steps=30, accuracy=0.5, interrupted=True)
+    labels = replace(labels, interval=(0.25, 0.75))
     labels.save()
     assert read_best(tmp_path) == labels
+
+
+def test_the_page_has_the_interval_and_samples(tmp_path: Path) -> None:
+    page = best_html(replace(made(tmp_path), interval=(1.9, 2.1)), ["anna<", ""])
+    assert "2.0000 nats per token on dev (95 % interval 1.9000 to 2.1000)" in page
+    assert "anna&lt;" in page
+    assert ">Samples<" not in best_html(made(tmp_path))
 
 
 def test_that_models_were_chosen_on_dev_is_said(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The autopilot: the best model of a text that this machine can make in a given time."""
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def best(
     progress: ProgressFactory = silent_progress,
     watch: Watcher | None = None,
     began: float | None = None,
-    page: Callable[[Best], object] | None = None,
+    page: Callable[[Best, Sequence[str]], object] | None = None,
     keep_text: bool = True,
     refit: bool = True,
     **settings: Any,

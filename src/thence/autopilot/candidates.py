@@ -115,6 +115,8 @@ class Ensemble:
         accuracy: Of classifiers, on dev.
         refit: Whether classifiers have learned from dev too since they were judged.
         judged: Targets or documents of dev that the loss is a mean of.
+        held_out: The log-probability of each such target, under weights learned on the other half;
+            None of classifiers.
     """
 
     members: tuple[TrainedCandidate, ...]
@@ -126,9 +128,11 @@ class Ensemble:
     accuracy: float | None = None
     refit: bool = False
     judged: int = 0
+    held_out: Array | None = None
 
 
 def single(one: TrainedCandidate) -> Ensemble:
     """Return an ensemble of one model."""
     own = one.family, one.options, one.model, one.nats, one.accuracy
-    return Ensemble((one,), (1.0,), *own, judged=len(one.scores))
+    held_out = one.scores if one.accuracy is None else None
+    return Ensemble((one,), (1.0,), *own, judged=len(one.scores), held_out=held_out)

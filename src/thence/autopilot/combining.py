@@ -216,32 +216,31 @@ def _mixed(
     gates = [learn_gate(probs[some], features[some]) for some in halves]
     mixture.weights = learn_gate(probs, features)
     learning = time.monotonic() - again
-    total = 0.0
+    held_out = np.empty(dev.num_targets)
     rates = RATES if adapts and carries and library() is not None else ()
-    totals = dict.fromkeys(rates, 0.0)
+    adapted = {rate: np.empty(dev.num_targets) for rate in rates}
     learning_on = {rate: [gate.astype(np.float64) for gate in gates] for rate in rates}
     for block, seen in mixture.gate_features(dev, carries):
         log_weights = [log_weights_of(gate, seen) for gate in gates]
         in_first = np.arange(block.start, block.start + len(seen)) < half
         other = scores[block] + np.where(in_first[:, None], log_weights[1], log_weights[0])
-        total -= float(np.sum(np.logaddexp.reduce(other, axis=1)))
+        held_out[block] = np.logaddexp.reduce(other, axis=1)
         for rate, (first, second) in learning_on.items():
             for gate, some in ((second, in_first), (first, ~in_first)):
                 found = adapt_gate(gate, scores[block][some], seen[some], rate)
-                totals[rate] -= float(found.sum())
-    rate = min(rates, key=lambda rate: totals[rate], default=0.0)
-    if rates and totals[rate] < total:
-        total, mixture.options = totals[rate], replace(mixture.options, adapt=rate)
+                adapted[rate][block][some] = found
+    rate = max(rates, key=lambda rate: adapted[rate].sum(), default=0.0)
+    if rates and adapted[rate].sum() > held_out.sum():
+        held_out, mixture.options = adapted[rate], replace(mixture.options, adapt=rate)
     means = np.exp(log_weights_of(mixture.weights, features)).mean(axis=0)
     pairs = len(members) * dev.num_targets
     pace.measured("learning", learning, 2 * pairs / stride)
     pace.measured("judging", time.monotonic() - began - learning, pairs)
-    nats = total / max(dev.num_targets, 1)
-    weights = tuple(means.tolist())
     judged = dev.num_targets
-    return Ensemble(
-        tuple(members), weights, "mixture", mixture.options, mixture, nats, judged=judged
-    )
+    nats = -float(held_out.sum()) / max(judged, 1)
+    own = "mixture", mixture.options, mixture, nats
+    shares = tuple(means.tolist())
+    return Ensemble(tuple(members), shares, *own, judged=judged, held_out=held_out)
 
 
 def prune(

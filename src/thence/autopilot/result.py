@@ -79,6 +79,7 @@ class Best(Saved):
         interrupted: Whether the user stopped it.
         nats: The loss on dev, each half under weights learned on the other half.
         accuracy: Of a classifier, on dev.
+        interval: The 95 % interval of ``accuracy``, or else of ``nats``; None if it is not known.
         tried: Every model, in order.
         failed: What could not be trained, and why.
         spent: Seconds that reading, counting, training, combining and writing took.
@@ -97,6 +98,7 @@ class Best(Saved):
     interrupted: bool
     nats: Number
     accuracy: Number | None = None
+    interval: tuple[Number, Number] | None = None
     tried: tuple[Tried, ...] = ()
     failed: tuple[Text, ...] = ()
     spent: tuple[tuple[Text, Number], ...] = ()

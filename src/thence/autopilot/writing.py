@@ -3,8 +3,9 @@
 import math
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,10 @@ from thence.autopilot.candidates import Ensemble
 from thence.autopilot.reading import ReadText
 from thence.autopilot.result import Best
 from thence.autopilot.strategy import Strategy
+from thence.deadline import DeadlineError, deadline
 from thence.models.registry import get_family
 from thence.runs.create import create_run
+from thence.runs.run import Run
 from thence.runs.sources import Sources
 from thence.runs.weights import save_model
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
@@ -27,6 +30,10 @@ from thence.training.new_run import data_provenance, resolve_paths
 
 MIN_TIME_FOR_PAGE = 2.0
 """Seconds of a budget from which on a page about the result is written within it."""
+SAMPLES, MAX_SAMPLE = 8, 160
+"""Texts that are drawn for the page, and tokens of each at most."""
+MIN_TIME_FOR_SAMPLES, MAX_TIME_FOR_SAMPLES = 0.3, 3.0
+"""Seconds that must be left for drawing them to begin, and that it may take."""
 PROBED = np.zeros(1 << 21, np.float32)
 """Weights that are written to see how long the disk takes for each byte: 8 MB."""
 
@@ -41,7 +48,7 @@ class RunWriter:
         strategy: Its strategy.
         new: The folder to be.
         sources: What was read in place of texts that cannot be read again.
-        page: Writes a page about the result; None for no page.
+        page: Writes a page about the result, with texts drawn from it; None for no page.
     """
 
     text: ReadText
@@ -49,7 +56,8 @@ class RunWriter:
     strategy: Strategy
     new: NewFolder
     sources: Sources
-    page: Callable[[Best], object] | None
+    page: Callable[[Best, Sequence[str]], object] | None
+    _best: Ensemble = field(init=False)
 
     @property
     def writes_page(self) -> bool:
@@ -93,11 +101,12 @@ class RunWriter:
         for _ in range(2):
             began = time.thread_time()
             with TemporaryDirectory() as folder:
-                self._page(replace(result, folder=Path(folder)))
+                self._page(replace(result, folder=Path(folder)), [])
             self.autopilot.pace.measured("page", time.thread_time() - began)
 
     def write(self, best: Ensemble) -> Best:
         """Write the run folder of the best that came out, whole or not at all."""
+        self._best = best
         results: list[Best] = []
         self.new.fill(lambda folder: results.append(self._fill(folder, best)))
         return results[-1]
@@ -107,11 +116,49 @@ class RunWriter:
         budget, pace = self.autopilot.budget, self.autopilot.pace
         in_time = pace.rates.get("page", math.inf) <= budget.left()
         if self.writes_page and (budget.counts_steps or in_time):
-            self._page(done)
+            self._page(done, self._samples())
 
-    def _page(self, done: Best) -> None:
+    def _page(self, done: Best, samples: Sequence[str]) -> None:
         if self.page is not None:
-            self.page(done)
+            self.page(done, samples)
+
+    def _samples(self) -> list[str]:
+        """Draw texts from the language model that came out, as many as there is time for."""
+        budget, tokenizer, best = self.autopilot.budget, self.autopilot.data.tokenizer, self._best
+        left = min(budget.left() - self.autopilot.pace.expected("page"), MAX_TIME_FOR_SAMPLES)
+        drawn: list[str] = []
+        if best.accuracy is not None or left < MIN_TIME_FOR_SAMPLES:
+            return drawn
+        from thence.generation.sampling import draw
+        from thence.generation.sampling_filters import DecodingOptions
+
+        none, carries = np.zeros(0, np.int64), any(one.carry_context for one in best.members)
+        with suppress(DeadlineError), deadline(time.monotonic() + left):
+            for seed in range(SAMPLES):
+                (ids,) = draw(best.model, none, 1, MAX_SAMPLE, DecodingOptions(), seed, carries)
+                drawn.append(tokenizer.decode(ids[ids != tokenizer.vocabulary.boundary_id]))
+        return drawn
+
+    def _interval(self, run: Run, best: Ensemble) -> tuple[float, float] | None:
+        """Return the 95 % interval on dev, where there is time for a page too."""
+        if self.autopilot.budget.seconds < MIN_TIME_FOR_PAGE:
+            return None
+        if best.accuracy is not None:
+            from thence.evaluation.intervals import wilson_interval
+
+            number = len(best.members[0].scores)
+            return wilson_interval(best.accuracy * number, number)
+        from thence.evaluation.data import EvaluationData
+        from thence.evaluation.language import interval_of
+
+        dev = self.autopilot.data.dev
+        if best.held_out is None or len(best.held_out) > dev.num_targets:
+            return None
+        dev = dev.beginning(len(best.held_out))
+        if dev.num_targets != len(best.held_out):
+            return None
+        found = interval_of(dev, -best.held_out, EvaluationData(split="dev").is_in_order(run))
+        return found if math.isfinite(found[0]) else None
 
     def _fill(self, folder: Path, best: Ensemble) -> Best:
         """Write the run into a folder; return the result, which is in it too."""
@@ -134,7 +181,7 @@ class RunWriter:
         line = fitted_metrics(data.train.num_targets, losses, autopilot.budget.began)
         run = create_run(folder, recipe, data.tokenizer, hashes, self.sources, more)
         save_fitted(run, FittedModel(best.model.tensors(), line), **losses)
-        result = self._result(best)
+        result = replace(self._result(best), interval=self._interval(run, best))
         replace(result, folder=folder).save()
         return result
 

@@ -1,6 +1,6 @@
 """The commands that train: train, find-lr, resume, mix, best."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -287,10 +287,10 @@ def print_best(
         _print_best(done)
 
 
-def _write_best_page(done: "Best") -> Path:
+def _write_best_page(done: "Best", samples: Sequence[str]) -> Path:
     from thence.reports.best import write_page
 
-    return write_page(done)
+    return write_page(done, samples)
 
 
 def _note_candidate(one: "Tried") -> None:

@@ -222,7 +222,7 @@ def evaluate_with_costs(
         characters=int(store.character_counts.sum()) + store.num_documents,
         bytes=int(store.byte_counts.sum()) + store.num_documents,
         nats=float(np.sum(costs, dtype=np.float64)),
-        interval=_interval(store, costs, in_order),
+        interval=interval_of(store, costs, in_order),
         seen=seen,
         unseen=unseen,
         carry_context=carry_context,
@@ -251,9 +251,10 @@ def _text_is_there(run: Run) -> bool:
         return False
 
 
-def _interval(
+def interval_of(
     store: TokenStore, costs: Float[np.ndarray, " targets"], in_order: bool
 ) -> tuple[float, float]:
+    """Return the 95 % interval of the mean cost of a target; no numbers if it cannot be told."""
     # Pieces of a document are neighbours, however the documents were drawn.
     in_order = in_order or store.num_documents < FEWEST_DOCUMENTS
     if np.isinf(costs).any():

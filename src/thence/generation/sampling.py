@@ -9,6 +9,7 @@ import numpy as np
 
 from thence.array_types import Float, Integer
 from thence.corpus import Documents
+from thence.deadline import check_deadline
 from thence.errors import DownloadError, SettingError, TextError, nearest
 from thence.generation.sampling_filters import (
     DecodingOptions,
@@ -190,6 +191,7 @@ def _draw_rows(
     chosen = np.zeros((len(rows), max_length), np.int64)
     lengths = np.full(len(rows), max_length)
     for position in range(max_length):
+        check_deadline()
         if position % UNIFORMS_AT_ONCE == 0:
             more = min(UNIFORMS_AT_ONCE, max_length - position)
             uniforms = np.stack([generator.random(more) for generator in generators])

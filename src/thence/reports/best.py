@@ -54,19 +54,27 @@ HELD_OUT = (
 )
 
 
-def write_page(done: Best) -> Path:
+def write_page(done: Best, samples: Sequence[str] = ()) -> Path:
     """Write ``best.html`` into the folder of the run."""
     path = done.folder / PAGE
-    write_atomically(path, best_html(done).encode("utf-8"))
+    write_atomically(path, best_html(done, samples).encode("utf-8"))
     return path
 
 
-def best_html(done: Best) -> str:
-    """Return the page; it reads nothing but the result."""
+def best_html(done: Best, samples: Sequence[str] = ()) -> str:
+    """Return the page; it reads nothing but the result, and texts that were drawn from it."""
     name = done.folder.resolve().name
     report = Texts([RunningText(["report.html"], link="./report.html")])
     more = Note("Samples, surprising texts and all settings: thence report RUN writes")
-    blocks = [Title(name, done.text), Statement(sentence(done)), found_section(done), more, report]
+    drawn = Section("Samples", [Texts([RunningText([text or "\u00a0"]) for text in samples])])
+    blocks = [
+        Title(name, done.text),
+        Statement(sentence(done)),
+        *([drawn] if samples else []),
+        found_section(done),
+        more,
+        report,
+    ]
     return page(f"{name}: how it was found", blocks)
 
 
@@ -79,10 +87,17 @@ def sentence(done: Best) -> str:
     made = f"In {duration(done.seconds)}, {several} became one"
     if len(kept) == 1:
         made = f"In {duration(done.seconds)}, {kept[0].name} came out of {len(done.tried)} models"
-    said = f"{made} with {_result(done.nats, done.accuracy)}{unit} on dev"
+    said = f"{made} with {_result(done.nats, done.accuracy)}{unit} on dev{_interval(done)}"
     if best is not None and len(kept) > 1:
         said += f"; the best of them alone, {best.name}, has {_result(best.nats, best.accuracy)}"
     return f"{said}."
+
+
+def _interval(done: Best) -> str:
+    if done.interval is None:
+        return ""
+    low, high = (f"{one:.4f}" if done.accuracy is None else f"{one:.2%}" for one in done.interval)
+    return f" (95 % interval {low} to {high})"
 
 
 def _result(nats: float, accuracy: float | None) -> str:
