@@ -50,6 +50,15 @@ def test_it_is_what_score_says(counted: Counted) -> None:
     assert [*(token.bits for token in found.tokens), found.end_bits] == pytest.approx(bits)
 
 
+def test_shapes_and_contexts_of_counts(counted: Counted) -> None:
+    # Two tokens and the boundary that closes them; a, b, the unknown symbol and the boundary.
+    lens = seen(counted(model="ngram", order=3), "ab", lenses=["shapes"]).lenses["shapes"]
+    assert [stage.shape for stage in lens.stages] == [(1, 3), (1, 3, 2), (1, 3, 4)]
+    assert lens.contexts == (("<boundary>",), ("<boundary>", "a"))
+    pairs = seen(counted(name="pairs"), "ab", lenses=["shapes"]).lenses["shapes"]
+    assert pairs.contexts == (("<boundary>",), ("a",))
+
+
 def test_lines_are_documents(counted: Counted) -> None:
     found = seen(counted(), "a\r\n\nb\n")
     assert [(token.text, token.start, token.end) for token in found.tokens] == [

@@ -94,12 +94,7 @@ LENSES: Sequence[Lens] = (
     Lens("learning", "what learning from the text gained", "learning:learning", _adapts),
     Lens("mixing", "which contexts spoke for each token", "mixing:mixing", _mixing),
     Lens("examples", "where the train text says the same", "examples:examples", _train),
-    Lens(
-        "shapes",
-        "what networks are given, and all shapes",
-        "shapes:shapes",
-        has_networks,
-    ),
+    Lens("shapes", "what models are given, and all shapes", "shapes:shapes", _all),
     Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
     Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
     Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from thence.inspection.networks import Part, networks_of, trace
+from thence.inspection.networks import Part, distinct_names, networks_of, trace
 from thence.inspection.subject import Subject
+from thence.models.language.bigram_counts import BigramCountsOptions
+from thence.models.language.class_ngram import ClassNGramOptions
+from thence.models.language.mixture import Mixture
+from thence.models.ngram import NGramOptions
+from thence.models.registry import get_family
 
 ABOUT = {
     "ids": "numbers of the tokens, the boundary first",
@@ -20,16 +25,18 @@ ABOUT = {
     "other": "the last hidden states",
     "projection": "units projected to the size of the embedding",
     "probabilities": "softmax over the vocabulary",
+    "contexts": "up to {window} ids before, looked up in the counts",
+    "answers": "of each token of the vocabulary",
 }
-"""What each stage is, with settings of the network."""
+"""What each stage is, with settings of the model."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a network has computed of a text at one stage.
+    """What a model has made of a text at one stage.
 
     Attributes:
-        name: Of the stage, after the member's name where several networks are mixed.
+        name: Of the stage, after the member's name where several models are mixed.
         shape: Texts, tokens, and numbers for each token.
         about: What it is, in words.
     """
@@ -41,12 +48,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What networks are given, and the shape of everything they make of it.
+    """What a model is given, and the shape of everything it makes of it.
 
     Attributes:
         stages: From ids to probabilities.
         contexts: Of each token that is shown, the texts of the ids that it is predicted from; empty
-            where a network remembers all before.
+            where the model may use all before.
         places: First of the tokens that are shown, and the one after the last.
     """
 
@@ -56,15 +63,59 @@ class Shapes:
 
 
 def shapes(subject: Subject) -> Shapes:
-    """Return the shape of everything that networks make of a text, and the windows they see."""
-    parts = networks_of(subject.run, subject.model)
-    stages = tuple(stage for part in parts for stage in _stages(subject, part))
-    windows = [getattr(part.model, "context_length", None) for part in parts]
-    # Where networks see windows of several lengths, the longest holds the others.
-    longest = 0 if None in windows else max(filter(None, windows))
+    """Return the shape of everything that a model makes of a text, and the window it sees."""
+    networks = {part.name: part for part in networks_of(subject.run, subject.model)}
+    stages: list[Stage] = []
+    windows: list[int | None] = []
+    for name, options in _members(subject):
+        if name in networks:
+            part = networks[name]
+            stages += _stages(subject, part)
+            windows.append(getattr(part.model, "context_length", None))
+        else:
+            windows.append(_window(options))
+            stages += _counted_stages(subject, name, windows[-1])
+    if "" not in dict(_members(subject)):
+        size = (1, subject.size + 1, subject.model.vocabulary_size)
+        stages.append(Stage("probabilities", size, "the members' weighted average"))
+    # Where members see windows of several lengths, the longest holds the others.
+    known = [window for window in windows if window is not None]
     shown = subject.shown
-    contexts = tuple(_context(subject, place, longest) for place in shown) if longest else ()
-    return Shapes(contexts=contexts, stages=stages, places=(shown.start, shown.stop))
+    sees_all = len(known) < len(windows)
+    contexts = (
+        () if sees_all else tuple(_context(subject, at, max(known), bool(networks)) for at in shown)
+    )
+    return Shapes(contexts=contexts, stages=tuple(stages), places=(shown.start, shown.stop))
+
+
+def _members(subject: Subject) -> list[tuple[str, Any]]:
+    """Return the names and settings of a mixture's members; a model by itself has no name."""
+    model = subject.model
+    if not isinstance(model, Mixture):
+        return [("", subject.run.recipe.options)]
+    names = distinct_names([member.name for member in model.options.members])
+    settings = (
+        get_family(one.model).make_options(one.options) if one.model != "neural-cache" else None
+        for one in model.options.members
+    )
+    return list(zip(names, settings, strict=True))
+
+
+def _window(options: Any) -> int | None:
+    """Return how many ids counts look at before a token; None if all, as caches and mixing do."""
+    if isinstance(options, BigramCountsOptions):
+        return 1
+    return options.order - 1 if isinstance(options, NGramOptions | ClassNGramOptions) else None
+
+
+def _counted_stages(subject: Subject, name: str, window: int | None) -> Iterator[Stage]:
+    """Yield the stages of a model without a network."""
+    label, size = f"{name}: " if name else "", (1, subject.size + 1)
+    yield Stage(f"{label}ids", size, ABOUT["ids"])
+    if window is not None:
+        yield Stage(f"{label}contexts", (*size, window), ABOUT["contexts"].format(window=window))
+    vocabulary_size = subject.model.vocabulary_size
+    yield Stage(f"{label}probabilities", (*size, vocabulary_size), ABOUT["answers"])
 
 
 def _stages(subject: Subject, part: Part) -> Iterator[Stage]:
@@ -96,10 +147,13 @@ def _kind(name: str, options: Any) -> str:
     return next((kind for setting, kind in kinds.items() if hasattr(options, setting)), "other")
 
 
-def _context(subject: Subject, place: int, size: int) -> tuple[str, ...]:
-    """Return the texts of the ids before a token in its document, boundaries before its begin."""
+def _context(subject: Subject, place: int, size: int, padded: bool) -> tuple[str, ...]:
+    """Return the texts of the ids before a token in its document, boundaries before its begin.
+
+    Networks need as many of them as make the window full, ``padded``; counts know one.
+    """
     reach = place + 1 if subject.carries else int(subject.store.places[place]) + 1
     ids = subject.store.ids[max(place + 1 - size, place + 1 - reach) : place + 1].tolist()
-    boundary = subject.store.boundary_id
-    padded = [boundary] * (size - len(ids)) + ids
-    return tuple(subject.token_text(index) for index in padded)
+    if padded:
+        ids = [subject.store.boundary_id] * (size - len(ids)) + ids
+    return tuple(subject.token_text(index) for index in ids)

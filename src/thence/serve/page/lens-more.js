@@ -37,14 +37,14 @@ export function drawMixing(look, scene) {
   ];
 }
 
-/** What a network is given, and the shape of all that it makes of it. */
+/** What a model is given, and the shape of all that it makes of it. */
 export function drawShapes(look, scene) {
   const { stages, contexts, places } = look.lenses.shapes;
   const context = contexts[scene.chosen - places[0]];
   return [
-    context ? el("p", {}, el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), " is predicted from ",
-      el("span", { class: "mono", dir: "auto" }, context.map((text) => (text === "<boundary>" ? "⊢" : text.trim() || "␣")).join(" ")), `: the last ${context.length} tokens.`)
-      : el("p", {}, "This network remembers all that came before in the document."),
+    context ? el("p", {}, el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), context.length === 0 ? " is predicted from nothing before it" : " is predicted from ",
+      el("span", { class: "mono", dir: "auto" }, context.map((text) => (text === "<boundary>" ? "⊢" : text.trim() || "␣")).join(" ")), context.length === 0 ? "." : context.length === 1 ? ": the last token." : `: the last ${context.length} tokens.`)
+      : el("p", {}, "This model may use all that came before in the document."),
     scroll("Shapes", el("table", { class: "table" }, head(["stage", "shape", "what it is"], []), el("tbody", {}, stages.map((stage) =>
       el("tr", {}, el("th", { scope: "row" }, stage.name), el("td", { class: "mono" }, `(${stage.shape.map(grouped).join(", ")})`), el("td", {}, stage.about)))))),
   ];

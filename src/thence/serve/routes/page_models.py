@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -11,7 +12,7 @@ from thence.errors import ThenceError
 from thence.evaluation.baselines import Baselines, baselines
 from thence.evaluation.embeddings import has_embeddings
 from thence.inspection.lenses import label_lenses_of, lenses_of
-from thence.runs import LanguageRun
+from thence.runs import ClassifierRun, LanguageRun
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.routes import Context
 from thence.serve.routes.models import ModelCard, card_of
@@ -105,7 +106,10 @@ def routes(context: Context) -> APIRouter:
 def _page_model(loaded: LoadedRun, entry: RunEntry, rulers: Rulers, embeds: bool) -> PageModel:
     run = loaded.run
     is_language = isinstance(run, LanguageRun)
-    lenses = lenses_of(run) if isinstance(run, LanguageRun) else label_lenses_of(run)
+    if isinstance(run, LanguageRun):
+        lenses = lenses_of(run)
+    else:
+        lenses = label_lenses_of(cast(ClassifierRun, run))
     return PageModel(
         **card_of(loaded).model_dump(exclude={"on_disk"}),
         on_disk=loaded.on_disk(),
