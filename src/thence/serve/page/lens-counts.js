@@ -54,9 +54,9 @@ export function drawBackoff(look, scene) {
     el("td", { class: "number" }, percent(term.share)),
     el("td", { class: "mono" }, term.order === 0 ? "every token alike" : [el("bdi", {}, context(term.context)), " → ", el("bdi", {}, word)]),
     el("td", { class: "number" }, counted(term)),
+    el("td", { class: "number" }, fixed(term.weight, 4)),
     el("td", { class: "number" }, term.discount === null ? "–" : fixed(term.discount, 3)),
-    el("td", { class: "number" }, term.followers === null ? "–" : grouped(term.followers)),
-    el("td", { class: "number" }, fixed(term.weight, 4))));
+    el("td", { class: "number" }, term.followers === null ? "–" : grouped(term.followers))));
   return [
     tokenRow(scene, (index) => {
       const one = look.lenses.backoff[index - scene.places[0]];
@@ -64,8 +64,8 @@ export function drawBackoff(look, scene) {
     }, "Tokens by the order that answered"),
     el("p", {}, "Where ", el("strong", {}, percent(total)), " for ", el("strong", { class: "mono", dir: "auto" }, word), stack.member ? ` by the member ${stack.member}` : null, " comes from:"),
     stackedBar(parts, `Shares of the orders: ${parts.map((part) => `${part.name} ${percent(part.share)}`).join(", ")}`),
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Counts" }, el("table", { class: "table" },
-      el("thead", {}, el("tr", {}, ["order", "share", "context → token", "count of all", "discount", "followers", "weight"].map((name, place) =>
+    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Counts" }, el("table", { class: "table count-table" },
+      el("thead", {}, el("tr", {}, ["order", "share", "context → token", "count of all", "weight", "discount", "followers"].map((name, place) =>
         el("th", { scope: "col", class: place !== 0 && place !== 2 ? "number" : null, title: HINTS[name] ?? null }, name)))), el("tbody", {}, rows))),
     stack.terms.some((term) => term.is_continuation) ? el("p", { class: "hint" },
       "Below the longest order Kneser-Ney counts different contexts in place of occurrences: a token that follows much is likelier in a new place.") : null,
