@@ -98,3 +98,10 @@ def test_a_classifier_is_held_against_guessing() -> None:
 def test_a_verdict_of_a_classifier(opinions: Run) -> None:
     found = opinions.verdict()
     assert found is None or found.sentence
+
+
+def test_losses_are_said_in_another_unit() -> None:
+    # 2 nats are 2 / 0.6931 = 2.885 bits and 2 / 2.3026 = 0.8686 powers of ten; the kind stays.
+    found = [judge(losses([2.2], [2.0]), UNIFORM, 1.5, unit=one) for one in ("bits", "log10")]
+    assert "dev is at 2.885 bits per token, and counting pairs has 2.164." in str(found[0])
+    assert "dev is at 0.8686 log10 per token, and counting pairs has 0.6514." in str(found[1])

@@ -4,6 +4,7 @@ It compares the losses on train and dev at the evaluations. Differences are judg
 learned at all: the loss of a uniform distribution minus the lowest on dev.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ Kind = Literal[
     "fine", "underfit", "overfit", "unsettled", "diverged", "worse than counting", "untrained",
     "unknown",
 ]  # fmt: skip
+Unit = Literal["nats", "bits", "log10"]
+UNITS: Mapping[Unit, float] = {"nats": 1.0, "bits": 1 / math.log(2), "log10": 1 / math.log(10)}
+"""How much of each unit a nat is."""
 Losses = Float[np.ndarray, " evaluations"]
 RISE = 0.01
 """Share of what was learned by which dev must rise, or train fall, to mean something."""
@@ -58,11 +62,12 @@ class Verdict(Result):
         return f"{self.sentence} {self.advice}".strip()
 
 
-def verdict(run: Run | str | Path) -> Verdict | None:
+def verdict(run: Run | str | Path, unit: Unit = "nats") -> Verdict | None:
     """Return how the training of a run went; None for a model made in one step.
 
     Args:
         run: The run or its folder.
+        unit: In which losses are said: ``nats``, ``bits`` or ``log10``.
     """
     run = open_run(run)
     if get_family(run.recipe.model).method != "train" or not run.metrics():
@@ -70,8 +75,9 @@ def verdict(run: Run | str | Path) -> Verdict | None:
     known = _baselines(run)
     pairs, guess = (known.pairs, known.accuracy) if known else (None, None)
     if isinstance(run, ClassifierRun):
-        return judge(run.metrics(), uniform_label_loss(run.classes), guess=guess)
-    return judge(run.metrics(), float(np.log(len(run.tokenizer.vocabulary))), pairs)
+        return judge(run.metrics(), uniform_label_loss(run.classes), guess=guess, unit=unit)
+    uniform = float(np.log(len(run.tokenizer.vocabulary)))
+    return judge(run.metrics(), uniform, pairs, unit=unit)
 
 
 def _baselines(run: Run) -> Baselines | None:
@@ -86,6 +92,7 @@ def judge(
     uniform: float,
     pairs: float | None = None,
     guess: float | None = None,
+    unit: Unit = "nats",
 ) -> Verdict:
     """Return how a training went by its evaluations.
 
@@ -94,14 +101,15 @@ def judge(
         uniform: Nats per token or document of a uniform distribution.
         pairs: The loss on dev of counting pairs of tokens, if known.
         guess: The accuracy on dev of always guessing the most frequent label, if known.
+        unit: In which losses are said.
     """
-    unit = unit_of(metrics[0])
-    train, dev = (_column(metrics, f"{split}_nats_per_{unit}") for split in ("train", "dev"))
+    size, of = UNITS[unit], unit_of(metrics[0])
+    train, dev = (size * _column(metrics, f"{one}_nats_per_{of}") for one in ("train", "dev"))
     if metrics[-1]["step"] == 0:
         return Verdict("untrained", "Nothing was learned: these are the initial weights.")
     if not np.isfinite(dev).all():
         return Verdict("unknown", "There is no dev split to judge the training by.")
-    found = _diagnosis(train, dev, [line["step"] for line in metrics], uniform)
+    found = _diagnosis(train, dev, [line["step"] for line in metrics], size * uniform)
     why = "" if found.kind == "fine" else f" {found.sentence}"
     right = max(line.get("dev_accuracy") or 0.0 for line in metrics)
     if guess is not None and right <= guess:
@@ -111,12 +119,12 @@ def judge(
             f"the most frequent label has {100 * guess:.2f} %.{why}",
             found.advice,
         )
-    if pairs is None or dev.min() <= pairs:
+    if pairs is None or dev.min() <= size * pairs:
         return found
     return Verdict(
         "worse than counting",
-        f"No better than counting: dev is at {dev.min():.4g} nats per token, and counting pairs "
-        f"has {pairs:.4g}.{why}",
+        f"No better than counting: dev is at {dev.min():.4g} {unit} per token, and counting pairs "
+        f"has {size * pairs:.4g}.{why}",
         f"{found.advice} Or count: --model ngram.".strip(),
     )
 

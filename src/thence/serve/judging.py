@@ -27,7 +27,7 @@ from thence.evaluation.compare import (
 from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.disagreements import apart, disagreements
-from thence.evaluation.verdict import verdict
+from thence.evaluation.verdict import Unit, verdict
 from thence.generation import sample
 from thence.results import json_value
 from thence.runs import Run
@@ -162,10 +162,10 @@ def baselines_of(runs: Sequence[Run]) -> dict[str, Any]:
     return dict(baselines(runs[0]).to_json())
 
 
-def verdict_of(runs: Sequence[Run]) -> dict[str, Any]:
+def verdict_of(runs: Sequence[Run], unit: Unit) -> dict[str, Any]:
     """Return in words how a training went; empty for a model that was made in one step."""
     _check_text(runs[0])
-    found = verdict(runs[0])
+    found = verdict(runs[0], unit)
     return (
         {"kind": None, "words": ""} if found is None else {"kind": found.kind, "words": str(found)}
     )

@@ -73,7 +73,7 @@ def test_curves_grow_and_runs_of_other_texts_have_their_own_axis(visit, runs_fol
         page.locator("summary").click()
         page.get_by_label("Smoothing of train").fill("0.8")
         expect(page.locator('.series.raw[data-name^="names"]')).to_have_count(1)
-        page.get_by_label("Its scale").select_option("log")
+        page.get_by_label("Horizontal scale").select_option("log")
         page.get_by_label("Vertical axis", exact=True).select_option("accuracy")
         expect(panels.nth(1).locator('.series[data-name="opinions"]').first).to_be_attached()
         page.set_viewport_size(PHONE)

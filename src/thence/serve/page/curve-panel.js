@@ -105,7 +105,6 @@ export class CurvePanel {
       el("span", { class: `key ${colour(place)}`, "aria-hidden": "true" }), el("strong", {}, curve.run), ` ${newest(curve, accuracy)}`)),
     accuracy ? "" : el("li", { class: "how" }, "solid: dev; thin: train"));
     this.words.replaceChildren(...curves.flatMap(inWords));
-    if (unitName() !== "nats" && curves.some((curve) => curve.verdict)) this.words.append(el("p", { class: "hint" }, "Losses in these sentences are in nats; 1 bit is 0.693 nats."));
   }
 }
 

@@ -4,6 +4,7 @@ import { get, newest, post, Problem } from "./api.js";
 import { debounced, el } from "./dom.js";
 import { fixed, minus, percent, readable, visible } from "./format.js";
 import { roving } from "./roving.js";
+import { fromNats, unitName } from "./units.js";
 
 /** Characters of a document whose words can be weighed. */
 const LONGEST_EXPLAINED = 10000;
@@ -157,7 +158,7 @@ function explained(answer, onPress) {
     const before = characters.slice(end, word.start).join("");
     if (before !== "") pieces.push(before);
     const strength = (75 * Math.abs(word.weight)) / largest;
-    const says = `${Math.abs(word.weight).toFixed(2)} nats ${word.weight >= 0 ? "for" : "against"} ${readable(answer.explained)}`;
+    const says = `${fixed(fromNats(Math.abs(word.weight)))} ${unitName()} ${word.weight >= 0 ? "for" : "against"} ${readable(answer.explained)}`;
     pieces.push(el("span", {
       class: `word lean ${word.weight >= 0 ? "for" : "against"}`, role: onPress ? "button" : "img",
       on: onPress ? { click: () => onPress(word.text), keydown: (event) => { if (event.key === "Enter") onPress(word.text); } } : {}, tabindex: number === 0 ? 0 : -1,

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { fixed, grouped, percent } from "./format.js";
 import { tokenRow } from "./lens-counts.js";
+import { fromBits, fromNats, unitName, withUnit } from "./units.js";
 
 const scroll = (label, table) => el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
 const head = (names, numbers) => el("thead", {}, el("tr", {}, names.map((name, place) => el("th", { scope: "col", class: numbers.includes(place) ? "number" : null }, name))));
@@ -16,11 +17,11 @@ export function drawLearning(look, scene) {
   return [
     tokenRow(scene, (index) => {
       const gained = of(index)?.bits_gained ?? 0;
-      return { text: scene.word(index), title: `${signed(gained)} bits`, ...lean(gained, 4) };
+      return { text: scene.word(index), title: `${signed(fromBits(gained))} ${unitName()}`, ...lean(gained, 4) };
     }, "Tokens by what learning from the text gained"),
     token?.bits_gained == null ? el("p", { class: "hint" }, "Nothing is left of this model without what it learns from the text.")
       : el("p", {}, "Learning from the text before it made ", el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)),
-        ` ${fixed(Math.abs(token.bits_gained))} bits ${token.bits_gained >= 0 ? "less" : "more"} surprising: ${percent(token.probability)} without it, ${percent(token.probability * 2 ** token.bits_gained)} with it.`),
+        ` ${withUnit(Math.abs(token.bits_gained))} ${token.bits_gained >= 0 ? "less" : "more"} surprising: ${percent(token.probability)} without it, ${percent(token.probability * 2 ** token.bits_gained)} with it.`),
   ];
 }
 
@@ -31,9 +32,9 @@ export function drawMixing(look, scene) {
   if (!token) return [el("p", { class: "hint" }, "This token is not shown.")];
   const largest = Math.max(...token.inputs.map((one) => Math.abs(one.log_odds)), 1e-9);
   return [
-    el("p", {}, el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), ` has ${percent(token.probability)}, after ${token.decisions} ${token.decisions === 1 ? "decision" : "decisions"}. What spoke for it, and against it, in nats of log-odds:`),
+    el("p", {}, el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), ` has ${percent(token.probability)}, after ${token.decisions} ${token.decisions === 1 ? "decision" : "decisions"}. What spoke for it, and against it, in ${unitName()} of log-odds:`),
     scroll("Inputs of context mixing", el("table", { class: "table" }, head(["input", "log-odds"], [1]), el("tbody", {}, token.inputs.slice(0, 16).map((one) =>
-      el("tr", {}, el("th", { scope: "row" }, one.name), el("td", lean(one.log_odds, largest, "number"), signed(one.log_odds))))))),
+      el("tr", {}, el("th", { scope: "row" }, one.name), el("td", lean(one.log_odds, largest, "number"), signed(fromNats(one.log_odds)))))))),
   ];
 }
 

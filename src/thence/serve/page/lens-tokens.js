@@ -110,13 +110,13 @@ export function drawWhy(look, scene) {
     if (index >= scene.chosen) return null;
     return el("button", {
       type: "button", class: `cell lean ${value >= 0 ? "for" : "against"}`, tabindex: index === scene.chosen - 1 ? 0 : -1, disabled: index < 0,
-      vars: { "--strength": `${((75 * Math.abs(value)) / largest).toFixed(1)}%` }, title: `${fixed(value)}`, on: { click: () => scene.choose(index) },
-    }, el("span", {}, scene.word(index)), el("span", { class: "small" }, fixed(value).replace("-", "−")));
+      vars: { "--strength": `${((75 * Math.abs(value)) / largest).toFixed(1)}%` }, title: withUnit(value), on: { click: () => scene.choose(index) },
+    }, el("span", {}, scene.word(index)), el("span", { class: "small" }, fixed(fromBits(value)).replace("-", "−")));
   });
-  cells.push(el("span", { class: "cell on" }, el("span", {}, scene.word(scene.chosen)), el("span", { class: "small" }, `${fixed(scene.strip.bits[scene.chosen])}`)));
+  cells.push(el("span", { class: "cell on" }, el("span", {}, scene.word(scene.chosen)), el("span", { class: "small" }, fixed(fromBits(scene.strip.bits[scene.chosen])))));
   return [
     el("p", {}, "Why ", el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), " ", contrast(scene), ": the tokens before it that spoke ",
-      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ", el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"), " it, in bits",
+      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ", el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"), ` it, in ${unitName()}`,
       method === "occlusion" ? ", by leaving each out." : ", by the gradient."),
     el("div", { class: "token-row", dir: "auto", role: "group", "aria-label": "What mattered" }, cells.filter(Boolean)),
     about ? el("p", { class: "hint" }, about) : null,

@@ -8,7 +8,7 @@ import { fixed } from "./format.js";
 import { groupTitle, RunPicker } from "./run-picker.js";
 import { nearestLook, Replay } from "./replay.js";
 import { SamplesSoFar } from "./samples.js";
-import { unitChoice } from "./units.js";
+import { unitChoice, unitName } from "./units.js";
 
 /** Milliseconds between two requests while a training runs, and while none does. */
 const LIVE = 2000;
@@ -26,7 +26,7 @@ export function trainPlace(panel, app) {
   const smoothing = slider();
   const measureField = labelled("Vertical axis", measure);
   const settings = el("details", { class: "settings" }, el("summary", {}, "Axes and smoothing"),
-    el("div", { class: "row" }, labelled("Horizontal axis", axis), labelled("Its scale", scaleX), measureField, labelled("Vertical scale", scaleY), unitChoice(draw), smoothing.element));
+    el("div", { class: "row" }, labelled("Horizontal axis", axis), labelled("Horizontal scale", scaleX), measureField, labelled("Vertical scale", scaleY), unitChoice(changeUnit), smoothing.element));
   const board = el("div", { class: "stack" });
   const samples = new SamplesSoFar();
   const replay = new Replay(markStep);
@@ -97,12 +97,19 @@ export function trainPlace(panel, app) {
 
   /** Ask how a training went, and say it when it is known. */
   async function judge(curve) {
+    curve.unit_of_verdict = unitName();
     try {
-      curve.verdict = (await get("/playground/verdict", { run: curve.run })).words;
+      curve.verdict = (await get("/playground/verdict", { run: curve.run, unit: unitName() })).words;
       draw();
     } catch (failed) {
       if (!(failed instanceof Problem)) throw failed; // Its text is gone: nothing is said.
     }
+  }
+
+  /** Draw in another unit, and have the verdicts in it. */
+  function changeUnit() {
+    draw();
+    for (const curve of known.values()) if (curve.verdict && curve.unit_of_verdict !== unitName()) judge(curve);
   }
 
   /** Mark where a replay is on the curves of its run; no run: nowhere. */

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from thence.errors import RunError, ThenceError
+from thence.evaluation.verdict import Unit
 from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.serve.judging import (
@@ -185,9 +186,9 @@ def routes(context: Context) -> APIRouter:
         return Ruler(**await judge.ask(baselines_of, [run]))
 
     @router.get("/playground/verdict")
-    async def how_it_went(run: str) -> TrainingVerdict:
+    async def how_it_went(run: str, unit: Unit = "nats") -> TrainingVerdict:
         """Return in words how a training went."""
-        return TrainingVerdict(**await judge.ask(verdict_of, [run]))
+        return TrainingVerdict(**await judge.ask(verdict_of, [run], unit))
 
     @router.get("/playground/samples")
     async def draw_samples(
