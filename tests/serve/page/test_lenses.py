@@ -176,7 +176,7 @@ def test_lenses_answer_to_the_keyboard_and_to_touch(visit, families):
 def test_words_of_a_classifier_are_weighed_by_the_gradient(visit, families):
     page = visit(address=families.address, m=["reviews"], text="a bad film")
     expect(page.locator(".word")).to_have_count(3)
-    page.get_by_role("checkbox", name="weigh words by the gradient").check()
+    page.get_by_role("checkbox", name="Weigh words by the gradient").check()
     found = thence.look(families.folder / "reviews", "a bad film", lenses=["gradient"])
     expected = [part.weight for part in found.lenses["gradient"]]
     expect(page.locator(".word").last).to_have_attribute("data-weight", str(expected[-1]))

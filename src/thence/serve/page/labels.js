@@ -23,7 +23,7 @@ export class Labels {
     this.label = null; // The label that is explained; null: the likeliest of each.
     this.asking = new Map();
     this.byGradient = el("input", { type: "checkbox", on: { change: () => this.read() } });
-    this.method = el("label", { class: "check", hidden: true }, this.byGradient, " weigh words by the gradient instead, in models that have one");
+    this.method = el("label", { class: "check", hidden: true }, this.byGradient, " Weigh words by the gradient, in models that have one");
     this.texts = el("div", { class: "label-texts" });
     this.element = el("div", { class: "stack" }, el("p", { class: "legend" }, "A word speaks ",
       el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ",
