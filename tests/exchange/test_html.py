@@ -49,6 +49,7 @@ def test_a_page_says_what_it_is_and_no_path_of_its_maker(text: Path, tmp_path: P
     assert "<title>&lt;b&gt;names</title>" in page
     for fact in ("bigram-counts", "names.txt", "characters", "bits ("):
         assert fact in page
+    assert "class NGrams" in page and "class Network" not in page  # Only what its model needs.
     whole = page + json.dumps(header_of(page)[0])
     assert str(tmp_path) not in whole and tmp_path.name not in whole
 

@@ -39,10 +39,12 @@ MOST_NUMBERS = 8_000_000
 """Numbers of a model beyond which no page has room for it: it is not even tried."""
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = {
-    "language": ("pack", "graph", "models", "tokens", "reader", "elements", "language"),
-    "labels": ("pack", "graph", "tokens", "bags", "fasttext", "elements", "labels"),
+    "language": ("pack", "numbers", "graph", "models", "tokens", "reader", "elements", "language"),
+    "labels": ("pack", "numbers", "tokens", "bags", "fasttext", "elements", "labels"),
 }
 """The files of JavaScript of each kind of page, in order."""
+ONLY_FOR = {"graph": "network", "fasttext": "fasttext"}
+"""Files that a page has only if its model, or a member of it, is of a kind."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def page_with(
         rounded = language.with_bits(model, bits)
         difference = partial(differences.of_language, model, rounded)
         header["model"] = language.describe(pack, rounded, bits)
-    content = page_of(run.name, facts_of(run), kind, pack.to_base64(header)).encode()
+    kinds = _kinds(header["model"])
+    scripts = [one for one in SCRIPTS[kind] if ONLY_FOR.get(one) in {None, *kinds}]
+    content = page_of(run.name, facts_of(run), kind, scripts, pack.to_base64(header)).encode()
     fits = len(content) <= largest
     return len(content), Page(content, bits, difference()) if fits else None
 
@@ -177,18 +181,26 @@ def tokenizer_of_page(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
     return found
 
 
-def page_of(name: str, facts: Iterable[tuple[str, str]], kind: str, data: str) -> str:
+def _kinds(model: dict[str, Any]) -> set[str]:
+    """Return the kinds of a model and its members, as the script knows them."""
+    return {model["kind"]}.union(*map(_kinds, model.get("members", ())))
+
+
+def page_of(
+    name: str, facts: Iterable[tuple[str, str]], kind: str, scripts: Iterable[str], data: str
+) -> str:
     """Return the HTML of a page.
 
     Args:
         name: Of the model.
         facts: What else is said of it.
         kind: ``language`` or ``labels``.
+        scripts: Names of the files of JavaScript that it needs, in order.
         data: Of the model, from ``Pack.to_base64``.
     """
     style = (PAGE / "style.css").read_text(encoding="utf-8")
-    scripts = [(PAGE / f"{file}.js").read_text(encoding="utf-8") for file in SCRIPTS[kind]]
-    script = '"use strict";\n' + "\n".join(scripts)
+    texts = [(PAGE / f"{file}.js").read_text(encoding="utf-8") for file in scripts]
+    script = '"use strict";\n' + "\n".join(texts)
     rows = "".join(
         f"<div><dt>{html.escape(fact)}</dt><dd>{html.escape(value)}</dd></div>"
         for fact, value in facts

@@ -6,11 +6,6 @@ const CHARACTER_SALT = 0x94D049BB133111EBn;
 const END_OF_TEXT = 0x110000;
 const MOST_RUNS = 1 << 18;
 
-function classifierOf(spec, pack, tokenizer) {
-  const kinds = { averaging: Averaging, linear: Linear, ensemble: Ensemble, fasttext: FastText };
-  return new kinds[spec.kind](spec, pack, tokenizer);
-}
-
 /** What finds the rows of a text's features; runs that were hashed before are not hashed again. */
 class Features {
   constructor(spec, pack, tokenizer) {
@@ -133,7 +128,7 @@ class Linear {
 
 class Ensemble {
   constructor(spec, pack, tokenizer) {
-    this.members = spec.members.map((member) => classifierOf(member, pack, tokenizer));
+    this.members = spec.members.map((member) => modelOf(member, pack, tokenizer));
     this.weights = spec.weights;
   }
 
@@ -184,3 +179,5 @@ function without(text, { start, end }, keepsSpace) {
   const rest = after.replace(SPACES_AT_BEGIN, "");
   return before && rest && !SPACE_AT_END.test(before) ? `${before} ${rest}` : before + rest;
 }
+
+Object.assign(MODELS, { averaging: Averaging, linear: Linear, ensemble: Ensemble });

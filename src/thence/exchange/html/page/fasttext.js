@@ -116,3 +116,5 @@ function tableSigmoid(score) {
   const step = Math.floor(((score + LARGEST_SCORE) * TABLE_STEPS) / LARGEST_SCORE / 2);
   return sigmoid((step * 2 * LARGEST_SCORE) / TABLE_STEPS - LARGEST_SCORE) + ADDED;
 }
+
+MODELS.fasttext = FastText;

@@ -4,13 +4,6 @@ const sizeOf = (shape) => shape.reduce((product, n) => product * n, 1);
 const tensor = (data, shape) => ({ data, shape });
 const each = (f) => (x) => tensor(Float64Array.from(x.data).map(f), x.shape);
 
-/** Return numbers that a function makes of nothing and of their places. */
-function filled(size, value) {
-  const data = new Float64Array(size);
-  for (let i = 0; i < size; i++) data[i] = value(undefined, i);
-  return data;
-}
-
 /** Return an operator on two tensors of one shape, or of which one is the end of the other's. */
 function pairwise(f) {
   return (a, b) => {
@@ -24,19 +17,6 @@ function pairwise(f) {
     }
     return tensor(data, shape);
   };
-}
-
-/** Return the sum of products of a row of a matrix and a vector. */
-function dot(matrix, from, vector, at, length) {
-  let a = 0, b = 0, c = 0, d = 0, i = 0;
-  for (; i + 3 < length; i += 4) {
-    a += matrix[from + i] * vector[at + i];
-    b += matrix[from + i + 1] * vector[at + i + 1];
-    c += matrix[from + i + 2] * vector[at + i + 2];
-    d += matrix[from + i + 3] * vector[at + i + 3];
-  }
-  for (; i < length; i++) a += matrix[from + i] * vector[at + i];
-  return a + b + c + d;
 }
 
 /** Return the outer size, the size and the inner size of an axis. */
@@ -139,23 +119,12 @@ function byRow(f) {
   };
 }
 
-function logSumExp(row) {
-  let most = -Infinity;
-  for (let i = 0; i < row.length; i++) if (row[i] > most) most = row[i];
-  if (most === -Infinity) return most;
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += Math.exp(row[i] - most);
-  return most + Math.log(sum);
-}
-
 function normRow(row, scale, shift, { epsilon }) {
   const mean = row.reduce((sum, x) => sum + x, 0) / row.length;
   const variance = row.reduce((sum, x) => sum + (x - mean) ** 2, 0) / row.length;
   const by = 1 / Math.sqrt(variance + epsilon);
   for (let i = 0; i < row.length; i++) row[i] = (row[i] - mean) * by * scale.data[i] + shift.data[i];
 }
-
-const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** Return the error function (W. Press et al. 1992, "Numerical recipes in C", section 6.2). */
 function erf(x) {
@@ -291,3 +260,5 @@ class Network {
     return [values[this.answer].data, this.spec.new_state.map((name) => values[this.slot(name)])];
   }
 }
+
+MODELS.network = Network;

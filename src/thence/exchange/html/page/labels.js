@@ -6,7 +6,7 @@ begin((pack) => {
   const { header } = pack;
   const { labels, multilabel } = header;
   const tokenizer = new Tokenizer(header.tokenizer, header);
-  const classifier = classifierOf(header.model, pack, tokenizer);
+  const classifier = modelOf(header.model, pack, tokenizer);
   const keepsSpace = ["characters", "bytes"].includes(tokenizer.kind);
   const pattern = keepsSpace ? /[\s\S]/gu : new RegExp(header.tokenizer.pattern, "gu");
   const [label, field] = textField("Text", "Type or paste a text", () => show());

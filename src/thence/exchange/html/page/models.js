@@ -1,9 +1,5 @@
 /** Language models: start() gives a state, step(id, state) log-probabilities and the next state. */
 
-function modelOf(spec, pack) {
-  return new { network: Network, ngrams: NGrams, classes: ClassNGrams, mixture: Mixture }[spec.kind](spec, pack);
-}
-
 /** A back-off model; its state has the number of the n-gram of each order that ends here, or -1. */
 class NGrams {
   constructor(spec, pack) {
@@ -138,3 +134,5 @@ class Mixture {
     return found;
   }
 }
+
+Object.assign(MODELS, { ngrams: NGrams, classes: ClassNGrams, mixture: Mixture });
