@@ -18,6 +18,7 @@ from thence.corpus import MinimalPair
 from thence.evaluation import Classification, Explanation, SimilarWords
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
+from thence.evaluation.disagreements import Disagreement, Disagreements
 from thence.evaluation.explain import Part
 from thence.evaluation.pairs import Judged, pair_report
 from thence.evaluation.rescoring import Rescored, Rescoring, Utterance, Weights
@@ -99,6 +100,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield fitted(text, np.ones(4), np.full(4, 3))
     yield Results([Classification(text, (text,), {text: 0.75})])
     yield Comparison(text, 3, True, (Compared(text, text, 9, 0.0, 2.0, 1.5, None, 0),), text)
+    yield Disagreements(text, [Disagreement(0, text, (2.0, 1.0))])
     against = AgainstBest(-0.5, (-0.75, -0.25), 3, 1, 0.5, 0.5)
     compared = (ComparedClassifier(text, 0.75, None), ComparedClassifier(text, 0.25, against))
     yield LabelComparison(text, 4, compared, text)

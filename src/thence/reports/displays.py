@@ -31,6 +31,7 @@ from thence.evaluation import (
 )
 from thence.evaluation.baselines import Baselines
 from thence.evaluation.classify import NOTHING_KNOWN
+from thence.evaluation.disagreements import Disagreements
 from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.inspection import LabelLook, Look
@@ -138,6 +139,14 @@ def pair_report(report: PairReport) -> list[Block]:
     caption = Caption("minimal pairs", f"{report.all.pairs:,}")
     blocks: list[Block] = [caption, _table(*report.table()), Note(report.remark())]
     return blocks if report.comparison is None else [*blocks, *comparison(report.comparison)]
+
+
+def disagreed(found: Disagreements) -> list[Block]:
+    """Show the documents that runs differ most on, and their bits by each."""
+    of_runs = len(found.documents[0].bits) if found.documents else 0
+    columns = ["document", *(f"bits, run {number + 1}" for number in range(of_runs))]
+    rows = [[one.text, *(f"{bits:.1f}" for bits in one.bits)] for one in found.documents]
+    return [Caption(found.text, f"{len(rows):,} documents"), _table(columns, rows)]
 
 
 def filtered(found: Filtered) -> list[Block]:
@@ -374,6 +383,7 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     Classification: classification,
     ClassificationReport: classification_report,
     Comparison: comparison,
+    Disagreements: disagreed,
     Completions: completions,
     Examples: cut_examples,
     Explanation: explanation,
