@@ -339,10 +339,10 @@ def test_a_reader_appends_chooses_and_writes_on_by_keys(
     expect(page.locator(".next h2")).to_have_text("Next token")
     page.get_by_label("Top-k").press("ArrowRight")
     expect(bars.first).to_contain_text("100.0 %")
-    page.get_by_role("button", name="Write on").click()
+    page.get_by_role("button", name="Generate").click()
     written = thence.sample(names, 1, prefix="an old do", greedy=True).texts[0]
     expect(field).to_have_value(written)
-    expect(page.get_by_role("button", name="Write on")).to_be_visible()
+    expect(page.get_by_role("button", name="Generate")).to_be_visible()
     field.fill("an Q")
     expect(page.get_by_role("alert")).to_contain_text("The model has no “Q”")
 

@@ -60,8 +60,11 @@ def _say(done: Sweep) -> None:
     columns, rows = done.table(ranked[:SHOWN])
     title = f"The best of {len(done.trials)} trials"
     print_table(columns[:-1], [row[:-1] for row in rows], title)  # All are finished.
-    shares = [[name, f"{share:.0%}"] for name, share in done.importances.items()]
-    print_table(["field", "share of the differences that it explains"], shares)
+    if done.too_few_to_say:
+        print_text(done.too_few_to_say)
+    else:
+        shares = [[name, f"{share:.0%}"] for name, share in done.importances.items()]
+        print_table(["field", "share of the differences that it explains, by itself"], shares)
     best = ranked[0]
     place = f"{done.folder / 'best'}, a copy of {best.name}"
     about = [("best", place if done.best_is_here else f"{best.name}, in {best.where}")]

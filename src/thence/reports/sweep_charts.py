@@ -22,8 +22,6 @@ MOST_LINES = 300
 """Trials that are drawn as lines: the best."""
 SWAY = 0.04
 """How far apart lines run that have the same choice, at most; the axis is 1 high."""
-TRIALS_PER_FIELD = 4
-"""Trials for each field from which on it can be said what matters."""
 MANY_TIMES = 10
 """Ratio of the largest number to the smallest from which an axis is logarithmic."""
 
@@ -144,10 +142,8 @@ def in_order(sweep: Sweep) -> Chart:
 def what_matters(sweep: Sweep) -> list[Block]:
     """Return how much each field explains, or that there are too few trials to say so."""
     shares = sweep.importances
-    needed = TRIALS_PER_FIELD * len(shares)
-    if len(sweep.ranked()) < needed:
-        few = f"With {len(sweep.ranked())} finished trials of {len(shares)} fields"
-        return [Note(f"{few} it cannot be said what matters; that takes {needed} or more.")]
+    if sweep.too_few_to_say:
+        return [Note(sweep.too_few_to_say)]
     about = (
         "Trials are put into groups by the value of a field; the share is how much less their "
         "ranks differ within the groups, with what chance would explain taken off."

@@ -196,6 +196,18 @@ class Sweep(Saved):
         values = [trial.nats if trial.accuracy is None else trial.accuracy for trial in done]
         return importances([trial.fields for trial in done], [float(v or 0) for v in values])
 
+    @property
+    def too_few_to_say(self) -> str:
+        """A sentence that there are too few trials to say what matters; empty if there are not."""
+        done, fields = len(self.ranked()), len(self.importances)
+        needed = TRIALS_PER_FIELD * fields
+        few = (
+            f"With {done} finished trial{'s' * (done != 1)} of {fields} field{'s' * (fields != 1)}"
+        )
+        if done >= needed:
+            return ""
+        return f"{few} it cannot be said what matters; that takes {needed} or more."
+
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""
         done = self.ranked()
@@ -284,6 +296,8 @@ def write_kept_best(folder: Path, kept: KeptBest) -> None:
     write_atomically(folder / BEST_OF_SWEEP, json.dumps(asdict(kept)).encode("utf-8"))
 
 
+TRIALS_PER_FIELD = 4
+"""Trials for each field from which on it can be said what matters."""
 GROUPS = 4
 """Groups of about equal size that numbers are put into."""
 

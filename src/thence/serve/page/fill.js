@@ -6,6 +6,7 @@ import { grouped, percent, visible } from "./format.js";
 
 /** Stands for the blank in what is sent; nobody writes it. */
 const BLANK = "\ue000";
+const HOW = "Select a part of the text above, then press “Fill selection”: its likeliest fillings, given what stands on both sides, are listed here.";
 
 export class FillAction {
   id = "fill";
@@ -14,7 +15,7 @@ export class FillAction {
 
   constructor(scene) {
     this.scene = scene;
-    this.about = el("p", {});
+    this.about = el("p", {}, HOW);
     this.lists = el("div", { class: "cards" });
     this.element = el("div", { class: "stack" }, this.about, this.lists);
   }
@@ -23,7 +24,7 @@ export class FillAction {
     const { chosen, text, editor } = this.scene();
     const [from, to] = editor.selection;
     if (from === to) {
-      this.about.replaceChildren("Select a part of the text above, then press “Fill selection”: its likeliest fillings, given what stands on both sides, are listed here.");
+      this.about.replaceChildren(HOW);
       this.lists.replaceChildren();
       return;
     }

@@ -32,7 +32,7 @@ begin((pack) => {
     temperature: Number(temperature.input.value), topK: Number(topK.input.value), topP: Number(topP.input.value),
   });
 
-  const write = button("Write on", () => (writing ? stop() : writeOn()));
+  const write = button("Generate", () => (writing ? stop() : writeOn()));
   const back = button("Undo", () => { if (undo !== null) change(undo); undo = null; back.disabled = true; }, { class: "quiet", disabled: true });
   const clear = button("Clear", () => { remember(); change(""); field.focus(); }, { class: "quiet" });
 
@@ -212,7 +212,7 @@ begin((pack) => {
   }
 
   function stop() {
-    [writing, write.textContent] = [false, "Write on"];
+    [writing, write.textContent] = [false, "Generate"];
   }
 
   const legend = el("p", { class: "legend" }, "Bits: ", ...[0, ...STEPS].map((from, i) => el("span", { class: `swatch s${i}` }, `${from}${i === STEPS.length ? "+" : ""}`)));
