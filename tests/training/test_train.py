@@ -88,6 +88,15 @@ def test_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_run_folder("..", "mlp") == Path("runs/text-mlp")
 
 
+def test_a_run_does_not_take_the_name_of_its_bundled_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match="name of the text too"):
+        train("first-sentences", model="ngram", output="first-sentences")
+    assert not list(tmp_path.iterdir())
+
+
 def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     with pytest.raises(SettingError, match="There is no text to train on"):

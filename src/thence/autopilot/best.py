@@ -24,7 +24,7 @@ from thence.recipes.recipe import known_settings, make_recipe
 from thence.runs.sources import readable_sources, take_from_memory
 from thence.signals import Interrupted, stop_on_signals
 from thence.training.callbacks import ProgressFactory, silent_progress
-from thence.training.new_run import default_run_folder
+from thence.training.new_run import run_folder
 
 
 def best(
@@ -78,7 +78,7 @@ def best(
     else:  # How the text is read and split; what its tokens are is chosen by what it is like.
         known = {*ReadingOptions.__dataclass_fields__, *SplitOptions.__dataclass_fields__}
         named = make_recipe(name, "ngram", {one: given[one] for one in known & {*given}})
-    folder = Path(output) if output is not None else default_run_folder(name, "best")
+    folder = run_folder(name, "best", output)
     with stop_on_signals() as stop_event:
         with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
             found = read_text(named, sources.instead, given, budget)

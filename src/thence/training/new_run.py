@@ -29,6 +29,22 @@ def default_run_folder(text: str, name: str) -> Path:
     return next(path for name in names if not is_taken(path := RUNS / name))
 
 
+def run_folder(text: str, name: str, output: str | Path | None) -> Path:
+    """Return the folder of a new run: what the user named, or the default.
+
+    Raises:
+        SettingError: If from then on the name of the text would mean the run.
+    """
+    if output is None:
+        return default_run_folder(text, name)
+    if Path(output) == Path(text) and not Path(text).exists():
+        raise SettingError(
+            f"`output` is {output}, which is the name of the text too: the text would not be found "
+            "any more where the run is. Choose another."
+        )
+    return Path(output)
+
+
 def refuse_combined(model: str) -> None:
     """Refuse to train a model that is made of other runs."""
     if get_family(model).method == "combine":

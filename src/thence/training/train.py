@@ -38,10 +38,10 @@ from thence.training.distributed_setup import (
 )
 from thence.training.finetuning import resolve_source_runs, settings_from_run
 from thence.training.new_run import (
-    default_run_folder,
     new_run_writer,
     refuse_combined,
     resolve_recipe,
+    run_folder,
 )
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def train_recipe(
 
 
 def _folder(recipe: Recipe, output: str | Path | None) -> Path:
-    return default_run_folder(recipe.text, recipe.model) if output is None else Path(output)
+    return run_folder(recipe.text, recipe.model, output)
 
 
 def _is_network(run: Run) -> bool:
