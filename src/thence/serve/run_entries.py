@@ -29,7 +29,8 @@ OF_COUNTS = ("carry_context", "seed")
 """Settings of training that say something of models that are counted, fitted or combined too."""
 MAX_SETTING = 60
 """Characters of a setting in the table."""
-REPORT = "report.html"
+PAGES = ("report.html", "best.html")
+"""What a run folder may hold as its report, the better one first."""
 
 # Metrics hold finite numbers or null, but a damaged file may have a step of 1.5.
 Integer = Annotated[int | None, BeforeValidator(lambda value: value and int(value))]
@@ -89,7 +90,7 @@ def stamps_of(folder: Path) -> list[Stamp | None]:
         "model.safetensors",
         "last/checkpoint.safetensors",
     )
-    return [stamp_of(folder / name) for name in (*names, REPORT)]
+    return [stamp_of(folder / name) for name in (*names, *PAGES)]
 
 
 def metrics_of(run: Run) -> list[dict[str, Any]]:

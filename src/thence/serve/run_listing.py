@@ -16,7 +16,7 @@ from thence.runs.files import check_ordinary
 from thence.serve.errors import UnknownModelError
 from thence.serve.loaded_runs import LoadedRun, stamp_of
 from thence.serve.run_entries import (
-    REPORT,
+    PAGES,
     RunEntry,
     RunTable,
     about,
@@ -123,7 +123,7 @@ class RunListing:
             self._cache[folder] = cached = (stamps, read_entry(folder))
         loaded = self.models.get(name)
         changes: dict[str, Any] = {"name": name}
-        if stamps[-1] is not None:
+        if any(stamps[-len(PAGES) :]):
             changes["report"] = f"{REPORTS}?{urlencode({'run': name, 'key': self._key(name)})}"
         if loaded is not None:
             on_disk = loaded.on_disk()
@@ -147,7 +147,10 @@ class RunListing:
         """
         if not hmac.compare_digest(self._key(name).encode(), key.encode()):
             raise UnknownModelError("This is no address of a report; take it from the page.")
-        path = self.open(name).folder / REPORT  # Opening a run refuses links in it.
+        folder = self.open(name).folder  # Opening a run refuses links in it.
+        path = next(
+            (folder / page for page in PAGES if (folder / page).exists()), folder / PAGES[0]
+        )
         check_ordinary(path)
         try:
             with path.open("rb") as file:

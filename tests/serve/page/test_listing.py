@@ -6,6 +6,7 @@ import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -203,3 +204,16 @@ def test_a_report_is_served_to_whoever_has_its_address_and_asks_nobody(runs_fold
     assert len(policies) == 1 and policies[0].startswith(
         "sandbox allow-scripts; default-src 'none'"
     )
+
+
+def test_the_page_of_thence_best_stands_in_for_a_report(runs_folder, tmp_path):
+    shutil.copytree(runs_folder / "counts", tmp_path / "counts")
+    listing = RunListing({}, (tmp_path,))
+    (tmp_path / "counts" / "report.html").unlink(missing_ok=True)
+    (tmp_path / "counts" / "best.html").write_text("found")
+    link = entries_of(listing)["counts"].report
+    assert link is not None
+    key = parse_qs(urlsplit(link).query)["key"][0]
+    assert listing.report("counts", key) == b"found"
+    (tmp_path / "counts" / "report.html").write_text("report")
+    assert listing.report("counts", key) == b"report"
