@@ -4,6 +4,7 @@ With THENCE_CHECK_SHAPES=1 in the environment shapes and types are checked at ru
 default, since then settings of a wrong type never reach the code that refuses them.
 """
 
+import asyncio
 import gc
 import os
 import shutil
@@ -61,6 +62,8 @@ each of the many small runs takes longer than the tests themselves."""
 ROOM = 4e9
 """Bytes that must be free there: what all tests leave, and as much again for everybody else."""
 
+BROWSERS = {"browser", "chromium"}
+"""Fixtures that are a browser."""
 FIVE_NAMES = ("emma", "olivia", "ava", "isabella", "sophia")
 
 
@@ -148,6 +151,21 @@ def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("FORCE_COLOR", "NO_COLOR", "LINES"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the event loop that Playwright leaves running in a worker that has opened a browser.
+
+    What a test without a browser runs by ``asyncio.run`` would be refused there.
+    """
+    loop = asyncio._get_running_loop()
+    if loop is None or not BROWSERS.isdisjoint(request.fixturenames):
+        yield
+        return
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
 
 
 @pytest.fixture(scope="session")
