@@ -1,5 +1,6 @@
 """Context mixing that reads dev last, with the other models as its inputs."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 
 from thence._core import library
 from thence.autopilot.candidates import TrainedCandidate
-from thence.autopilot.combining import mixture_of, prune
+from thence.autopilot.combining import combine_language_models, mixture_of, prune
 from thence.autopilot.joining import asked, joined
 from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
 from thence.training.data import TrainingData
@@ -62,6 +63,17 @@ def test_the_best_ngram_is_an_input_and_stays(
     assert mixture.options.members[-1].inputs == (0,)
     scores = mixture.member_scores(data.dev.take(np.arange(3)), carry_context=True)
     assert np.isfinite(scores).all()
+
+
+def test_context_mixing_with_inputs_is_never_the_result_without_them(
+    data: TrainingData, mixer: TrainedCandidate, ngram: TrainedCandidate
+) -> None:
+    members = joined([mixer, ngram], data.dev)
+    best = [*members[:-1], replace(members[-1], scores=0 * members[-1].scores, nats=0.0)]
+    for ends in (math.inf, 0.0):
+        made = combine_language_models(best, data.dev, len(data.tokenizer.vocabulary), ends)
+        names = [one.name for one in made.members]
+        assert ngram.name in names and (made.family == "mixture") == ("mixing" in names)
 
 
 def test_without_a_mixer_nobody_is_asked(data: TrainingData, ngram: TrainedCandidate) -> None:

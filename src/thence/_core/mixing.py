@@ -105,6 +105,8 @@ class MixingCore:
         sums: Float64[np.ndarray, "models vocab+1"],
     ) -> Float64[np.ndarray, " vocab"]:
         """Return the log-probability of every symbol after a text; see ``mixing_next``."""
+        if sums.shape != (self.model.models, self.symbols + 1):
+            raise ValueError("the other models say too little, or too much")
         found = np.empty(self.symbols)
         past = (address(history, np.int32), len(history))
         given = (address(text, np.int32), len(text), *past, address(sums, np.float64))

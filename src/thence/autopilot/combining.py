@@ -153,7 +153,8 @@ def _learning_seconds(members: int, targets: int, stride: int, pace: Pace) -> fl
 
 
 def _best_alone(members: Sequence[TrainedCandidate]) -> Ensemble:
-    alone = (single(one) for one in members if one.network_of is None)
+    # What needs others beside it, as a cache does, or context mixing with inputs, is none alone.
+    alone = (single(one) for one in members if one.network_of is None and not one.inputs)
     return min(alone, key=lambda one: one.nats)
 
 

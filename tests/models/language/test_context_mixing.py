@@ -144,6 +144,14 @@ def test_steps_with_other_models_give_the_scores(words: TokenStore) -> None:
         assert log_probs[0, targets[place]] == pytest.approx(scores[place], abs=1e-5)
 
 
+def test_a_step_without_the_other_models_is_refused(words: TokenStore) -> None:
+    model = fitted(words).with_models(2)
+    with pytest.raises(ValueError, match="0 other models say something, and not 2"):
+        model.step(np.array([0]), model.start(1))
+    with pytest.raises(ValueError, match="too little"):
+        model._core().next(np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros((0, 3)))
+
+
 def test_a_mixture_whose_members_are_inputs(words: TokenStore) -> None:
     members = (
         Member("ngram", {"order": 3}),

@@ -320,7 +320,12 @@ class ContextMixing:
             ids: What is read.
             state: Of as many rows.
             others: The log-probabilities of the next by each of the other models.
+
+        Raises:
+            ValueError: If those are not as many as the model has learned with.
         """
+        if len(others) != self.models:
+            raise ValueError(f"{len(others)} other models say something, and not {self.models}")
         recent = np.concatenate([state[:, 1:], ids[:, None].astype(np.int32)], axis=1)
         core = self._core()
         found = np.empty((len(ids), self.vocabulary_size))
