@@ -193,6 +193,7 @@ def said(random: np.random.Generator, documents: int, multilabel: bool) -> np.nd
     return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32), ENDS, st.integers(1, 4), st.booleans())
 def test_an_average_is_never_worse_than_its_best_member(

@@ -47,6 +47,7 @@ def drawn(draw: Any, count: int, kind: str) -> tuple[Any, Any]:
     return level + np.abs(heavy) / np.sqrt(lengths), lengths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["falls", "rises", "same"])
 @pytest.mark.parametrize("documents", [40, 400])
 def test_the_rate_of_false_alarms_is_at_most_what_was_asked_for(kind: str, documents: int) -> None:

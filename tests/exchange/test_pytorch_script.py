@@ -143,6 +143,7 @@ def test_a_script_is_short_and_needs_no_thence(
     assert (tmp_path / "script.txt").read_text("utf-8") == names.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_another_text_can_be_named(
     names: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

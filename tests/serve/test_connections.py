@@ -142,6 +142,7 @@ def test_a_head_that_comes_by_the_byte_is_not_waited_for(small: Any, serving: An
             pytest.fail("it was waited for")
 
 
+@pytest.mark.slow
 def test_a_connection_may_be_used_again_and_then_is_closed(small: Any, serving: Any) -> None:
     asked = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving(small, IMPATIENT) as client, connected(client.port, 1) as (one,):

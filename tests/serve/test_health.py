@@ -121,6 +121,7 @@ def test_a_mistake_in_a_turn_is_told_to_all_who_wait() -> None:
     assert [str(error) for error in asyncio.run(ask())] == ["no size"] * 3
 
 
+@pytest.mark.slow
 def test_a_call_that_never_ends_is_told(made: Made, serving: Any) -> None:
     models = open_runs([made("ngram", "ngram")])
     over = threading.Event()

@@ -116,6 +116,7 @@ def test_more_requests_than_allowed_are_sent_away(
         wait_until(lambda: client.post("/v1/completions", {"prompt": "the"}).status == 200)
 
 
+@pytest.mark.slow
 def test_a_request_that_takes_too_long_is_ended(lasting: Any, serving: Any) -> None:
     with serving(lasting, Limits(timeout=1.0, max_tokens=10**6)) as client:
         answer = client.post("/v1/completions", {"max_tokens": 10**6})

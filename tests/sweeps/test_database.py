@@ -44,6 +44,7 @@ class Flaky:
         self._maybe_lose()
 
 
+@pytest.mark.slow
 def test_a_question_is_asked_until_it_is_answered():
     lost = []
     flaky = Flaky(3, before=True)

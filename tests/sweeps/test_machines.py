@@ -232,6 +232,7 @@ def test_a_lock_without_heartbeats_is_taken_over(language, tmp_path):
     assert second.held()
 
 
+@pytest.mark.slow
 def test_a_lock_with_heartbeats_is_left(language, tmp_path):
     address = f"sqlite:///{tmp_path / 'study.db'}"
     first = locks_of(language, tmp_path / "a", address, 1.0)

@@ -202,6 +202,7 @@ def test_a_trial_that_is_given_up_stays_so_though_killed_before_it_is_told(
     assert Run(folder / "trial-0005").metrics() == looks
 
 
+@pytest.mark.slow
 def test_time_ends_a_sweep_and_more_time_goes_on(language, tmp_path):
     space = 'time = "1s"\nsampler = "random"\n[sweep.space]\nlr = {low = 0.01, high = 0.1}\n'
     done = sweep(language(space), tmp_path / "sweep")
