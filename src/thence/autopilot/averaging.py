@@ -1,4 +1,4 @@
-"""Which of the trained classifiers are averaged, and how good they are together.
+"""Ensembles of trained classifiers: choosing the members to average, and their loss on dev.
 
 The weights of the average are learned on dev. They must not be judged by what they were learned
 from: each half of dev is judged under weights learned on the other half. Members that gain too

@@ -1,4 +1,4 @@
-"""Which of the trained language models are mixed, and how good they are together.
+"""Mixtures of trained language models: choosing the members, and their loss on dev.
 
 The weights of the mixture are learned on dev. They must not be judged by what they were learned
 from: each half of dev is judged under weights learned on the other half. Members that gain too

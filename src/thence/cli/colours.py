@@ -23,9 +23,9 @@ from thence.terminal import SafeConsole
 FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
 """Bluish green and vermilion, distinguishable with any colour vision (M. Okabe, K. Ito)."""
 FAINTEST = 0.1
-"""Share of the largest weight below which a word has no colour."""
+"""A word gets no colour if its weight is below this fraction of the largest weight."""
 STRONG = 0.5
-"""Share of the largest weight above which a word is bold."""
+"""A word is bold if its weight is above this fraction of the largest weight."""
 MANY_COLOURS = ("256", "truecolor")
 END = "■"
 """Stands for the end of a text."""

@@ -1,4 +1,4 @@
-"""What ``thence look`` prints."""
+"""Printing of ``thence look``: the table of tokens and the tables of lenses, or JSON."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

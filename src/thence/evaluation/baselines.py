@@ -1,4 +1,4 @@
-"""What knows little of a text says of its dev split: the ruler that a loss is held against."""
+"""Baselines of a run: the loss on dev of a uniform choice, unigram counts and pair counts."""
 
 from dataclasses import dataclass
 from math import log
@@ -56,7 +56,7 @@ def baselines(run: Run) -> Baselines:
 
 @dataclass(frozen=True)
 class TokenLosses:
-    """What each target of a text costs simple counts, in nats.
+    """The surprisal of each target of a text under unigram and pair counts, in nats.
 
     Attributes:
         unigram: By how often it occurs in train.

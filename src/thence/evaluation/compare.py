@@ -213,7 +213,7 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
 
 @dataclass(frozen=True)
 class Judged:
-    """What each of several language models says of the same documents.
+    """The scores of several language models on the same documents.
 
     Attributes:
         stores: Their tokens, as each run cuts them.

@@ -314,7 +314,7 @@ def _brief(number: float) -> str:
 
 
 def _plain(number: float) -> str:
-    """Return a number as short as it is told apart.
+    """Return a number with three significant digits, from 100 on as a whole number.
 
     >>> _plain(1200.0), _plain(0.25), _plain(1e9)
     ('1,200', '0.25', '1,000,000,000')

@@ -170,6 +170,7 @@ def tokenizer_of_page(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
         pattern = word_pattern(options.word_split, tokenizer.edition)
         found["pattern"] = pattern.replace(r"\x{", r"\u{")
     if kind == "subwords":
+        # Only subwords have a definition, which the type of all levels does not say.
         merges = tokenizer.level.definition["model"]["merges"]  # type: ignore[attr-defined]
         found["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in merges]
         found["alphabet"] = "".join(byte_alphabet())

@@ -9,7 +9,7 @@ The header says of each array its type, its shape and where it begins. Numbers m
     values    each number is the place of a value in a list: where there are few different values
 
 Rounding to a scale changes what was rounded before by the last bits of single precision only. So
-what a page says can be told before it is written: by the model with rounded weights.
+what a page will say is known before it is written: the model with rounded weights says the same.
 """
 
 import base64
