@@ -1,4 +1,4 @@
-"""What clients may ask: the schemas of OpenAI's completions API."""
+"""Schemas of several endpoints: those of OpenAI's completions API, and the ruler of the page."""
 
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -160,3 +160,13 @@ class CompletionAnswer(BaseModel):
     model: str
     choices: list[Choice]
     usage: Usage | None = None
+
+
+class Ruler(BaseModel):
+    """Losses on dev that need no training, in nats per token or per document."""
+
+    unit: Literal["token", "document"]
+    uniform: float
+    unigram: float = Field(description="By the frequencies of tokens, or of labels, in train.")
+    pairs: float | None = Field(description="By pairs of tokens.")
+    accuracy: float | None = Field(description="Of the most frequent label.")

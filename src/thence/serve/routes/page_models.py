@@ -17,15 +17,7 @@ from thence.serve.loaded_runs import LoadedRun
 from thence.serve.routes import Context
 from thence.serve.routes.models import ModelCard, card_of
 from thence.serve.run_entries import RunEntry, State
-
-
-class Ruler(BaseModel):
-    """Losses on dev of what knows little: nats per token, or per document for labels."""
-
-    uniform: float
-    unigram: float
-    pairs: float | None
-    accuracy: float | None
+from thence.serve.schemas import Ruler
 
 
 class PageModel(ModelCard):

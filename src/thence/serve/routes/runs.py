@@ -35,7 +35,7 @@ from thence.serve.run_entries import (
     without_path,
 )
 from thence.serve.run_listing import REPORTS, RunListing
-from thence.serve.schemas import MAX_NAME, RequestModel
+from thence.serve.schemas import MAX_NAME, RequestModel, Ruler
 from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
 
 MAX_POINTS = 2000
@@ -70,16 +70,6 @@ class DevScore(BaseModel):
     low: float | None = Field(description="Of the 95 % interval; null if there is too little text.")
     high: float | None
     documents: int
-
-
-class Ruler(BaseModel):
-    """Losses on dev that need no training, in nats per token or per document."""
-
-    unit: Literal["token", "document"]
-    uniform: float
-    unigram: float = Field(description="By the frequencies of tokens, or of labels, in train.")
-    pairs: float | None = Field(description="By pairs of tokens.")
-    accuracy: float | None = Field(description="Of the most frequent label.")
 
 
 class TrainingVerdict(BaseModel):
