@@ -9,11 +9,15 @@ import threading
 import time
 
 import pytest
+import sqlalchemy as sql
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages._rdb.models import StudyModel
+from optuna.study import StudyDirection
 
-from thence.errors import RunError, SettingError, TextError
+from thence.errors import RunError, SettingError, TextError, ThenceWarning
 from thence.runs import Run
 from thence.sweeps import sweep
-from thence.sweeps.database import hide_password
+from thence.sweeps.database import hide_password, open_database
 from thence.sweeps.folder import open_folder
 from thence.sweeps.locks import DatabaseLocks
 from thence.sweeps.recipe import read_sweep_recipe
@@ -135,6 +139,26 @@ def test_processes_that_begin_at_once_make_the_tables_once(tmp_path, address):
     for process in several:
         err = process.communicate(timeout=300)[1]
         assert process.returncode == 0, err
+
+
+@pytest.mark.slow
+def test_a_study_that_was_made_twice_is_found(address):
+    """As when a process ended in MySQL after it had made the table and before its index."""
+    studies = StudyModel.__table__
+    engine = sql.create_engine(address)
+    with engine.begin() as connection:
+        connection.execute(sql.schema.CreateTable(studies))
+        for name in ("shared", "other", "shared"):
+            connection.execute(studies.insert().values(study_name=name))
+    engine.dispose()
+    with pytest.warns(ThenceWarning, match=r"'shared' twice: .* made later is 'shared \(3\)' now"):
+        database = open_database(address)
+    names = {study.study_name: study._study_id for study in database.get_all_studies()}
+    assert names == {"shared": 1, "other": 2, "shared (3)": 3}
+    assert database.get_study_id_from_name("shared") == 1
+    for opened in (database, open_database(address)):
+        with pytest.raises(DuplicatedStudyError):
+            opened.create_new_study([StudyDirection.MINIMIZE], "shared")
 
 
 @pytest.mark.slow

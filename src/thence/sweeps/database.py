@@ -42,7 +42,7 @@ AWAY = (
     "shutdown in progress",
 )
 """What PostgreSQL, MySQL and their drivers say while a server is being restarted, in lower case."""
-RACES = ("already exists", "unique", "duplicate", "is locked")
+RACES = ("already exists", "unique", "duplicate", "is locked", "deadlock")
 """What databases say where several processes make the tables at the same moment."""
 
 Answer = TypeVar("Answer")
@@ -67,6 +67,7 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         try:
             # get_storage caches the trials that are over: each question would read them all again.
             database = storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+            _make_names_unique(database.engine)
             return PersistentStorage(storages.get_storage(database))
         except ImportError as error:
             raise _missing_driver(error.__cause__ or error) from None
@@ -90,6 +91,37 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         return ask_again(open_once, warn, PATIENCE_AT_START, _may_answer_later)
     except (StorageInternalError, SQLAlchemyError) as error:
         raise _unreachable(_said_by_database(error)) from None
+
+
+def _make_names_unique(engine: Any) -> None:
+    """Make the index that keeps two studies from having one name, if it is missing.
+
+    Optuna makes it after the table and takes a table that is there to be whole. MySQL makes each
+    of the two by itself: a process that ends in between leaves the table alone, and two others may
+    then make the same study, which nobody finds from then on. The first of such studies keeps the
+    name.
+    """
+    import sqlalchemy as sql
+    from optuna.storages._rdb.models import StudyModel
+
+    studies = StudyModel.__table__
+    (index,) = (one for one in studies.indexes if one.unique)
+    if any(found["unique"] for found in sql.inspect(engine).get_indexes(studies.name)):
+        return
+    number, name = studies.c.study_id, studies.c.study_name
+    first: dict[str, int] = {}
+    with engine.begin() as connection:
+        for later, called in connection.execute(sql.select(number, name).order_by(number)).all():
+            if first.setdefault(called, later) != later:
+                new = f"{called} ({later})"
+                connection.execute(studies.update().where(number == later).values(study_name=new))
+                warnings.warn(
+                    f"The database had the study {called!r} twice: the one that was made later is "
+                    f"{new!r} now.",
+                    ThenceWarning,
+                    stacklevel=2,
+                )
+    index.create(engine)
 
 
 @contextmanager

@@ -144,6 +144,44 @@ def test_every_lens_of_a_family_is_drawn_and_follows_the_token(visit, families, 
     assert page.get_by_role("alert").filter(visible=True).count() == 0
 
 
+def test_an_answer_is_shown_though_the_models_were_listed_again_meanwhile(visit, families):
+    page = visit(address=families.address, m=["ngram"], text="Marta", place="0", size=SCREEN)
+    listed, held = [], []
+
+    def list_models(route: Any) -> None:
+        """Answer twice: rulers are still computed, then a run has lost its training."""
+        answer = route.fetch()
+        found = answer.json() | {"waiting": not listed}
+        if listed:
+            found["models"][0]["state"] = "stopped"
+        listed.append(route)
+        route.fulfill(response=answer, json=found)
+
+    page.route("**/playground/models", list_models)
+    page.route("**/playground/look", lambda route: held.append(route))
+    page.reload()
+    read(page, "Marta")
+    with page.expect_request("**/playground/look"):
+        page.get_by_role("button", name="why", exact=True).click()
+    expect(page.locator(".rail .tag", has_text="unfinished")).to_be_visible()
+    for one in held:
+        one.continue_()
+    expect(page.locator(".lens-panel")).to_contain_text("the tokens before it")
+    assert len(held) == 1  # It is not asked for again while it is waited for.
+
+
+def test_a_lens_says_that_an_answer_was_cut_off_and_can_be_asked_again(visit, families):
+    page = visit(address=families.address, m=["ngram"], text="Marta", place="0", size=SCREEN)
+    read(page, "Marta")
+    broken = {"body": '{"tokens": [', "content_type": "application/json"}
+    page.route("**/playground/look", lambda route: route.fulfill(**broken))
+    page.get_by_role("button", name="why", exact=True).click()
+    expect(page.locator(".lens-panel .problem")).to_have_text("The connection to the server broke.")
+    page.unroute("**/playground/look")
+    page.get_by_role("button", name="why", exact=True).click()
+    expect(page.locator(".lens-panel")).to_contain_text("the tokens before it")
+
+
 def test_lenses_answer_to_the_keyboard_and_to_touch(visit, families):
     page = visit(
         address=families.address, m=["transformer"], text="Marta", place="2", lens="attention"

@@ -1,6 +1,7 @@
 /** Requests to the server: JSON, streams, the token, and errors as sentences. */
 
 const KEY = "thence-token";
+const BROKEN = "The connection to the server broke.";
 
 /** What went wrong, as a sentence for people. */
 export class Problem extends Error {
@@ -70,28 +71,33 @@ async function refusal(response) {
   return new Problem(sentence, response.status);
 }
 
+async function content(response) {
+  if (!response.ok) throw await refusal(response);
+  try {
+    return await response.json();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Problem(BROKEN);
+  }
+}
+
 /** Get JSON. */
 export async function get(path, parameters = {}, signal = undefined) {
   const query = new URLSearchParams(parameters).toString();
-  const response = await ask(query ? `${path}?${query}` : path, { signal });
-  if (!response.ok) throw await refusal(response);
-  return response.json();
+  return content(await ask(query ? `${path}?${query}` : path, { signal }));
 }
 
-function posted(content, signal) {
-  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content), signal };
+function posted(given, signal) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given), signal };
 }
 
 /** Send JSON and get JSON. */
-export async function post(path, content, signal = undefined) {
-  const response = await ask(path, posted(content, signal));
-  if (!response.ok) throw await refusal(response);
-  return response.json();
+export async function post(path, given, signal = undefined) {
+  return content(await ask(path, posted(given, signal)));
 }
 
 /** Send JSON and yield the events of the stream that answers. */
-export async function* stream(path, content, signal) {
-  const response = await ask(path, posted(content, signal));
+export async function* stream(path, given, signal) {
+  const response = await ask(path, posted(given, signal));
   if (!response.ok) throw await refusal(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
@@ -101,7 +107,7 @@ export async function* stream(path, content, signal) {
       piece = await reader.read();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem("The connection to the server broke.");
+      throw new Problem(BROKEN);
     }
     if (piece.done) return;
     const events = (held + piece.value).split("\n\n");
@@ -118,24 +124,30 @@ export async function* stream(path, content, signal) {
 
 /**
  * Return a function that asks the newest question only: an older one is cut off, and its answer
- * never shown.
+ * never shown. A question that waits for its answer is not asked again.
  * @param {(signal: AbortSignal, ...given: any[]) => Promise<any>} question
  * @param {(answer: any, ...given: any[]) => void} onAnswer
  * @param {(problem: Problem) => void} onProblem
+ * @param {(...given: any[]) => string|null} keyOf What tells questions apart; null: each is another.
  */
-export function newest(question, onAnswer, onProblem) {
+export function newest(question, onAnswer, onProblem, keyOf = () => null) {
   let current = null;
   return async (...given) => {
-    current?.abort();
-    const mine = new AbortController();
+    const key = keyOf(...given);
+    if (key !== null && current?.key === key) return;
+    current?.control.abort();
+    const mine = { key, control: new AbortController() };
     current = mine;
+    let [answer, problem] = [null, null];
     try {
-      const answer = await question(mine.signal, ...given);
-      if (current === mine) onAnswer(answer, ...given);
+      answer = await question(mine.control.signal, ...given);
     } catch (error) {
-      if (current !== mine || error.name === "AbortError") return;
-      if (!(error instanceof Problem)) throw error;
-      onProblem(error);
+      problem = error;
     }
+    if (current !== mine) return;
+    current = null;
+    if (problem === null) onAnswer(answer, ...given);
+    else if (problem instanceof Problem) onProblem(problem);
+    else if (problem.name !== "AbortError") throw problem;
   };
 }

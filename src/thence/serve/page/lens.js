@@ -77,6 +77,7 @@ export class Lens {
       (signal, asked) => (asked.lens.load ? asked.lens.load(asked, signal) : post("/playground/look", asked.body, signal)),
       (look, asked) => this.take(look, asked),
       (problem) => { this.error.show(problem.message); this.content.replaceChildren(); },
+      ({ lens, body, strip, chosen }) => JSON.stringify([lens.id, body, lens.load ? strip.ids[chosen] : null]),
     );
     this.timer = 0;
   }
@@ -170,7 +171,7 @@ export class Lens {
     const strip = this.strip(model);
     if (this.look === null || strip === null || this.look.text !== strip.text || this.look.run !== model.id || this.look.lens !== lens.id) return false;
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
-    if (lens.draw === drawWhy && (this.look.lenses[lens.lens].against ?? null) !== (this.memory.against ?? null)) return false;
+    if (lens.draw === drawWhy && this.look.against !== (this.memory.against ?? null)) return false;
     if (lens.load) return this.look.token === strip.ids[at];
     return strip.ids.length === 0 || (at >= this.look.places[0] && at < this.look.places[1]);
   }
@@ -191,7 +192,8 @@ export class Lens {
   }
 
   take(look, asked) {
-    if (asked.lens !== this.lens || !this.scene().chosen.includes(asked.model)) return;
+    // By name: the list of models is read again now and then, and has other objects then.
+    if (asked.lens !== this.lens || asked.model.id !== this.subject().model?.id) return; // The newer one is asked for.
     const [first, stop] = look.lenses?.[asked.lens.lens]?.places ?? look.places ?? [0, Infinity];
     if (asked.chosen >= stop && stop > first) { // Too much of each token for so many: fewer, up to the chosen one.
       const places = [Math.max(0, asked.chosen + 1 - Math.ceil((stop - first) / 2)), asked.chosen + 1];
@@ -199,9 +201,8 @@ export class Lens {
       return;
     }
     this.error.show(null);
-    this.look = { ...look, text: asked.strip.text, run: asked.model.id, lens: asked.lens.id };
-    this.draw();
-    this.onColours();
+    this.look = { ...look, text: asked.strip.text, run: asked.model.id, lens: asked.lens.id, against: asked.body.against ?? null };
+    this.onColours(); // Draws the lens too, or asks again where the text is another by now.
   }
 
   draw() {
