@@ -1,8 +1,8 @@
 """Context mixing with networks as its inputs, for which it reads dev as one more part of train.
 
-A context mixing model learns from each symbol after it was scored, so what it gives dev is judged
-by nothing that it knew before, and in the end it has learned dev, too: which networks to believe
-where, and its contexts.
+It learns from dev after that was scored, each symbol of running text, else each document; so what
+it gives dev owes nothing to dev, and is what ``evaluate`` would give. In the end it has learned
+dev, too: which networks to believe where, and its contexts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from thence.autopilot.candidates import TrainedCandidate
-from thence.models.language.context_mixing import MODELS, ContextMixing
+from thence.models.language.context_mixing import ContextMixing
 from thence.models.language.distributions import distributions_of
+from thence.models.language.mixing_tables import MODELS
 from thence.models.language.scoring import Distributions
 from thence.models.ngram import NGram
 from thence.tokens import TokenStore

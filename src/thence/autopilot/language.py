@@ -42,6 +42,9 @@ MEASURING = 0.1
 SCORING, MIN_JUDGED = 0.25, 20_000
 """Share of the time for counting that scoring dev may take; else models are judged by less of it,
 but by at least so many targets."""
+JOINING = 4.0
+"""Context mixing scores documents apart, and then learns them, in about so many times the seconds
+that scoring took alone; in running text it has learned them, too."""
 COUNTING, COUNTING_BEFORE = 0.6, 0.5
 """Shares of the time left that counting may take: alone, and with networks to be trained after."""
 
@@ -177,7 +180,10 @@ class LanguageStrategy:
     def _joining_seconds(self) -> float:
         """Return the seconds to keep for context mixing to read dev with others as its inputs."""
         targets, pace = self.autopilot.data.dev.num_targets, self.autopilot.pace
-        return sum(pace.expected(one.family, targets) for one in self.mixers)
+        if "joining" in pace.rates:
+            return pace.expected("joining", targets)
+        times = 1.0 if self._carries else JOINING
+        return sum(times * pace.expected(one.family, targets) for one in self.mixers)
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
@@ -231,7 +237,9 @@ class LanguageStrategy:
         needed = self._joining_seconds() + combining_seconds(len(members), dev, math.inf, pace)
         if math.isinf(ends) or time.monotonic() + needed < ends:
             with suppress(DeadlineError), deadline(ends):
-                members = joined(members, dev)
+                began, members = time.monotonic(), joined(members, dev)
+                if self.mixers:
+                    pace.measured("joining", time.monotonic() - began, dev.num_targets)
         return combine_language_models(members, dev, size, ends, pace)
 
     def finish(self, best: Ensemble) -> Ensemble:

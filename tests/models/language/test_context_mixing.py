@@ -94,6 +94,23 @@ def test_running_text_is_learned_from_and_the_model_stays_as_it_was(
     assert once.sum() > static.score(half, carry_context=True).sum()
 
 
+def test_a_document_apart_is_scored_before_anything_of_it_is_learned(
+    words: TokenStore, store_of: StoreOf
+) -> None:
+    # It says one thing forty times, which who learns it meanwhile is not surprised by.
+    texts = ["the moon sat on a tree; " * 40, "the moon sat on a tree"]
+    both = store_of(["the cat sat on the mat", "a dog ran to the door; we", *texts])
+    first, second = both.take(np.array([2])), both.take(np.array([3]))
+    model = ContextMixing(ContextMixingOptions(slot_bits=14), both.boundary_id + 1)
+    model.fit(both.take(np.arange(2)))
+    judged = model.copied()
+    np.testing.assert_array_equal(judged.learn(first), model.score(first))
+    # The next one is scored by what the first has taught.
+    apart = judged.score(second)
+    assert apart.sum() > model.score(second).sum() + 10
+    np.testing.assert_array_equal(judged.learn(second), apart)
+
+
 @given(st.data())
 @settings(max_examples=20, deadline=None)
 def test_the_future_changes_no_past_score(words: TokenStore, data: st.DataObject) -> None:

@@ -25,10 +25,10 @@ Sources: M. Mahoney 2005, "Adaptive weighing of context models for lossless data
 predictive coding with PAQ8". The kernel is ``_core/mixing.c``, its twin ``context_mixing_twin``.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
@@ -37,46 +37,32 @@ from thence._core import library
 from thence._core.mixing import MixingCore
 from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer
 from thence.deadline import check_deadline, past_deadline
-from thence.models.base import MAX_WEIGHT, Array
-from thence.models.language.bit_history import STATES, empty_slots, history_tables
+from thence.models.base import Array
+from thence.models.language.bit_history import empty_slots, history_tables
 from thence.models.language.context_mixing_twin import MixingTwin
+from thence.models.language.mixing_tables import (
+    OWN_INPUTS,
+    check,
+    check_tables,
+    first_tables,
+    first_weights,
+)
 from thence.models.language.symbol_code import huffman_code
-from thence.models.memory_guard import check_memory
 from thence.settings import Range, Settings
 from thence.tokens import TokenStore
 
-CONTEXTS, MATCHES, LANES, SETS, MODELS = 19, 2, 8, 6, 16
-"""Contexts; matches; floats that are added at once; sets of weight vectors; other models at most:
-those of the kernel."""
 WINDOW = 128
 """Symbols before a target that its contexts may depend on."""
-LENGTHS, CELLS, MAPS, ROWS = 64, 33, 3, 256
-"""Distinct lengths of a match; cells of an adaptive map, from -8 to 8 in log-odds; maps; symbols
-and nodes that have weights of their own."""
-WEIGHT_ROWS = 3 * ROWS + 18 * 2 * 8 + 9 * 8 + 16 * ROWS
-"""Weight vectors of all sets: by node, last symbol, the one before; by match and depth; by the
-longest context seen and depth; by the length of the word and node."""
-FIRST_WEIGHT = 0.2
-"""Weight of each context and match before anything is learned; other models share one such."""
 HISTORY = 1 << 22
 """Symbols of train that matches may point into (16 MB)."""
 BLOCK = 1 << 14
 """Symbols that are read between looks at the clock."""
-SLOT_BITS = (12, 24)
-"""Least and most of ``slot_bits`` where none is given."""
-SLOTS_PER_SYMBOL = 8
-"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows: with fewer, some are lost."""
-
-
-BOUNDS: Mapping[str, tuple[float, float]] = {
-    "f": (-MAX_WEIGHT, MAX_WEIGHT), "u": (0, 255), "i": (0, 1 << 62),
-    "probs": (1 / 4096, 4095 / 4096), "match_probs": (1 / 4096, 4095 / 4096),
-}  # fmt: skip
-"""Least and largest number of a tensor, by its name or the kind of its type."""
+SCORED_TOGETHER = 256
+"""Documents apart are scored, and then learned, at least so many symbols at a time: beginning takes
+as long as some of them."""
 
 LogOdds = Float32[np.ndarray, "decisions models"]
 """What other models say of each decision of each target: the log-odds of bit 1."""
-
 
 Recent = Int32[np.ndarray, "batch window"]
 
@@ -105,29 +91,10 @@ class ContextMixing:
 
     def _begin(self, counts: Array, ids: Int32[np.ndarray, " symbols"]) -> None:
         """Forget everything; make tables for a text."""
-        size = len(ids)
-        least, most = SLOT_BITS
-        wanted = math.ceil(math.log2(max(size * SLOTS_PER_SYMBOL, 1)))
-        slot_bits = self.options.slot_bits or min(max(wanted, least), most)
-        map_bits = min(max(math.ceil(math.log2(max(size, 1))) - 6, 8), 16)
-        match_bits = map_bits + 6
-        check_memory((8 << slot_bits) * 2, "The table of contexts", "Use fewer `slot_bits`.")
         self._set_code(counts)
         self._history = ids
-        levels = 1 / (1 + np.exp(-(np.arange(CELLS) - CELLS // 2) / 2))
-        self._learned: dict[str, Array] = {
-            "separators": np.zeros(self.vocabulary_size, np.uint8),
-            "slots": empty_slots(1 << slot_bits),
-            "probs": np.full((CONTEXTS, STATES), 0.5, np.float32),
-            "counts": np.zeros((CONTEXTS, STATES), np.float32),
-            "places": np.zeros((MATCHES, 1 << match_bits), np.int32),
-            "match_probs": np.full((MATCHES, LENGTHS), 0.75, np.float32),
-            "match_counts": np.zeros((MATCHES, LENGTHS), np.float32),
-            "weights": _weights(self.models),
-            "final_weights": np.full((ROWS, LANES), 1 / SETS, np.float32),
-            "maps": np.tile(levels.astype(np.float32), (MAPS, 1 << map_bits, 1)),
-            "learned": np.zeros(1, np.int64),
-        }
+        bits = self.options.slot_bits
+        self._learned = first_tables(self.vocabulary_size, len(ids), bits, self.models)
 
     def _set_code(self, counts: Int64[np.ndarray, " vocab"]) -> None:
         """Give every symbol a code, by how often it occurs in train, and once more."""
@@ -154,7 +121,8 @@ class ContextMixing:
         ids = store.ids.astype(np.int32)
         self._begin(counts, ids)
         self._learned["separators"][self._ends_of_words()] = 1
-        self._read(ids, 1, carry_context, True, partly=True)
+        read = self._read(ids, slice(1, len(ids)), carry_context, True, partly=True)
+        self._keep(ids[: 1 + len(read)])
 
     def _ends_of_words(self) -> list[int]:
         """Return the symbols that end words: the boundary, and the most frequent one, the space."""
@@ -169,7 +137,10 @@ class ContextMixing:
     def learn(
         self, store: TokenStore, carry_context: bool = False, others: LogOdds | None = None
     ) -> Float[np.ndarray, " targets"]:
-        """Read on, learning from each target after it was scored; return the scores.
+        """Read on, learning from what was scored; return the scores.
+
+        With carried context each target is learned from once it was scored, as ``score`` does.
+        Without, ``score`` does not learn; so a document is scored before any of it is learned.
 
         Args:
             store: What follows the text read so far.
@@ -177,47 +148,60 @@ class ContextMixing:
             others: What the other models say of it (see ``log_odds``).
         """
         # A store begins with a boundary, with which the text before has ended.
-        text = np.concatenate([self._history, store.ids[1:].astype(np.int32)])
-        return self._read(text, len(self._history), carry_context, True, others)
+        text = np.concatenate([self._history, store.ids[1:]], dtype=np.int32)
+        begin, ends = len(self._history), self.decision_ends(store)
+        bounds = [0, store.num_targets] if carry_context else _groups(store.target_counts)
+        found = np.empty(store.num_targets)
+        for first, end in pairwise(bounds):
+            part = slice(begin + first, begin + end)
+            odds = None if others is None else others[ends[first] : ends[end]]
+            found[first:end] = self._read(text, part, carry_context, carry_context, odds)
+            if not carry_context:
+                self._read(text, part, False, True, odds)
+        self._keep(text)
+        return found
 
     def _read(
         self,
         text: Int32[np.ndarray, " symbols"],
-        begin: int,
+        part: slice,
         carry_context: bool,
         learn: bool,
         others: LogOdds | None = None,
+        history: Int32[np.ndarray, " history"] | None = None,
         partly: bool = False,
     ) -> Float[np.ndarray, " targets"]:
-        """Return the log-probabilities of a text from a place on, and learn from it if wished.
+        """Return the log-probabilities of a part of a text, and learn from it if wished.
 
         Args:
             text: What is read, with what is before it.
-            begin: The first target.
+            part: The targets.
             carry_context: Whether context reaches across documents.
             learn: Learn from each target after it was scored.
             others: What the other models say of the targets.
+            history: What matches point into, the text itself by default.
             partly: Once a deadline has passed, leave the rest unread; else give up.
         """
-        history, core = text if learn else self._history, self._core()
-        starts = self._code.starts
-        depths = starts[text[begin:] + 1] - starts[text[begin:]]
+        core, starts, targets = self._core(), self._code.starts, text[part]
+        depths = starts[targets + 1] - starts[targets]
         ends = np.concatenate([[0], np.cumsum(depths, dtype=np.int64)]) * self.models
         others = np.zeros(int(ends[-1]), np.float32) if others is None else others.ravel()
-        found = np.zeros(len(text) - begin)
-        for at in range(begin, len(text), BLOCK):
-            end = min(at + BLOCK, len(text))
-            odds = others[ends[at - begin] : ends[end - begin]]
-            found[at - begin : end - begin] = core.read(
-                text, at, end, carry_context, history, learn, odds
+        found = np.zeros(len(targets))
+        for first in range(0, len(targets), BLOCK):
+            end = min(first + BLOCK, len(targets))
+            found[first:end] = core.read(
+                text,
+                part.start + first,
+                part.start + end,
+                carry_context,
+                text if history is None else history,
+                learn,
+                others[ends[first] : ends[end]],
             )
             if not partly:
                 check_deadline()
             elif past_deadline():
-                text = text[:end]
-                break
-        if learn:
-            self._keep(text)
+                return found[:end]
         return found
 
     def _keep(self, text: Int32[np.ndarray, " symbols"]) -> None:
@@ -240,7 +224,9 @@ class ContextMixing:
         """
         if carry_context and not self._static:
             return self.copied().learn(store, carry_context, others)
-        return self._read(store.ids.astype(np.int32), 1, carry_context, False, others)
+        ids = store.ids.astype(np.int32)
+        part, history = slice(1, len(ids)), self._history
+        return self._read(ids, part, carry_context, False, others, history)
 
     def decision_ends(self, store: TokenStore) -> Int64[np.ndarray, " targets+1"]:
         """Return how many decisions there are before each target of a store, and in all."""
@@ -272,17 +258,15 @@ class ContextMixing:
 
     def with_models(self, models: int) -> "ContextMixing":
         """Return a copy with so many other models as inputs, whose weights are still to learn."""
-        made, known = self.copied(), CONTEXTS + MATCHES + 1
-        weights = _weights(models)
-        weights[:, :known] = self._learned["weights"][:, :known]
+        made, weights = self.copied(), first_weights(models)
+        weights[:, :OWN_INPUTS] = self._learned["weights"][:, :OWN_INPUTS]
         made.models, made._learned["weights"] = models, weights
         return made
 
     def shares(self) -> Float[np.ndarray, " models+1"]:
         """Return the shares of its own inputs and of each other model in the sizes of weights."""
         sizes = np.abs(self._learned["weights"]).sum(axis=0, dtype=np.float64)
-        own = CONTEXTS + MATCHES + 1
-        found = np.concatenate([[sizes[:own].sum()], sizes[own : own + self.models]])
+        found = np.concatenate([[sizes[:OWN_INPUTS].sum()], sizes[OWN_INPUTS:][: self.models]])
         return np.asarray(found / found.sum())
 
     def copied(self) -> "ContextMixing":
@@ -347,21 +331,9 @@ class ContextMixing:
         if tensors.keys() != self.tensors().keys():
             raise ValueError(f"{', '.join(tensors)} are not the tensors of context mixing")
         history, learned = tensors["history"], {name: tensors[name] for name in self._learned}
-        _check(tensors, "symbol_counts", (self.vocabulary_size,), np.int64, (0, 1 << 40))
-        _check(tensors, "history", (len(history),), np.int32, (0, self.vocabulary_size - 1))
-        slots, places = _bits(learned["slots"], 0), _bits(learned["places"], 1)
-        maps = _bits(learned["maps"], 1)
-        inputs = learned["weights"].shape[-1] // LANES * LANES
-        free = {
-            "slots": (1 << slots, 8),
-            "places": (MATCHES, 1 << places),
-            "maps": (MAPS, 1 << maps, CELLS),
-            "weights": (WEIGHT_ROWS, max(inputs, _weights(self.models).shape[1])),
-        }
-        for name, own in self._learned.items():
-            shape: tuple[int, ...] = free.get(name) or own.shape
-            bounds = BOUNDS.get(name) or BOUNDS[own.dtype.kind]
-            _check(learned, name, shape, own.dtype, bounds)
+        check(tensors, "symbol_counts", (self.vocabulary_size,), np.int64, (0, 1 << 40))
+        check(tensors, "history", (len(history),), np.int32, (0, self.vocabulary_size - 1))
+        check_tables(learned, self._learned, self.models)
         self._set_code(tensors["symbol_counts"])
         self._learned, self._history = learned, history
 
@@ -371,34 +343,8 @@ class ContextMixing:
         return int(np.count_nonzero(self._learned["slots"][:, 1:])) + others
 
 
-def _bits(array: Array, axis: int) -> int:
-    """Return the logarithm of the size of a table along an axis, which is a power of two."""
-    return max(array.shape[axis] if array.ndim > axis else 1, 1).bit_length() - 1
-
-
-def _check(
-    tensors: Mapping[str, Array],
-    name: str,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any] | type,
-    bounds: tuple[float, float],
-) -> None:
-    """Refuse a tensor of another shape or type, or with numbers out of bounds or none.
-
-    Raises:
-        ValueError: If it is one.
-    """
-    array = tensors[name]
-    if array.shape != shape or array.dtype != dtype:
-        raise ValueError(f"{name} holds {array.dtype} {array.shape}, not {dtype} {shape}")
-    if array.size and not (array.min() >= bounds[0] and array.max() <= bounds[1]):
-        raise ValueError(f"{name} holds numbers that no learning gives")
-
-
-def _weights(models: int) -> Float32[np.ndarray, "rows inputs"]:
-    """Return the weight vectors before anything is learned, padded to whole ``LANES``."""
-    inputs = CONTEXTS + MATCHES + 1 + models
-    weights = np.zeros((WEIGHT_ROWS, -(-inputs // LANES) * LANES), np.float32)
-    weights[:, :inputs] = FIRST_WEIGHT
-    weights[:, CONTEXTS + MATCHES + 1 : inputs] /= max(models, 1)
-    return weights
+def _groups(sizes: Int64[np.ndarray, " documents"]) -> list[int]:
+    """Return where groups of whole documents begin, and where the last ends, in targets."""
+    ends = np.cumsum(sizes)
+    chosen = np.flatnonzero(np.diff(ends // SCORED_TOGETHER, prepend=0))
+    return sorted({0, *ends[chosen].tolist(), *ends[-1:].tolist()})

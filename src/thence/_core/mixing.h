@@ -1,0 +1,108 @@
+/* Context mixing: what mixing.c and mixing_contexts.c share. models/language/context_mixing.py has the
+   equations, the sources, and a twin in NumPy (context_mixing_twin.py); the names are the same.
+
+   A model is one struct of arrays that Python owns. What a reader knows of the text before a symbol
+   follows from the last WINDOW symbols alone, so that reading on and asking anew agree. */
+
+#ifndef THENCE_MIXING_H
+#define THENCE_MIXING_H
+
+#include "core.h"
+
+/* Reading takes a fifth less time where the processor adds eight numbers at once; so it is compiled
+   twice, with all that it calls, and the sums are the same. */
+#define INLINE inline __attribute__((always_inline))
+
+enum {
+    ORDERS = 9,      /* contexts of the last 0 to 8 symbols */
+    CONTEXTS = 19,   /* all contexts: those, words, gaps, lines */
+    MATCHES = 2,     /* places where the last few symbols stood before */
+    MODELS = 16,     /* other models at most, whose distributions are inputs */
+    INPUTS = CONTEXTS + MATCHES + 1 + MODELS + 7,
+    WORDS = 3,       /* words before a symbol that contexts are made of */
+    SETS = 6,        /* weight vectors that are chosen for each decision, one of each set */
+    LANES = 8,       /* floats that are added at once; weight vectors are padded to these */
+    STATES = 256,    /* of a bit history */
+    ROWS = 256,      /* symbols and nodes that weights tell apart */
+    WINDOW = 128,    /* symbols before a target that its contexts may depend on */
+    LENGTHS = 64,    /* lengths of a match that are told apart */
+    GROUP = 3,       /* decisions whose bit histories stand in one slot */
+    CELLS = 33,      /* of an adaptive probability map, from -8 to 8 in halves */
+    MAPS = 3,        /* adaptive probability maps */
+    MAX_DEPTH = 64,  /* decisions of a symbol */
+    GROUPS = (MAX_DEPTH + GROUP - 1) / GROUP,
+};
+
+typedef struct {
+    int32_t symbols, models, inputs; /* V; other models (M); floats of a weight vector */
+    int32_t slot_bits, match_bits, map_bits;
+    const int32_t *starts, *nodes; /* the code of symbol v: nodes[starts[v]] .. */
+    const uint8_t *bits;           /* and the decision at each */
+    const int32_t *children;       /* (V - 1, 2): of a node; a symbol v is V - 1 + v */
+    const int32_t *ranges;         /* (V - 1, 3): the ranks below a node: first, first of bit 1, end */
+    const int32_t *ranks;          /* place of a symbol in the order of the leaves */
+    const uint8_t *next;           /* (STATES, 2): the state after a bit */
+    const uint8_t *evidence;       /* how many bits a state has seen: which slot to give up */
+    const uint8_t *separators;     /* whether a symbol ends a word */
+    uint8_t *slots;                /* (2^slot_bits, 8): a check, and the states of seven nodes */
+    float *probs, *counts;         /* (CONTEXTS, STATES): of bit 1, and how often seen */
+    int32_t *places;               /* (MATCHES, 2^match_bits): after which the last symbols stood */
+    float *match_probs, *match_counts; /* (MATCHES, LENGTHS): that a match goes on */
+    float *weights, *final_weights;    /* (rows of all sets, inputs), (ROWS, LANES) */
+    float *maps;                       /* (MAPS, 2^map_bits, CELLS) */
+    int64_t *learned;                  /* symbols */
+} Mixing;
+
+typedef struct { /* What is known before a symbol. */
+    uint64_t contexts[CONTEXTS];
+    int64_t keys[MATCHES]; /* where matches are remembered, -1 for none */
+    int64_t places[MATCHES]; /* where the longest matches go on */
+    int32_t expected[MATCHES], lengths[MATCHES]; /* the symbol after a match, -1 for none */
+    int32_t last, before, word_length;           /* the last two symbols */
+    uint64_t words[WORDS]; /* the last words, from their last symbol back, */
+    int64_t ends[WORDS];   /* and the separator before each, -1 for none in reach */
+    int64_t line, above;   /* where this line and the one above begin, or what is in reach of them */
+    uint64_t slots[GROUPS][CONTEXTS]; /* hashes of the slots on the path of the symbol that comes */
+} Position;
+
+/* The natural logarithm to some six digits, in steps that a compiler takes for several numbers at
+   once: of the exponent, and of the rest x, from 0.71 to 1.41, the first terms of the series
+   2 (t + t^3 / 3 + t^5 / 5 + ...) with t = (x - 1) / (x + 1). */
+static INLINE float quick_log(float x) {
+    union { float number; int32_t bits; } u = {x};
+    int32_t e = (u.bits - 0x3F3504F3) >> 23;
+    u.bits -= e * (1 << 23);
+    float t = (u.number - 1) / (u.number + 1), t2 = t * t;
+    return (float)e * 0.69314718f + 2 * t * (1 + t2 * (0.33333333f + t2 * (0.2f + t2 * 0.142857f)));
+}
+
+/* e^x to some seven digits, for x from -12 to 12, in steps as those of quick_log: of the power of two,
+   and of the rest, x from -0.35 to 0.35, the first terms of the series. */
+static INLINE float quick_exp(float x) {
+    float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* the nearest integer */
+    float r = x - n * 0.693147181f;
+    union { int32_t bits; float number; } u = {((int32_t)n + 127) * (1 << 23)};
+    return u.number * (1 + r * (1 + r * (0.5f + r * (0.16666667f + r * (0.041666667f +
+                       r * (0.0083333333f + r * 0.0013888889f))))));
+}
+
+static INLINE float squash(float x) { return 1 / (1 + quick_exp(-x)); }
+
+static INLINE uint64_t hash(uint64_t a, uint64_t b) {
+    uint64_t h = (a + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u + b * 0x94D049BB133111EBu;
+    h ^= h >> 29;
+    h *= 0xD6E8FEB86659FD93u;
+    return h ^ h >> 32;
+}
+
+/* What is known before text[t] without any table, of text[low] and after; before: what was known a
+   symbol earlier, NULL for nothing. */
+void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t, const Position *before,
+          Position *found);
+
+/* Which symbols are expected before text[t], where the last ones stood before; places point into
+   history. */
+void match(const Mixing *m, const int32_t *text, int64_t low, int64_t t, const int32_t *history,
+           int64_t size, const Position *before, Position *found);
+
+#endif
