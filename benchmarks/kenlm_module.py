@@ -56,8 +56,6 @@ def main() -> None:
     for name, job, count in jobs:
         rounds = [[_seconds(job, pair) for pair in zip(MODULES, models, strict=True)]
                   for _ in range(given.rounds)]  # fmt: skip
-        if name.startswith("BaseScore"):
-            _row(f"{name}, asked for the first time", [1e6 * s / count for s in rounds[0]], "µs")
         best = [1e6 * min(column) / count for column in zip(*rounds, strict=True)]
         _row(name, best, "µs")
 

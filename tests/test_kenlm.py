@@ -102,25 +102,14 @@ def test_a_state_of_another_model_is_checked(model: kenlm.Model, tmp_path: Path)
     small, state = kenlm.Model(path), follow(model, "the cat sat")[0]
     with pytest.raises(ValueError, match="context"):
         small.BaseScore(state, "one", kenlm.State())
+    state.length = -3  # As a pickle of a stranger may say.
+    for ask in (small.BaseScore, small.BaseFullScore):
+        with pytest.raises(ValueError, match="context"):
+            ask(state, "one", kenlm.State())
     # log10 p(one | <s>) = -0.1; after it p(</s>) = -1 with the weight -0.5 of "one".
     assert small.score("one") == pytest.approx(-0.1 - 0.5 - 1)
     # An unknown word has -100, and <s> the weight -1; nothing is known after it.
     assert small.score("two") == pytest.approx(-1 - 100 - 1)
-
-
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kenlm, "MOST_KEPT", 20)
-    model, fresh = (kenlm.Model(str(FOLDER / "trie.bin")) for _ in range(2))
-    first, _ = follow(model, "the cat")
-    for number in range(200):
-        after = kenlm.State()
-        model.BaseScore(first, f"zebra{number}", after)
-        assert model.BaseScore(after, "the", after) == fresh.BaseScore(
-            follow(fresh, "zebra")[0], "the", kenlm.State()
-        )
-        assert sum(map(len, model._contexts.values())) <= 20
-        assert len(model._contexts) <= 40
-    assert follow(model, "the cat sat on the mat")[1] == follow(fresh, "the cat sat on the mat")[1]
 
 
 def test_several_threads_ask_at_once(model: kenlm.Model) -> None:
@@ -195,7 +184,7 @@ def test_what_is_refused(model: kenlm.Model, tmp_path: Path) -> None:
         kenlm.Model(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Cannot convert"):
         model.score(3)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="expected str"):
+    with pytest.raises(TypeError, match="'str'"):
         model.BaseScore(kenlm.State(), b"the", kenlm.State())  # type: ignore[arg-type]
     lines = (FOLDER / "model.arpa").read_text()
     (tmp_path / "a.arpa").write_text(lines.replace("\t<s>\t", "\t<t>\t", 1).replace("<s>", "<t>"))

@@ -29,7 +29,7 @@ EXTRAS = {
     "serve": "thence serve",
     "sweep": "thence sweep",
     "logs": "thence train --logs tensorboard",
-    "data": "Parquet files",
+    "data": "Parquet and zstd files",
     "hf": "Hugging Face",
     "onnx": "ONNX",
     "cluster": "thence train --cluster",
@@ -246,6 +246,8 @@ def doctor(*, torch: bool = False, test: bool = False) -> Environment:
 def _requirements() -> Iterator[tuple[str, str, str | None]]:
     """Yield the name of each library, the versions wanted, and the extra that it belongs to."""
     for line in requires("thence") or []:
+        if 'python_version < "3.14"' in line and sys.version_info >= (3, 14):
+            continue
         found = REQUIREMENT.match(line)
         assert found is not None  # It is our own metadata.
         yield found["name"], found["bounds"].strip(), found["extra"]

@@ -84,7 +84,7 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:  # as untyped as
     try:
         return import_module(module)
     except ImportError:
-        library = module.partition(".")[0]
+        library = module if module.startswith("backports.") else module.partition(".")[0]
         raise MissingExtraError(
             f"{purpose} needs {library}, which is not installed: pip install 'thence[{extra}]'"
         ) from None

@@ -12,21 +12,30 @@ Logarithms are to base 10 and in single precision, as KenLM's. Words stand betwe
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from thence._core.hashed import END
+from thence._core.hashed import END, NO_FIT, Context, Found
 from thence.errors import ThenceError
 from thence.exchange.kenlm_model import read_hashed
 
-MOST_KEPT = 1 << 17
-"""Words after a context whose scores a model remembers (about 40 MB); then it begins anew."""
+MOST_KEPT = 1 << 16
+"""Words of which a model remembers whether it knows them (about 10 MB): programs that search ask
+this of the same words again and again."""
+_encoded = str.encode
 
 
 class LoadMethod:
-    """How KenLM brings a file into memory; taken and not heeded."""
+    """How a file comes into memory: the lazy ones map hash tables of KenLM, all others read it.
+
+    A file that is mapped must not be written over: the system would end the process that asks it.
+    """
 
     LAZY, POPULATE_OR_LAZY, POPULATE_OR_READ, READ, PARALLEL_READ = range(5)
+
+
+LAZY_METHODS = LoadMethod.LAZY, LoadMethod.POPULATE_OR_LAZY
 
 
 class ARPALoadComplain:
@@ -36,12 +45,12 @@ class ARPALoadComplain:
 
 
 class Config:
-    """Settings of KenLM, which change no number; taken and not heeded.
+    """Settings of KenLM, which change no number.
 
     Attributes:
         load_method: One of ``LoadMethod``.
-        show_progress: Whether to show it.
-        arpa_complain: One of ``ARPALoadComplain``.
+        show_progress: Whether to show it; taken and not heeded.
+        arpa_complain: One of ``ARPALoadComplain``; likewise.
     """
 
     def __init__(self) -> None:
@@ -69,52 +78,21 @@ class FullScoreReturn:
         return f"{type(self).__name__}({', '.join(map(repr, values))})"
 
 
-_Found = tuple[float, "_Context", int, bool]
-"""Of a word: log10 probability, context after it, words of the n-gram, whether it is unknown."""
-
-
-class _Context(dict[str, _Found]):
-    """A context of a model, and what was found of the words after it.
-
-    Contexts refer to those that follow, so that a word which was asked before costs one look-up.
-
-    Args:
-        model: The model; None: of no model at hand.
-        content: Its words and weights; see ``Context`` in ``models/ngram/hashed.py``.
-    """
-
-    __slots__ = ("content", "model", "words")
-
-    def __init__(self, model: "Model | None", content: bytes) -> None:
-        self.model, self.content = model, content
-        self.words = content[: len(content) // 2]
-
-    def __missing__(self, word: str) -> _Found:
-        assert self.model is not None  # BaseScore has seen to it.
-        return self.model._read(self, word)
-
-
-class State:
+class State(Context):
     """What a model remembers of the words so far; it can be compared, hashed, copied and pickled.
 
     States are equal if the same words follow with the same probabilities, so far as KenLM knows it.
     Their order is KenLM's: shorter ones first, then by the ids of their words.
     """
 
-    __slots__ = ("_context",)
-    _context: _Context
-
-    def __init__(self) -> None:
-        self._context = _NOTHING
+    __slots__ = ()
 
     @property
     def _order(self) -> tuple[int, bytes]:
-        return len(self._context.words), self._context.words
+        return self.length, bytes(self)[WORDS_AT : WORDS_AT + 4 * self.length]
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, State):
-            return NotImplemented
-        return self._context is other._context or self._context.words == other._context.words
+        return self._order == other._order if isinstance(other, State) else NotImplemented
 
     def __lt__(self, other: "State") -> bool:
         return self._order < other._order if isinstance(other, State) else NotImplemented
@@ -129,28 +107,12 @@ class State:
         return self._order >= other._order if isinstance(other, State) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._context.words)
-
-    def __copy__(self) -> "State":
-        state = State()
-        state._context = self._context
-        return state
-
-    def __deepcopy__(self, _: Any = None) -> "State":
-        return self.__copy__()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _state, (self._context.content,)
+        return hash(self._order)
 
 
-_NOTHING = _Context(None, b"")
-
-
-def _state(content: bytes) -> State:
-    """Return the state of a context, which the model it is used with checks."""
-    state = State()
-    state._context = _Context(None, content)
-    return state
+WORDS_AT: int = State.words.offset
+"""Where in the bytes of a state its words begin."""
+_NOTHING = State()
 
 
 class Model:
@@ -159,7 +121,7 @@ class Model:
     Args:
         path: An ARPA file, plain or compressed, a binary file of KenLM, or the folder of a run of
             the model ``ngram``, which is asked as the ARPA file that it can be exported to.
-        config: Changes nothing; for programs written for KenLM.
+        config: Whether to map the file.
 
     Raises:
         OSError: If the file cannot be read; says why.
@@ -170,13 +132,13 @@ class Model:
     def __init__(self, path: "str | bytes | Path", config: Config | None = None) -> None:
         name = os.fsencode(path) if isinstance(path, Path) else _bytes(path)
         self.path = os.path.abspath(name)  # noqa: PTH100 (bytes)
+        mapped = config is not None and config.load_method in LAZY_METHODS
         try:
-            self._hashed = hashed = read_hashed(Path(os.fsdecode(self.path)))
+            self._hashed = hashed = read_hashed(Path(os.fsdecode(self.path)), mapped)
         except ThenceError as error:
             raise OSError(f"Cannot read model '{os.fsdecode(name)}' ({error})") from error
         self._score, self._step, self._begin = hashed.score, hashed.step, hashed.begin
-        self._contexts: dict[bytes, _Context] = {}
-        self._kept = 0
+        self._knows = lru_cache(MOST_KEPT)(self._look_up)
 
     @property
     def order(self) -> int:
@@ -194,7 +156,7 @@ class Model:
         text = sentence.encode() if isinstance(sentence, str) else _bytes(sentence)
         if bos and eos and b"\0" in text:
             text = text.partition(b"\0")[0]  # Where KenLM takes a sentence to end.
-        return self._score(self._begin if bos else b"", text, END if eos else 0)
+        return self._score(self._begin if bos else _NOTHING, text, END if eos else 0)
 
     def perplexity(self, sentence: str | bytes) -> float:
         """Return the perplexity of a sentence per word, its end being one."""
@@ -208,64 +170,43 @@ class Model:
 
         The arguments are those of ``score``.
         """
-        context, flags = self._begin if bos else b"", END if eos else 0
+        context, flags = self._begin if bos else _NOTHING, END if eos else 0
         founds = self._hashed.words_of(context, _bytes(sentence), flags)
         for place, (log_prob, length, word) in enumerate(founds, 1):
             yield log_prob, length, word == 0 and not (eos and place == len(founds))
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802 (KenLM's name)
         """Make a state that of the beginning of a sentence."""
-        state._context = self._context(self._begin)
+        state.become(self._begin)
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
         """Make a state that of no context at all."""
-        state._context = self._context(b"")
+        state.become(_NOTHING)
 
     def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
         """Return the log10 probability of a word after a state; write the state after it."""
-        context = in_state._context
-        if context.model is not self:
-            context = self._context(context.content)
-        log_prob, out_state._context, _, _ = context[word]
+        log_prob = self._step(in_state, _encoded(word), out_state, None)
+        if log_prob != log_prob:
+            raise ValueError(NO_FIT)
         return log_prob
 
     def BaseFullScore(  # noqa: N802
         self, in_state: State, word: str, out_state: State
     ) -> FullScoreReturn:
         """Return all that is known of a word after a state; write the state after it."""
-        context = in_state._context
-        if context.model is not self:
-            context = self._context(context.content)
-        log_prob, out_state._context, length, unknown = context[word]
-        return FullScoreReturn(log_prob, length, unknown)
-
-    def _context(self, content: bytes) -> _Context:
-        """Return the one context of this model that has this content."""
-        found = self._contexts.get(content)
-        if found is None:
-            found = self._contexts[content] = _Context(self, content)
-        return found
-
-    def _read(self, context: _Context, word: str) -> _Found:
-        """Look up a word after a context, and remember what is found."""
-        if not isinstance(word, str):
-            raise TypeError(f"Argument 'word' has incorrect type (expected str, got {type(word)})")
-        log_prob, length, number, after = self._step(context.content, word.encode())
-        if self._kept >= MOST_KEPT:
-            self._forget()
-        found = context[word] = log_prob, self._context(after), length, number == 0
-        self._kept += 1
-        return found
-
-    def _forget(self) -> None:
-        """Forget what was found; states that are in use go on with contexts of their own."""
-        contexts, self._contexts, self._kept = list(self._contexts.values()), {}, 0
-        for context in contexts:
-            context.model = None
-            context.clear()
+        found = Found()
+        log_prob = self._step(in_state, _encoded(word), out_state, found)
+        if log_prob != log_prob:
+            raise ValueError(NO_FIT)
+        return FullScoreReturn(log_prob, found.order, found.id == 0)
 
     def __contains__(self, word: str | bytes) -> bool:
-        return self._step(b"", _bytes(word))[2] != 0
+        return self._knows(word)
+
+    def _look_up(self, word: str | bytes) -> bool:
+        found = Found()
+        self._step(_NOTHING, _bytes(word), State(), found)
+        return bool(found.id)
 
     def __repr__(self) -> str:
         return f"<Model from {self.path.rpartition(os.fsencode(os.sep))[2]!r}>"

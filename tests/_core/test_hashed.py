@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thence._core import library
+from thence._core.hashed import Context, Found
 from thence.errors import ThenceError
 from thence.exchange import arpa_reader
 from thence.exchange.kenlm_file import MAGIC
@@ -30,13 +31,20 @@ def test_python_walks_as_the_core_does(text: str, flags: int, name: str) -> None
     slow = HashedNGrams(model.words, model.unigrams, model.unigram_stride, model.longer)
     slow.__dict__["_core"] = None
     data = text.encode()
-    for context in (b"", model.begin):
+
+    def step(asked: HashedNGrams, context: Context, word: bytes) -> tuple[object, Context]:
+        found, after = Found(), Context()
+        after.become(context)
+        assert asked.step(after, word, after, found) == found.log_prob  # The same place.
+        length = after.length
+        return (bytes(found), after.words[:length], list(map(str, after.backoffs[:length]))), after
+
+    for context in (Context(), model.begin):
         assert slow.score(context, data, flags) == model.score(context, data, flags)
         assert slow.words_of(context, data, flags) == model.words_of(context, data, flags)
-        assert slow.step(context, data) == model.step(context, data)
-        for word in data.split():
-            assert slow.step(context, word) == model.step(context, word)
-            context = model.step(context, word)[-1]
+        for word in (data, *data.split()):
+            assert step(slow, context, word)[0] == step(model, context, word)[0]
+            context = step(model, context, word)[1]
 
 
 @given(st.lists(st.binary(max_size=20)))
@@ -117,6 +125,6 @@ def test_damaged_files_do_no_harm(
         try:
             model.score(model.begin, " ".join(WORDS).encode(), 1)
             model.words_of(model.begin, " ".join(WORDS).encode(), 1)
-            model.step(model.begin, b"cat")
+            model.step(model.begin, b"cat", Context(), None)
         except ValueError as error:
             assert "does not fit" in str(error)

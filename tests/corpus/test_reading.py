@@ -1,6 +1,8 @@
+import bz2
 import gzip
 import io
 import lzma
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thence.corpus import Documents, ReadingOptions, read_documents, reading
+from thence.corpus import Documents, ReadingOptions, read_documents
 from thence.corpus.reading import documents_in, large_text, line_bounds, parse
-from thence.errors import SettingError, TextError
+from thence.errors import MissingExtraError, SettingError, TextError
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 lines = st.text(
@@ -65,6 +67,25 @@ def test_written_lines_come_back(tmp_path: Path, strings: list[str], closed: boo
     assert read(tmp_path / "a.txt", text.encode()) == strings
 
 
+def by_zstd(data: bytes) -> bytes:
+    """Return data packed by zstd, in two frames."""
+    zstd = pytest.importorskip(
+        "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    )
+    half = len(data) // 2
+    packed: bytes = zstd.compress(data[:half]) + zstd.compress(data[half:])
+    return packed
+
+
+def test_without_the_library_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("backports.zstd", "compression.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"a.zst needs .*zstd, .*'thence\[data\]'"):
+        read(tmp_path / "a.zst", bytes.fromhex("28b52ffd"))
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
 def test_lines_do_not_depend_on_the_chunk(chunk: int) -> None:
     text = np.frombuffer(b"emma\r\n\nzo\r\r\n\r\nava\n" * 3, np.uint8)
@@ -72,7 +93,7 @@ def test_lines_do_not_depend_on_the_chunk(chunk: int) -> None:
     assert list(found) == ["emma", "", "zo\r", "", "ava"] * 3
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, by_zstd])
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.xz", "a"])
 def test_compressed_files_are_known_by_their_first_bytes(
     tmp_path: Path, pack: type, name: str
@@ -84,7 +105,7 @@ def test_a_compressed_table_is_a_table(tmp_path: Path) -> None:
     assert read(tmp_path / "a.csv.gz", gzip.compress(b"text,n\nemma,1\n")) == ["emma"]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, by_zstd])
 @pytest.mark.parametrize("damage", [lambda data: data[:-6], lambda data: data[:12] + b"xxxxxx"])
 def test_broken_compressed_files(tmp_path: Path, pack: type, damage: type) -> None:
     with pytest.raises(TextError, match=r"a.txt.gz is compressed, but broken \(.*Was it copied"):
@@ -168,7 +189,7 @@ def test_unreadable_folder_is_not_skipped(tmp_path: Path, monkeypatch: pytest.Mo
     def deny(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr(reading.os, "scandir", deny)
+    monkeypatch.setattr(os, "scandir", deny)
     with pytest.raises(TextError, match="cannot be read: Permission denied"):
         read_documents(tmp_path)
 

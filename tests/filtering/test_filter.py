@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import lzma
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from hypothesis import strategies as st
 
 import thence
 from thence.cli.filtering import lines_of_progress
+from thence.corpus.packing import packing, unpacking
+from thence.corpus.reading import inner_suffix
 from thence.errors import MissingExtraError, RunError, SettingError, TextError, ThenceError
 from thence.filtering import filter_texts, records, workers
 from thence.filtering.journal import journal_folder
@@ -36,7 +37,7 @@ Perplexity = Callable[[str], float]
 
 def as_file(path: Path, lines: Sequence[str]) -> None:
     """Write lines as the kind of file that a name says, other columns beside the text."""
-    suffix = path.name.removesuffix(".gz").removesuffix(".xz").rpartition(".")[2]
+    suffix = inner_suffix(path)[1:]
     if suffix == "parquet":
         arrow = pytest.importorskip("pyarrow")
         parquet = pytest.importorskip("pyarrow.parquet")
@@ -56,19 +57,22 @@ def as_file(path: Path, lines: Sequence[str]) -> None:
         writer.writerows([("id", "text"), *enumerate(lines)])
         content = written.getvalue()
     data = content.encode()
-    packed = {".gz": lambda: gzip.compress(data, mtime=0), ".xz": lambda: lzma.compress(data)}
-    path.write_bytes(packed.get(path.suffix, lambda: data)())
+    try:
+        with path.open("wb") as file, packing(path.suffix, file) as packed:
+            packed.write(data)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
 
 
 def content(path: Path) -> Any:
     """Return what a file holds, unpacked; of Parquet its rows."""
     if path.suffix == ".parquet":
         return pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
-    data = path.read_bytes()
-    return {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)(data)
+    with path.open("rb") as file, unpacking(file, str(path)) as unpacked:
+        return unpacked.read()
 
 
-KINDS = ("x.txt", "x.jsonl", "x.csv", "x.tsv", "x.parquet", "x.csv.gz", "x.txt.xz")
+KINDS = ("x.txt", "x.jsonl", "x.csv", "x.tsv", "x.parquet", "x.csv.gz", "x.txt.xz", "x.jsonl.zst")
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # ``thence --version`` asks for the library, and should not wait for NumPy.
     import numpy as np
 
-VERSION = 3
+VERSION = 4
 """Version of the functions' arguments. A library that says another one is not used (``core.c``)."""
 VARIABLE = "THENCE_CORE"
 """Environment variable; ``none`` lets NumPy do all work, to compare the two."""

@@ -4,4 +4,4 @@
 
 /* Raised, here and in __init__.py, whenever a function changes its arguments or its meaning: a library
    that was built of older files is then not used. */
-CORE_EXPORT int32_t thence_core_version(void) { return 3; }
+CORE_EXPORT int32_t thence_core_version(void) { return 4; }

@@ -158,16 +158,18 @@ typedef struct { /* A text that is being scored. */
     int64_t room;
 } Walk;
 
-static int begin(Walk *walk, const Hashed *model, const uint8_t *context, int64_t length,
-                 Found *founds, int64_t room) {
-    if (!hashed_fits(model) || length < 0 || length >= model->N) return 0;
+static void copy_state(State *to, const State *from) {
+    to->length = from->length;
+    memcpy(to->words, from->words, 4 * (size_t)from->length);
+    memcpy(to->backoffs, from->backoffs, 4 * (size_t)from->length);
+}
+
+static int begin(Walk *walk, const Hashed *model, const State *context, Found *founds, int64_t room) {
+    if (!context || !hashed_fits(model) || context->length < 0 || context->length >= model->N) return 0;
     walk->model = model, walk->which = 0, walk->total = 0, walk->founds = founds, walk->room = room;
-    State *state = &walk->states[0];
-    state->length = (int32_t)length;
-    memcpy(state->words, context, 4 * (size_t)length);
-    memcpy(state->backoffs, context + 4 * length, 4 * (size_t)length);
-    for (int32_t k = 0; k < length; k++)
-        if (state->words[k] >= model->V) return 0;
+    copy_state(&walk->states[0], context);
+    for (int32_t k = 0; k < context->length; k++)
+        if (context->words[k] >= model->V) return 0;
     return 1;
 }
 
@@ -193,39 +195,34 @@ static int go_through(Walk *walk, const uint8_t *text, int64_t size, int32_t fla
     return !(flags & END) || step(walk, walk->model->end);
 }
 
-/* Return the log10 probability of a text after a context: its words, the last one first, then their
-   back-off weights. It is no number if the arguments do not fit. */
-CORE_EXPORT float hashed_score(const Hashed *model, const uint8_t *context, int64_t length,
-                               const uint8_t *text, int64_t size, int32_t flags) {
+/* Return the log10 probability of a text after a context. It is no number if the arguments do not fit. */
+CORE_EXPORT float hashed_score(const Hashed *model, const State *context, const uint8_t *text,
+                               int64_t size, int32_t flags) {
     Walk walk;
-    if (!begin(&walk, model, context, length, NULL, 0)) return NAN;
+    if (!begin(&walk, model, context, NULL, 0)) return NAN;
     return go_through(&walk, text, size, flags) ? walk.total : NAN;
 }
 
 /* Write what is known of each word of a text, of which there are `room`. Returns 0, or -1 if something
    does not fit. */
-CORE_EXPORT int32_t hashed_words_of(const Hashed *model, const uint8_t *context, int64_t length,
-                                    const uint8_t *text, int64_t size, int32_t flags,
-                                    Found *founds, int64_t room) {
+CORE_EXPORT int32_t hashed_words_of(const Hashed *model, const State *context, const uint8_t *text,
+                                    int64_t size, int32_t flags, Found *founds, int64_t room) {
     Walk walk;
-    if (!begin(&walk, model, context, length, founds, room)) return -1;
+    if (!begin(&walk, model, context, founds, room)) return -1;
     return go_through(&walk, text, size, flags) && !walk.room ? 0 : -1;
 }
 
-/* Write what is known of one word after a context, and the context after it: how many words it has,
-   these, and their weights (2 N + 2 numbers at most). Returns 0, or -1 if something does not fit. */
-CORE_EXPORT int32_t hashed_step(const Hashed *model, const uint8_t *context, int64_t length,
-                                const uint8_t *word, int64_t size, uint8_t *out) {
+/* Return the log10 probability of one word, which ends with a zero byte, after a context; write the
+   context after it, which may be the same place, and if asked what is known of the word. It is no
+   number if the arguments do not fit. */
+CORE_EXPORT float hashed_step(const Hashed *model, const State *context, const uint8_t *word,
+                              State *after, Found *found) {
     Walk walk;
-    Found found;
-    if (!begin(&walk, model, context, length, &found, 1)) return -1;
-    uint64_t hash = hash_of(word, size);
+    Found known;
+    if (!word || !after || !begin(&walk, model, context, &known, 1)) return NAN;
+    uint64_t hash = murmur(word, (int64_t)strlen((const char *)word));
     step(&walk, id_of(model, hash, slot_of(&model->words, hash)));
-    const State *state = &walk.states[walk.which];
-    size_t words = 4 * (size_t)state->length;
-    memcpy(out, &found, 12);
-    memcpy(out + 12, &state->length, 4);
-    memcpy(out + 16, state->words, words);
-    memcpy(out + 16 + words, state->backoffs, words);
-    return 0;
+    copy_state(after, &walk.states[walk.which]);
+    if (found) *found = known;
+    return known.log_prob;
 }

@@ -3,6 +3,7 @@
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,34 @@ from thence.array_types import Int64, UInt8, UInt64
 
 END = 1
 """``</s>`` follows the words of a text; as ``hashed.c`` has it."""
-FOUND, FOUND_BYTES = "fiI", 12
-"""Format of ``struct`` for the score of a word: log10 probability, n-gram order, id."""
-STEP = struct.Struct("fiIi")
-"""The same, and of how many words the context after it is."""
+MAX_ORDER = 100
+"""Words of an n-gram at most; as ``core.h`` has it."""
+NO_FIT = "the context or a number of the model does not fit"
+
+
+class Context(ctypes.Structure):
+    """The words before a word, the last one first, and the back-off weight that each ends."""
+
+    _fields_ = (
+        ("length", ctypes.c_int32), ("words", ctypes.c_uint32 * MAX_ORDER),
+        ("backoffs", ctypes.c_float * MAX_ORDER),
+    )  # fmt: skip
+
+    def become(self, other: "Context") -> None:
+        """Make it equal to another."""
+        ctypes.memmove(ctypes.byref(self), ctypes.byref(other), ctypes.sizeof(Context))
+
+
+class Found(ctypes.Structure):
+    """What is known of a word after a context: log10 probability, order of the n-gram found, id."""
+
+    _fields_ = (("log_prob", ctypes.c_float), ("order", ctypes.c_int32), ("id", ctypes.c_uint32))
+    FORM = "fiI"
+    """The same for ``struct``, which is quicker for many."""
+
+
+Step = Callable[[Context, bytes, Context, Found | None], float]
+"""See ``HashedNGrams.step``."""
 
 
 class Slots(ctypes.Structure):
@@ -63,51 +88,36 @@ class HashedTables:
         )  # fmt: skip
         self._kept = words, unigrams, longer
         self.place = ctypes.addressof(self._model)
-        self._room = ctypes.c_char * (STEP.size + 8 * len(longer))
-        context, text = (Pointer, ctypes.c_char_p, Size), (ctypes.c_char_p, Size)
-        flags = ctypes.c_int32
+        context, text = ctypes.POINTER(Context), (ctypes.c_char_p, Size, ctypes.c_int32)
         self._score: Callable[..., float]
-        self._score = function("hashed_score", *context, *text, flags, result=ctypes.c_float)
+        self._score = function("hashed_score", Pointer, context, *text, result=ctypes.c_float)
         self._words_of: Callable[..., int]
-        self._words_of = function("hashed_words_of", *context, *text, flags, Pointer, Size)
-        self._step: Callable[..., int] = function("hashed_step", *context, *text, Pointer)
+        self._words_of = function("hashed_words_of", Pointer, context, *text, Pointer, Size)
+        places = Pointer, context, ctypes.c_char_p, context, ctypes.POINTER(Found)
+        step = function("hashed_step", *places, result=ctypes.c_float)
+        self.step: Step = partial(step, self.place)
 
-    def score(self, context: bytes, text: bytes, flags: int) -> float:
+    def score(self, context: Context, text: bytes, flags: int) -> float:
         """Return the log10 probability of a text after a context.
 
         Raises:
             ValueError: If the context is of another model.
         """
-        found = self._score(self.place, context, len(context) >> 3, text, len(text), flags)
+        found = self._score(self.place, context, text, len(text), flags)
         if found != found:
-            raise ValueError("the context or a number of the model does not fit")
+            raise ValueError(NO_FIT)
         return found
 
-    def words_of(self, context: bytes, text: bytes, flags: int) -> bytes:
-        """Return what is known of each word of a text, as ``FOUND``.
+    def words_of(self, context: Context, text: bytes, flags: int) -> list[tuple[float, int, int]]:
+        """Return what is known of each word of a text.
 
         Raises:
             ValueError: If the context is of another model.
         """
-        words = len(text.split()) + (flags & END)
-        founds = ctypes.create_string_buffer(FOUND_BYTES * words) if words else None
-        length, size = len(context) >> 3, len(text)
-        if self._words_of(self.place, context, length, text, size, flags, founds, words):
-            raise ValueError("the context does not fit the model")
-        return founds.raw if founds else b""
-
-    def step(self, context: bytes, word: bytes) -> tuple[float, int, int, bytes]:
-        """Return log10 probability, order and id of a word, and the context after it.
-
-        Raises:
-            ValueError: If the context is of another model.
-        """
-        room = self._room()
-        if self._step(self.place, context, len(context) >> 3, word, len(word), room):
-            raise ValueError("the context does not fit the model")
-        written = room.raw
-        log_prob, order, number, length = STEP.unpack_from(written)
-        return log_prob, order, number, written[16 : 16 + 8 * length]
+        founds = (Found * (len(text.split()) + (flags & END)))()
+        if self._words_of(self.place, context, text, len(text), flags, founds, len(founds)):
+            raise ValueError(NO_FIT)
+        return list(struct.iter_unpack(Found.FORM, founds))
 
 
 def slots_of(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:

@@ -202,7 +202,7 @@ COMMANDS: Mapping[str, Command] = {
         opens_run=False,
         help={
             "run": "The run folder of a language model.",
-            "texts": "A file (plain text, .jsonl, .csv, .tsv, .parquet, each also .gz or .xz), a "
+            "texts": "A file (plain text, .jsonl, .csv, .tsv, .parquet, packed ones too), a "
             "folder, several files, or - for standard input, of the kind of --output.",
         },
     ),

@@ -20,12 +20,10 @@ from typing import Any, BinaryIO
 
 from thence.corpus.decoding import CHUNK, MARK, Bytes, find_codec
 from thence.corpus.documents import Documents
+from thence.corpus.packing import START, SUFFIXES, packed_as
 from thence.corpus.reading import (
-    GZIP,
     KNOWN_SUFFIXES,
     LINE_FEED,
-    PACKED_SUFFIXES,
-    XZ,
     ReadingOptions,
     inner_suffix,
     parse,
@@ -98,7 +96,7 @@ def find_files(source: str) -> list[File]:
     if not files:
         raise TextError(
             f"{source} holds no text files, or does not exist. Name a folder or a URL with files "
-            f"that end in {', '.join(KNOWN_SUFFIXES)} (each also with .gz or .xz), or a pattern."
+            f"that end in {', '.join(KNOWN_SUFFIXES)} (packed ones too), or a pattern."
         )
     return files
 
@@ -132,12 +130,12 @@ def cut_into_blocks(files: Sequence[File], options: ReadingOptions, size: int) -
 
 def _may_be_cut(file: File, options: ReadingOptions) -> bool:
     suffix = PurePosixPath(file.url).suffix.lower()
-    if options.document == "file" or suffix in PACKED_SUFFIXES or inner_suffix(file.url) in TABLES:
+    if options.document == "file" or suffix in SUFFIXES or inner_suffix(file.url) in TABLES:
         return False
     if find_codec(options.encoding).name not in ("utf-8", "utf-8-sig"):
         return False
     with _opened(file.url) as opened:
-        return not opened.read(len(XZ)).startswith((GZIP, XZ))
+        return packed_as(opened.read(START)) is None
 
 
 def read_block(block: Block, options: ReadingOptions) -> Documents:

@@ -12,7 +12,7 @@ Files may not be what their names say:
 | found                                              | what is done                                |
 |----------------------------------------------------|---------------------------------------------|
 | an archive, a picture, a PDF, an office document,  | refused                                     |
-| a database, compressed data of a kind we don't read|                                             |
+| a database                                         |                                             |
 | a pointer of Git LFS or git-annex in place of what | refused                                     |
 | it points to                                       |                                             |
 | a CSV or TSV whose columns something else separates| refused                                     |
@@ -25,19 +25,18 @@ has the form is there a remark.
 """
 
 import json
-import lzma
 import os
 import re
 import stat
 import sys
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from thence.corpus.decoding import CHUNK, Bytes
-from thence.errors import TextError, ThenceWarning
+from thence.corpus.packing import unpacking
+from thence.errors import TextError, ThenceError, ThenceWarning
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MOST_OF_MEMORY = 0.9
@@ -137,15 +136,34 @@ def read_to_end(stream: Stream, name: str, known_size: int = 0) -> bytearray:
     return result
 
 
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a file that is asked as it is, such as a model.
+
+    It is not memory-mapped: whoever wrote over a mapped file would end the process that asks it.
+
+    Raises:
+        TextError: It is no file, cannot be read, or is larger than the memory that is free.
+    """
+    refuse_odd(path)
+    try:
+        with path.open("rb", buffering=0) as file:
+            free = free_memory()
+            if os.fstat(file.fileno()).st_size > free:
+                raise too_large(str(path), free)
+            return file.read()
+    except MemoryError:
+        raise too_large(str(path), free) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TextError(f"The file {path} cannot be read: {reason}.") from None
+
+
 def unpacked_start(path: Path, size: int) -> bytes:
     """Return the first bytes of a file, or of what it holds where it is compressed."""
     try:
-        with path.open("rb") as file:
-            start = file.read(size)
-        if start.startswith(b"\x1f\x8b"):
-            return zlib.decompressobj(31).decompress(start, size)
-        return lzma.LZMADecompressor().decompress(start, size) if start[:4] == b"\xfd7zX" else start
-    except (OSError, zlib.error, lzma.LZMAError):
+        with path.open("rb") as file, unpacking(file, str(path)) as stream:
+            return stream.read(size)
+    except (OSError, ThenceError):
         return b""
 
 
@@ -192,8 +210,6 @@ def cache_folder() -> Path:
 
 ARCHIVES = {
     b"PK\x03\x04": "a zip archive",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"BZh91AY&SY": "bzip2-compressed",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"Rar!\x1a\x07": "a RAR archive",
 }

@@ -11,8 +11,8 @@
 |                            | hidden ones are skipped; each is read by its own rule             |
 | `-`                        | standard input, as plain text                                     |
 | `hf:NAME`                  | one column of a data set of Hugging Face (`tables.py`)          |
-| gzip or xz, known by its   | what is inside, by the suffix before `.gz` or `.xz`               |
-| first bytes                |                                                                   |
+| a packed file (gzip, bzip2,| what is inside, by the suffix before `.gz`, `.bz2`, `.xz` or      |
+| xz, zstd: `packing.py`)    | `.zst`                                                            |
 
 | in the text                | rule                                                              |
 |----------------------------|-------------------------------------------------------------------|
@@ -25,11 +25,8 @@
 """
 
 import codecs
-import gzip
-import lzma
 import os
 import sys
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -49,6 +46,7 @@ from thence.corpus.opening import (
     refuse_odd,
     warn_of_shape,
 )
+from thence.corpus.packing import SUFFIXES, packed_as, unpacking
 from thence.corpus.tables import (
     HUGGING_FACE,
     TABLES,
@@ -66,8 +64,6 @@ from thence.settings import Settings
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
 KNOWN_SUFFIXES = (*PLAIN_SUFFIXES, *(suffix for suffix in TABLES if suffix != ".json"))
 """Of files in a folder that are read; a ``.json`` there may be anything, such as a description."""
-PACKED_SUFFIXES = (".gz", ".xz")
-GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"  # the first bytes of such files
 STANDARD_INPUT = "standard input"
 LINE_FEED, CARRIAGE_RETURN = 10, 13
 LARGE_FILE = 1 << 26
@@ -141,7 +137,7 @@ def text_files(folder: Path) -> list[Path]:
     if not found:
         raise TextError(
             f"folder {folder} holds no text files. Known suffixes are "
-            f"{', '.join(KNOWN_SUFFIXES)}, each also with .gz or .xz."
+            f"{', '.join(KNOWN_SUFFIXES)}, each also with {' or '.join(SUFFIXES)}."
         )
     for path in found:
         refuse_odd(path)
@@ -161,13 +157,13 @@ def refuse(error: OSError) -> NoReturn:
 
 
 def inner_suffix(path: str | PurePath) -> str:
-    """Return the suffix in lower case, that of a compressed file without ``.gz`` or ``.xz``.
+    """Return the suffix in lower case, that of a packed file without ``.gz`` or the like.
 
     >>> inner_suffix("cities.CSV.gz")
     '.csv'
     """
     path = PurePath(path)
-    if path.suffix.lower() in PACKED_SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         path = path.with_suffix("")
     return path.suffix.lower()
 
@@ -204,7 +200,7 @@ def large_text(
             return None
         with open_named(path) as file:
             while piece := file.read(CHUNK):
-                if not copy.size and piece.startswith((GZIP, XZ)):
+                if not copy.size and packed_as(piece):
                     return None
                 if not copy.size:
                     refuse_foreign(piece, str(path))
@@ -240,25 +236,18 @@ def _read(stream: BinaryIO, name: str, known_size: int = 0) -> Bytes:
 
 
 def unpack(data: Bytes, name: str) -> Bytes:
-    """Return what a gzip or xz file holds; other bytes come back as they are.
+    """Return what a packed file holds; other bytes come back as they are.
 
     Raises:
-        TextError: The compressed data is cut short or damaged, of a kind we do not read, or larger
+        TextError: The packed data is cut short or damaged, of a kind we do not read, or larger
             than memory when unpacked.
+        MissingExtraError: It takes a library that is not installed.
     """
     refuse_foreign(data, name)
-    try:
-        if data.startswith(GZIP):
-            with gzip.open(BytesIO(data)) as packed:
-                data = read_to_end(packed, name)
-        elif data.startswith(XZ):
-            with lzma.open(BytesIO(data)) as packed:
-                data = read_to_end(packed, name)
-    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise TextError(
-            f"{name} is compressed, but broken ({error}). Was it copied or downloaded whole?"
-        ) from None
-    refuse_foreign(data, name)
+    if packed_as(data):
+        with unpacking(BytesIO(data), name) as stream:
+            data = read_to_end(stream, name)
+        refuse_foreign(data, name)
     return data
 
 

@@ -1,21 +1,20 @@
 """Reading an ARPA file, whoever wrote it; what is broken is refused with its line."""
 
-import gzip
 import re
-import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
-from typing import cast
+from typing import IO
 
 import numpy as np
 
 from thence._core import library
 from thence._core.arpa import read_lines
 from thence.corpus.opening import refuse_odd
+from thence.corpus.packing import unpacking
 from thence.errors import TextError
 from thence.exchange.ngram_lists import (
     Entries,
@@ -57,13 +56,10 @@ def arpa_sections(path: Path) -> Iterator[Sections]:
     """
     refuse_odd(path)
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            yield _parse(_Lines(path, cast(BufferedIOBase, file)))
-    except (OSError, EOFError, zlib.error) as error:
-        problem = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise TextError(f"The ARPA file {path} cannot be read: {problem}.") from error
+        with path.open("rb") as raw, unpacking(raw, f"The ARPA file {path}") as file:
+            yield _parse(_Lines(path, file))
+    except OSError as error:
+        raise TextError(f"The ARPA file {path} cannot be read: {error.strerror}.") from error
 
 
 class _Lines:
@@ -73,7 +69,7 @@ class _Lines:
     word.
     """
 
-    def __init__(self, path: Path, file: BufferedIOBase) -> None:
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path, self.number, self._file = path, 0, file
         self._ahead = BytesIO()
         """What was taken from the file and not read yet."""

@@ -3,8 +3,7 @@
 A file is a header, the vocabulary, the n-grams, and the words as text if it was made with them. Its
 two kinds (Heafield 2011, "KenLM: faster and smaller language model queries"):
 
-**Hash tables** ("probing") hold a hash of each n-gram, never its words. They are mapped into memory
-and asked as they are.
+**Hash tables** ("probing") hold a hash of each n-gram, never its words. They are asked as they are.
 
 **Tries** hold n-grams by their last word, then the one before it, and so on: every entry is a word,
 its logarithms, and where the entries that put a word before it begin. Their numbers are packed in
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Float, Float32, Int64, UInt8, UInt64
-from thence.corpus.opening import refuse_odd
+from thence.corpus.opening import read_whole, refuse_odd
 from thence.errors import TextError
 from thence.exchange.arpa_reader import read_arpa
 from thence.exchange.ngram_lists import (
@@ -90,7 +89,7 @@ class _File:
 
     Attributes:
         path: Where it is.
-        content: Its bytes, mapped into memory.
+        content: Its bytes.
         kind: Which of the six kinds of models.
         multiplier: Slots of a hash table for each of its keys.
         counts: The numbers of n-grams of orders 1 to N.
@@ -130,9 +129,13 @@ class _File:
         return words
 
 
-def _open(path: Path) -> _File:
+def _open(path: Path, mapped: bool) -> _File:
+    content: UInt8[np.ndarray, " bytes"]
     try:
-        content = np.memmap(path, np.uint8, "r")
+        if mapped:
+            content = np.memmap(path, np.uint8, "r")
+        else:
+            content = np.frombuffer(read_whole(path), np.uint8)
     except (OSError, ValueError) as error:
         raise TextError(f"The file {path} cannot be read: {error}.") from error
     header = SANITY.itemsize + PARAMETERS.itemsize
@@ -175,13 +178,17 @@ def _not_this_version(path: Path, beginning: bytes) -> str:
     )
 
 
-def read_kenlm(path: Path) -> "HashedNGrams | Trie":
+def read_kenlm(path: Path, mapped: bool = False) -> "HashedNGrams | Trie":
     """Read a binary file of KenLM.
+
+    Args:
+        path: The file.
+        mapped: Leave hash tables in the file, memory-mapped. Nobody may write over it then.
 
     Raises:
         TextError: If the file is damaged or of a version that is not known.
     """
-    file = _open(path)
+    file = _open(path, mapped)
     return _hash_tables(file) if file.kind < TRIE else _trie(file)
 
 

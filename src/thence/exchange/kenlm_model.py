@@ -19,8 +19,12 @@ from thence.models.ngram.pruning import words_of
 from thence.runs.run import Run, open_run
 
 
-def read_hashed(path: Path) -> HashedNGrams:
+def read_hashed(path: Path, mapped: bool = False) -> HashedNGrams:
     """Read an n-gram model: an ARPA file, a binary file of KenLM, or a run.
+
+    Args:
+        path: The file or folder.
+        mapped: Memory-map hash tables of KenLM; see ``read_kenlm``.
 
     Raises:
         TextError: If the file is none or broken.
@@ -31,7 +35,7 @@ def read_hashed(path: Path) -> HashedNGrams:
         return hashed_run(open_run(path))[0]
     refuse_odd(path)
     if is_kenlm_file(path):
-        read = read_kenlm(path)
+        read = read_kenlm(path, mapped)
         if isinstance(read, HashedNGrams):
             return read
         hashes, listed = read.hashes, list(read.orders)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import UInt8
+from thence.corpus.opening import read_whole
 from thence.errors import SettingError, ThenceError, TrainingError
 from thence.fasttext.errors import FastTextError, FastTextTrainingError
 from thence.fasttext.settings import Asked
@@ -125,14 +126,13 @@ def load(path: str | Path) -> FastTextModel:
 
 
 def read(path: Any) -> UInt8[np.ndarray, " bytes"]:
-    """Return the bytes of a file to learn from, memory-mapped."""
+    """Return the bytes of a file to learn from."""
     if not path or not Path(path).is_file():
         raise FastTextError(f"{path} cannot be opened for training!")
     try:
-        empty = Path(path).stat().st_size == 0
-        return np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, "r")
-    except OSError as error:
-        raise FastTextError(f"{path} cannot be opened for training! ({error.strerror})") from None
+        return np.frombuffer(read_whole(Path(path)), np.uint8)
+    except ThenceError as error:
+        raise FastTextError(f"{path} cannot be opened for training! ({error})") from None
 
 
 def refuse_empty(corpus: Corpus, arguments: Arguments, prefix: str) -> None:

@@ -60,7 +60,7 @@ def filter_texts(
 
     Args:
         run: The run or its folder; several, by label, where ``by`` chooses among them.
-        texts: A file (plain text, JSON lines, CSV, TSV, Parquet; packed by gzip or xz too), a
+        texts: A file (plain text, JSON lines, CSV, TSV, Parquet; packed ones too), a
             folder, several files, or - for standard input, which is of the kind of ``output``.
         output: The file to make; the folder, where the input is a folder or several files.
         below: Keep documents with a smaller perplexity per token (of each model, by its label).

@@ -7,13 +7,10 @@ r"""Files of records, read a part at a time, and written again as they were.
 | `.csv`, `.tsv`    | a row, which in CSV may have several lines; the header is kept             |
 | `.parquet`        | a row (``parquet.py``): values and schema are kept, and how it is packed   |
 
-What is kept of the others is kept byte for byte. Each may be packed by gzip or xz, and is packed
+What is kept of the others is kept byte for byte. Each may be packed (``packing.py``), and is packed
 again. Text is UTF-8.
 """
 
-import gzip
-import lzma
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +33,8 @@ from thence.corpus.opening import (
     refuse_other_separator,
     warn_of_shape,
 )
-from thence.corpus.reading import GZIP, XZ, inner_suffix, line_bounds
+from thence.corpus.packing import START, packed_as, packing, unpacking
+from thence.corpus.reading import inner_suffix, line_bounds
 from thence.corpus.tables import (
     JSON_LINES,
     cell_rows,
@@ -219,7 +217,9 @@ class LineFile:
             judged: Of each number of records in turn, which are kept and their perplexities.
             score_column: Name of a column with the perplexity to add to each.
         """
-        with _packed(self.path, file) as packed:
+        with self.path.open("rb") as own:
+            kind = packed_as(own.read(START))
+        with packing(kind, file) as packed:
             if score_column is not None and self.header:
                 packed.write(_with_cell(self.header, score_column.encode(), self.suffix))
             else:
@@ -338,33 +338,9 @@ def _in_parts(records: Iterator[bytes]) -> Iterator[list[bytes]]:
 @contextmanager
 def _unpacked(path: Path, name: str) -> Iterator[tuple[BufferedReader, IO[bytes]]]:
     """Open a file; yield what it holds, unpacked, and the file itself."""
-    with open_named(path) as raw:
-        start = raw.read(len(XZ))
-        raw.seek(0)
-        stream: Any = raw
-        if start.startswith(GZIP):
-            stream = gzip.GzipFile(fileobj=raw)
-        elif start.startswith(XZ):
-            stream = lzma.LZMAFile(raw)  # noqa: SIM115 (closed with what buffers it)
-        try:
-            with BufferedReader(stream, 2 * LOOKED_AT) as buffered:
-                yield buffered, raw
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise TextError(
-                f"{name} is compressed, but broken ({error}). Was it copied or downloaded whole?"
-            ) from None
-
-
-@contextmanager
-def _packed(path: Path, file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Pack what is written as another file is packed; the bytes do not depend on the time."""
-    with path.open("rb") as other:
-        start = other.read(len(XZ))
-    if start.startswith(GZIP):
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-            yield cast(IO[bytes], packed)
-    elif start.startswith(XZ):
-        with lzma.open(file, "wb") as packed_by_xz:
-            yield packed_by_xz
-    else:
-        yield file
+    with (
+        open_named(path) as raw,
+        unpacking(raw, name) as stream,
+        BufferedReader(cast(Any, stream), 2 * LOOKED_AT) as buffered,
+    ):
+        yield buffered, raw

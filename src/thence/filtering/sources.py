@@ -10,7 +10,8 @@ from typing import Any
 
 from thence.atomic import WriteError
 from thence.corpus.opening import odd_kind
-from thence.corpus.reading import PACKED_SUFFIXES, inner_suffix, is_folder, text_files
+from thence.corpus.packing import SUFFIXES
+from thence.corpus.reading import inner_suffix, is_folder, text_files
 from thence.corpus.tables import JSON_LINES, TABLES
 from thence.errors import SettingError, TextError
 from thence.filtering.parquet import ParquetFile, open_parquet
@@ -76,7 +77,7 @@ def _kind(path: Path) -> tuple[str, str]:
     """Return what the name of a file says of its kind, and of how it is packed."""
     inner, outer = inner_suffix(path), path.suffix.lower()
     inner = JSON_LINES[0] if inner in JSON_LINES else inner
-    return inner if inner in TABLES else "", outer if outer in PACKED_SUFFIXES else ""
+    return inner if inner in TABLES else "", outer if outer in SUFFIXES else ""
 
 
 def open_file(path: Path, name: str, column: str | None) -> File:

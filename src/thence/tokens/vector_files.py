@@ -6,21 +6,18 @@
 | word2vec, fastText    | `N D`      | the same                                              |
 | word2vec binary       | `N D`      | word, space, D little-endian float32, perhaps LF      |
 
-Each may be compressed with gzip or xz. A first line of two whole numbers is always a header. The
-rules for what is in a row are in `vectors.py`.
+Each may be packed (``corpus/packing.py``). A first line of two whole numbers is always a header.
+The rules for what is in a row are in `vectors.py`.
 """
 
-import gzip
-import lzma
 import os
 import re
-import zlib
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedIOBase, BufferedReader
+from io import BufferedReader
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import numpy as np
 
@@ -28,7 +25,7 @@ from thence.array_types import Float32
 from thence.corpus.decoding import CHUNK, MARK
 from thence.corpus.download import Progress
 from thence.corpus.opening import refuse_foreign, refuse_odd
-from thence.corpus.reading import GZIP, XZ
+from thence.corpus.packing import unpacking
 from thence.errors import TextError
 
 LARGEST_DIMENSION = 1 << 16
@@ -259,19 +256,23 @@ def pieces_of(
     """Yield the unpacked bytes of a file, a megabyte at a time.
 
     Args:
-        path: The file, plain or compressed with gzip or xz, which its first bytes tell.
+        path: The file, plain or packed, which its first bytes tell.
         progress: Called with the bytes of the file that were read, and all.
         piece_size: Bytes at a time.
 
     Raises:
-        TextError: It is missing, cannot be read, or is compressed and cut short or damaged.
+        TextError: It is missing, cannot be read, or is packed and cut short or damaged.
+        MissingExtraError: It takes a library to unpack that is not installed.
     """
-    with open_file(path) as file, unpacking(file, path) as stream:
+    with open_file(path) as file:
+        refuse_foreign(file.read(1 << 10), str(path))
+        file.seek(0)
         size = os.fstat(file.fileno()).st_size
-        while piece := read_piece(stream, path, piece_size):
-            if progress:
-                progress(file.tell(), size)
-            yield piece
+        with unpacking(file, str(path)) as stream:
+            while piece := _read_piece(stream, path, piece_size):
+                if progress:
+                    progress(file.tell(), size)
+                yield piece
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -289,31 +290,15 @@ def open_file(path: Path) -> BufferedReader:
         raise TextError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def unpacking(file: BufferedReader, path: Path) -> BufferedIOBase:
-    """Return the stream of what is in an open file.
-
-    Raises:
-        TextError: It is of a compressed kind that we do not read.
-    """
-    first = file.read(1 << 10)
-    file.seek(0)
-    refuse_foreign(first, str(path))
-    if first.startswith(GZIP):
-        return gzip.open(file)
-    return lzma.open(file) if first.startswith(XZ) else file
-
-
-def read_piece(stream: BufferedIOBase, path: Path, size: int = CHUNK) -> bytes:
+def _read_piece(stream: IO[bytes], path: Path, size: int) -> bytes:
     """Read up to so many bytes; nothing at the end.
 
     Raises:
-        TextError: The file cannot be read, or is compressed and cut short or damaged.
+        TextError: The file cannot be read.
     """
     try:
         return stream.read(size)
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise TextError(
-            f"{path} is compressed, but broken ({error}). Was it copied or downloaded whole?"
-        ) from None
     except OSError as error:
+        if error.errno is None:
+            raise  # Broken: see ``unpacking``.
         raise TextError(f"{path} cannot be read: {error.strerror}.") from None

@@ -130,7 +130,7 @@ def read_vectors(
 
     Args:
         path: A file of GloVe, word2vec (text or binary) or fastText (``.vec``), plain or
-            compressed with gzip or xz.
+            packed by gzip, bzip2, xz or zstd.
         words: The wanted words.
         progress: Called with the bytes of the file that were read, and all, after each piece.
         piece_size: Bytes of the file that are read at a time.

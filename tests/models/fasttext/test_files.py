@@ -18,8 +18,8 @@ import pytest
 from thence import _core
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
-from thence.models.fasttext import features, files, predictions
-from thence.models.fasttext.contents import Dense, FastTextModel, Quantised
+from thence.models.fasttext import features, predictions
+from thence.models.fasttext.contents import FastTextModel, Quantised
 from thence.models.fasttext.features import subwords
 from thence.models.fasttext.files import is_fasttext, read_fasttext, vectors_in, write_fasttext
 from thence.models.fasttext.predictions import predict, sentence_vectors, word_vectors
@@ -81,22 +81,6 @@ def test_subwords_are_fasttexts(name: str) -> None:
 def test_a_file_is_written_as_it_was(name: str, tmp_path: Path) -> None:
     write_fasttext(read_fasttext(FILES / name), tmp_path / name)
     assert (tmp_path / name).read_bytes() == (FILES / name).read_bytes()
-
-
-def test_a_large_file_is_mapped_and_a_small_one_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes((FILES / "softmax.bin").read_bytes())
-    texts, model = Documents.from_strings(LINES), read_fasttext(path)
-    expected = predict(model, texts)[0]
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "MAPPED_FROM", 0)
-        mapped = read_fasttext(path)
-    assert isinstance(mapped.input, Dense) and not mapped.input.values.flags.owndata
-    assert np.array_equal(predict(mapped, texts)[0], expected)
-    path.write_bytes(b"")  # As fastText does when it saves: a small model is not in the file.
-    assert np.array_equal(predict(model, texts)[0], expected)
 
 
 def test_a_quantised_output_needs_a_quantised_input(tmp_path: Path) -> None:

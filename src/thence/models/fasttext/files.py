@@ -12,8 +12,6 @@ All numbers are little-endian. Such a file may come from anyone: what it says of
 compared with the bytes that are there before any memory is taken.
 """
 
-import mmap
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from thence.atomic import write_atomically
-from thence.corpus.opening import odd_kind, refuse_odd
+from thence.corpus.opening import odd_kind, read_whole
 from thence.errors import SettingError, TextError
 from thence.models.fasttext.contents import (
     CENTROIDS,
@@ -48,9 +46,6 @@ ARGUMENTS = struct.Struct("<12id")
 SIZES = struct.Struct("<3i2q")
 ENTRY = struct.Struct("<qb")
 WORD, LABEL = 0, 1
-MAPPED_FROM = 1 << 26
-"""Bytes from which a file is memory-mapped. What is smaller is read: a mapped file must not be
-written over, as fastText does when it saves, while somebody asks it."""
 NOT_PRUNED = -1
 
 
@@ -70,10 +65,10 @@ class _Reader:
     """The bytes of a file, read from its beginning on.
 
     Args:
-        data: All of them, in memory or memory-mapped.
+        data: All of them.
     """
 
-    def __init__(self, data: bytes | mmap.mmap) -> None:
+    def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
     def take(self, size: int) -> int:
@@ -97,20 +92,12 @@ class _Reader:
 def read_fasttext(path: str | Path) -> FastTextModel:
     """Read a file of fastText, ``.bin`` or ``.ftz``, of versions 11 and 12.
 
-    The matrices of a large file stay in it, memory-mapped.
-
     Raises:
         TextError: If it is no such file, or damaged.
     """
-    path = Path(path)
-    refuse_odd(path)
+    data = read_whole(Path(path))
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < MAPPED_FROM:
-                return _read(_Reader(file.read()))
-            return _read(_Reader(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
-    except OSError as error:
-        raise TextError(f"The file {path} cannot be read: {error.strerror}.") from error
+        return _read(_Reader(data))
     except (_BrokenError, SettingError, ValueError) as error:
         raise TextError(
             f"{path} is no file of fastText, or damaged: {str(error).rstrip('.')}. Was it "

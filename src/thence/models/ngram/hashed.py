@@ -14,7 +14,7 @@ import numpy as np
 
 from thence._core import hashed as core
 from thence._core import library
-from thence._core.hashed import END, FOUND
+from thence._core.hashed import END, NO_FIT, Context, Found, Step
 from thence.array_types import Int64, UInt8, UInt64
 from thence.models.ngram.sorting import sort_with_places
 
@@ -24,8 +24,6 @@ MURMUR = 0xC6A4A7935BD1E995
 MASK = (1 << 64) - 1
 MULTIPLIER = 1.5
 """Slots per n-gram in a table that is made here: KenLM's, where two or three slots are tried."""
-Context = bytes
-"""A context: the ids of its words, the last one first, then their back-off weights as floats."""
 
 
 def buckets_of(count: int, multiplier: float) -> int:
@@ -142,9 +140,9 @@ class HashedNGrams:
     def begin(self) -> Context:
         """The context at the beginning of a sentence."""
         if self.order == 1:
-            return b""
+            return Context()
         word = self.id_of(b"<s>")
-        return struct.pack("<If", word, self._unigram(word)[1])
+        return Context(1, (word,), (self._unigram(word)[1],))
 
     @cached_property
     def _core(self) -> core.HashedTables | None:
@@ -177,8 +175,8 @@ class HashedNGrams:
         if self._core is not None:
             return self._core.score(context, text, flags)
         total = np.float32(0)
-        for log_prob, _, _, _ in self._walk(context, self._ids(text, flags)):
-            total = np.float32(total + log_prob)
+        for found, _ in self._walk(context, self._ids(text, flags)):
+            total = np.float32(total + np.float32(found.log_prob))
         return float(total)
 
     def words_of(self, context: Context, text: bytes, flags: int) -> list[tuple[float, int, int]]:
@@ -187,49 +185,61 @@ class HashedNGrams:
         The arguments are those of ``score``.
         """
         if self._core is not None:
-            return list(struct.iter_unpack(FOUND, self._core.words_of(context, text, flags)))
+            return self._core.words_of(context, text, flags)
         walk = self._walk(context, self._ids(text, flags))
-        return [(float(log_prob), order, word) for log_prob, order, word, _ in walk]
+        return [(found.log_prob, found.order, found.id) for found, _ in walk]
 
-    def step(self, context: Context, word: bytes) -> tuple[float, int, int, Context]:
-        """Return the same of one word, whatever is in it, and the context after it."""
-        if self._core is not None:
-            return self._core.step(context, word)
-        ((log_prob, order, number, after),) = self._walk(context, [self.id_of(word)])
-        return float(log_prob), order, number, after
+    @cached_property
+    def step(self) -> Step:
+        """Of a context and one word, whatever is in it: its log10 probability.
+
+        The context after the word is written into a third argument, which may be the first, and
+        what is known of the word into a fourth, if it is not None. If the context is of another
+        model, what is returned is no number. It is the function of the core itself, since programs
+        that search ask it a million times.
+        """
+        return self._step if self._core is None else self._core.step
+
+    def _step(self, context: Context, word: bytes, after: Context, known: Found | None) -> float:
+        try:
+            ((found, after_it),) = self._walk(context, [self.id_of(word)])
+        except ValueError:
+            return float("nan")
+        after.become(after_it)
+        if known is not None:
+            known.log_prob, known.order, known.id = found.log_prob, found.order, found.id
+        log_prob: float = found.log_prob
+        return log_prob
 
     def _ids(self, text: bytes, flags: int) -> list[int]:
         return [*map(self.id_of, text.split()), *[self.end] * (flags & END)]
 
-    def _walk(
-        self, context: Context, words: list[int]
-    ) -> Iterator[tuple[np.float32, int, int, Context]]:
+    def _walk(self, context: Context, words: list[int]) -> Iterator[tuple[Found, Context]]:
         """Yield what is known of each word, and the context after it; ``hashed.c`` in Python."""
-        length = len(context) // 8
-        if length >= self.order:
-            raise ValueError("the context does not fit the model")
-        before = np.frombuffer(context, np.uint32, length).tolist()
-        weights = list(np.frombuffer(context, np.float32, length, 4 * length))
+        length = context.length
+        if not 0 <= length < self.order:
+            raise ValueError(NO_FIT)
+        before, weights = context.words[:length], list(map(np.float32, context.backoffs[:length]))
         for word in words:
             log_prob, weight, extends = self._unigram(word)
-            found, key = 1, word
+            order, key = 1, word
             kept = [weight] if self.order > 1 else []
             for table, earlier in zip(self.longer, before, strict=False):
                 key = (key * int(A) & MASK) ^ ((1 + earlier) * int(B) & MASK)
                 at = table.find(key) if extends else None
                 if at is None:
                     break
-                found += 1
+                order += 1
                 log_prob, extends = _probability(table.slots, at)
-                if found < self.order:
+                if order < self.order:
                     kept.append(np.float32(table.number("<f", at + 4)))
-            for weight in weights[found - 1 :]:
+            for weight in weights[order - 1 :]:
                 log_prob = np.float32(log_prob + weight)
             while kept and kept[-1] == 0 and np.signbit(kept[-1]):
                 kept.pop()
             before, weights = [word, *before][: len(kept)], kept
-            after = np.array(before, np.uint32).tobytes() + np.array(kept, np.float32).tobytes()
-            yield log_prob, found, word, after
+            after = Context(len(kept), tuple(before), tuple(map(float, kept)))
+            yield Found(log_prob, order, word), after
 
     def _unigram(self, word: int) -> tuple[np.float32, np.float32, bool]:
         """Return log10 probability and weight of an id, and whether longer n-grams end with it."""
