@@ -4,7 +4,7 @@ Windows show each target with the tokens before it. Sequences show a batch: rows
 their targets, which are the same rows shifted by one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -47,7 +47,7 @@ class Examples(Listing[tuple[str, str]]):
     inputs: Int64[np.ndarray, "examples context"]
     targets: Int64[np.ndarray, " examples"] | Int64[np.ndarray, "rows time"]
     pairs: list[tuple[str, str]]
-    symbols: tuple[str, ...]
+    symbols: Sequence[str]
     total: int
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ def _sequences(store: TokenStore, window: int, carry_context: bool, rows: int) -
     return batch.ids, np.where(valid, batch.targets, -1)
 
 
-def _joined(names: tuple[str, ...], boundary: int, characters: bool) -> Callable[[Any], str]:
+def _joined(names: Sequence[str], boundary: int, characters: bool) -> Callable[[Any], str]:
     """Return what makes text of ids: characters side by side, all else with spaces between."""
     shown = [printable_symbol(name) for name in names] if characters else list(names)
     if characters and DOT not in names:

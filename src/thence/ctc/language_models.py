@@ -133,7 +133,7 @@ class LanguageModel(AbstractLanguageModel):
         return self.source.spells
 
     @property
-    def vocabulary(self) -> tuple[str, ...] | None:
+    def vocabulary(self) -> Sequence[str] | None:
         """The words that the model knows; None where its tokens are no words."""
         return self.source.vocabulary
 

@@ -53,7 +53,7 @@ class Source(Protocol):
         """Tokens that matter to the next one, itself included; None: all of them."""
 
     @property
-    def vocabulary(self) -> tuple[str, ...] | None:
+    def vocabulary(self) -> Sequence[str] | None:
         """The words that are known; None where that cannot be said."""
 
     def start(self, boundary: bool) -> Any:
@@ -97,7 +97,7 @@ class ModelSource:
         return self.reader.order
 
     @property
-    def vocabulary(self) -> tuple[str, ...] | None:
+    def vocabulary(self) -> Sequence[str] | None:
         """The words that are known; None where tokens are no words."""
         return self.tokenizer.vocabulary.symbols if self.is_of_words else None
 

@@ -49,7 +49,7 @@ class WordEmbeddings:
         matrix: Their embeddings.
     """
 
-    words: tuple[str, ...]
+    words: Sequence[str]
     matrix: Float[np.ndarray, "words embedding"]
 
 

@@ -1,7 +1,7 @@
 """How probable texts are: the score of each text and token, and which of several is likelier."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, pairwise, repeat
@@ -194,8 +194,7 @@ def _tokens(
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield what ``score`` says of the targets of each document."""
     vocabulary = run.tokenizer.vocabulary
-    names = vocabulary.names()
-    special = [vocabulary.is_special(index) for index in range(len(names))]
+    names, special = vocabulary.names(), vocabulary.first_special_id
     for first, last in pairwise((store.offsets - 1).tolist()):
         ids, log_probs = store.targets[first:last].tolist(), scores[first:last]
         columns = _json_numbers(log_probs), _json_numbers(-log_probs / math.log(2))
@@ -204,7 +203,7 @@ def _tokens(
                 "token": names[index],
                 "log_probability": value,
                 "surprisal_bits": surprisal,
-                "special": special[index],
+                "special": index >= special,
             }
             for index, value, surprisal in zip(ids, *columns, strict=True)
         ]
@@ -239,15 +238,22 @@ def score_lines(
         yield b"}\n".join([*lines, b""])[:-1].decode("utf-8")
 
 
+class _Heads(dict[int, bytes]):
+    """How the line of each token begins, by id, made when it is first asked for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def __missing__(self, index: int) -> bytes:
+        head = b'{"token":%b,"log_probability":' % orjson.dumps(self._names[index])
+        return self.setdefault(index, head)
+
+
 def _token_writer(run: Run, found: _Numbers) -> Callable[[int, list[int]], list[bytes]]:
     """Return what writes the tokens of a few documents as JSON, given where each begins."""
     vocabulary = run.tokenizer.vocabulary
-    names = vocabulary.names()
-    heads = [b'{"token":%b,"log_probability":' % orjson.dumps(name) for name in names]
-    tails = [
-        b',"special":true},' if vocabulary.is_special(index) else b',"special":false},'
-        for index in range(len(names))
-    ]
+    heads, special = _Heads(vocabulary.names()), vocabulary.first_special_id
+    tails = b',"special":false},', b',"special":true},'
 
     def write(first: int, ends: list[int]) -> list[bytes]:
         ids = found.store.targets[first : ends[-1]].tolist()
@@ -257,7 +263,7 @@ def _token_writer(run: Run, found: _Numbers) -> Callable[[int, list[int]], list[
             _written(log_probs),
             repeat(b',"surprisal_bits":'),
             _written(-log_probs / math.log(2)),
-            [tails[index] for index in ids],
+            [tails[index >= special] for index in ids],
             strict=False,
         )
         return [

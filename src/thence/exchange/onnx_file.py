@@ -109,7 +109,7 @@ def metadata(run: Run) -> dict[str, str]:
     return {
         "thence": version("thence"),
         "model": run.recipe.model,
-        "vocabulary": json.dumps(vocabulary.names(), ensure_ascii=False),
+        "vocabulary": json.dumps([*vocabulary.names()], ensure_ascii=False),
         "boundary_id": str(vocabulary.boundary_id),
         **unknown,
         "tokens": run.recipe.tokens.tokens,

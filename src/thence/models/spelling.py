@@ -26,6 +26,7 @@ from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.models.ngram import NGram, NGramOptions
 from thence.tokens import UNKNOWN, Tokenizer, TokenOptions, TokenStore, tokenizer_from_counts
+from thence.tokens.symbols import documents_of_symbols
 
 ORDER = 7
 """Bytes in the longest n-gram. Orders 4 to 10 were tried on unknown words of a play, of Wikipedia
@@ -44,9 +45,9 @@ class Spelling:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._bytes = tokenizer_from_counts({}, TokenOptions(tokens="bytes"))
-        known = tokenizer.vocabulary.symbols
+        known = documents_of_symbols(tokenizer.vocabulary.symbols)
         self._model = NGram(NGramOptions(order=ORDER), len(self._bytes.vocabulary))
-        if words := [*known, *tokenizer.left_out]:
+        if len(words := Documents.join([known, Documents.from_strings(tokenizer.left_out)])):
             self._model.fit(self._bytes.encode(words))
         mass = float(np.sum(np.exp(self._spelled(known))))
         self._log_unknown = np.log1p(-min(mass, MOST_KNOWN))
@@ -59,16 +60,16 @@ class Spelling:
         numbers: dict[str, int] = {}
         places = [numbers.setdefault(word, len(numbers)) for word in words]
         log_probs: Float64[np.ndarray, " words"]
-        log_probs = self._spelled(list(numbers)) - self._log_unknown
+        log_probs = self._spelled(Documents.from_strings(numbers)) - self._log_unknown
         if UNKNOWN in numbers:
             log_probs[numbers[UNKNOWN]] = 0.0
         return log_probs[places]
 
-    def _spelled(self, words: Sequence[str]) -> Float64[np.ndarray, " words"]:
+    def _spelled(self, words: Documents) -> Float64[np.ndarray, " words"]:
         """Return the log-probability of each string of bytes and of its end."""
-        if not words:
+        if not len(words):
             return np.zeros(0)
-        store = self._bytes.encode(Documents.from_strings(words))
+        store = self._bytes.encode(words)
         return store.sum_by_document(self._model.score(store))
 
 

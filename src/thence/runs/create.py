@@ -47,7 +47,7 @@ def create_run(
         config = recipe.to_toml(provenance).encode("utf-8")
     except UnicodeEncodeError as error:
         raise RunError(f"The run cannot be made: the path {recipe.text!r} is not UTF-8.") from error
-    write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
+    write_atomically(folder / "tokenizer.json", tokenizer.parts())
     if looks:
         write_atomically(folder / TEST_LOOKS, to_json_lines(looks))
     write_atomically(folder / "config.toml", config)

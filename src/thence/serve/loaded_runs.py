@@ -58,7 +58,7 @@ class LoadedRun:
     name: str
     run: Run
     worker: Worker
-    token_names: tuple[str, ...]
+    token_names: Sequence[str]
     created: int
     stamps: list[Stamp | None]
     _token_texts: dict[int, str] = field(default_factory=dict)

@@ -13,6 +13,8 @@ from thence.array_types import Int32, Int64, Integer, UInt64
 
 SLOTS_PER_HASH = 2
 """At least so many; with fewer, ways are longer."""
+AT_ONCE = 1 << 18
+"""Hashes that go their way together when they are added, which bounds the memory."""
 
 Hashes = UInt64[np.ndarray, " hashes"]
 
@@ -72,6 +74,11 @@ class HashTable:
         self._insert(hashes, numbers)
 
     def _insert(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
+        for first in range(0, len(hashes), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
+            self._insert_part(hashes[part], numbers[part])
+
+    def _insert_part(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
         slots = self._first_slots(hashes)
         while len(hashes):
             free = self._numbers[slots] < 0

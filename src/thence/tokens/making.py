@@ -18,7 +18,9 @@ from thence.tokens.characters import (
 )
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries
+from thence.tokens.symbols import Symbols, pack, symbols_of
 from thence.tokens.tokenizer import (
+    CHUNK,
     COUNTED,
     EncodedChunk,
     Sizes,
@@ -32,7 +34,7 @@ from thence.tokens.tokenizer import (
 )
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary, choose_symbols
 from thence.tokens.word_list import read_word_list
-from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words
+from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words, hash_strings
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
 FORMATS: tuple[Edition, ...] = (1, 2)
@@ -42,6 +44,10 @@ MOST_LEFT_OUT = 20_000
 vocabulary teach how unknown words are spelled; their file stays below half a megabyte."""
 LARGEST_AT_ONCE = 1 << 28
 """Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
+LARGE_DEFINITION = 1 << 20
+"""Bytes of a ``tokenizer.json`` from which on its symbols are read some at a time."""
+FIRST_SYMBOL, LAST_SYMBOL = b'"symbols": ["', (b'"], "left_out": ["', b'"]}')
+"""What stands around the first and the last symbol there, as ``Tokenizer.parts`` writes it."""
 UNUSABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError,
     SettingError,
@@ -148,8 +154,8 @@ def _word_tokenizer(
     """Make a tokenizer from counted words; return it and the numbers of its words, in order."""
     kept, left = counter.choose(options.max_size, options.min_count, options.unknown)
     left = counter.ordered(left, by_count=False)[:: -(-len(left) // MOST_LEFT_OUT) or 1]
-    left_out = tuple(counter.words(left))
-    return tokenizer_of(counter.words(kept), options, left_out=left_out), kept
+    left_out = tuple(counter.words.take(left))
+    return tokenizer_of(counter.words.take(kept).compact(), options, left_out=left_out), kept
 
 
 def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:
@@ -189,7 +195,7 @@ def tokenizer_of(
     if options.unknown != "symbol":
         left_out = ()  # Nothing is <unk>, so that nothing has to be spelled for it.
     if options.tokens == "words":
-        vocabulary = Vocabulary(tuple(symbols), options.unknown)
+        vocabulary = Vocabulary(symbols_of(symbols), options.unknown)
         level = WordTokenizer(vocabulary, options.word_split, edition)
         return Tokenizer(level, options, left_out)
     vocabulary = Vocabulary(tuple(sorted(symbols)), options.unknown)
@@ -205,7 +211,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     try:
         if path.exists() and not path.is_file():  # A pipe may never end.
             raise ValueError("it is not a file")
-        return tokenizer_from_json(path.read_text(encoding="utf-8"), str(path))
+        return tokenizer_from_json(path.read_bytes(), str(path))
     except UNUSABLE as error:
         raise RunError(
             f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "
@@ -213,14 +219,14 @@ def load_tokenizer(path: Path) -> Tokenizer:
         ) from error
 
 
-def tokenizer_from_json(text: str, name: str) -> Tokenizer:
+def tokenizer_from_json(text: str | bytes, name: str) -> Tokenizer:
     """Make the tokenizer again of which ``to_json`` gave the definition; the name is for messages.
 
     Raises:
         RunError: If it has another format version.
         ValueError: If it is damaged; so do KeyError, TypeError and SettingError say.
     """
-    content = json.loads(text)
+    content = _parsed(text.encode("utf-8") if isinstance(text, str) else text)
     if content["format"] not in FORMATS:
         formats = " and ".join(map(str, FORMATS))
         raise RunError(f"{name} has format {content['format']}, this thence reads {formats}.")
@@ -231,16 +237,45 @@ def tokenizer_from_json(text: str, name: str) -> Tokenizer:
         level = learned(options.tokens, "load")(content[options.tokens])
         _check_symbols(level.vocabulary.symbols, options)
         return Tokenizer(level, options)
-    symbols = _check_symbols(content["symbols"], options)
+    symbols = content["symbols"]
+    if not isinstance(symbols, Symbols) or options.tokens != "words":
+        symbols = _check_symbols(symbols, options)
+    elif np.any(np.diff(np.sort(hash_strings(symbols))) == 0):
+        raise ValueError("a symbol occurs twice")
     left_out = _check_symbols(content.get("left_out", ()), options)
     return tokenizer_of(symbols, options, content["format"], tuple(left_out))
 
 
-def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
+def _parsed(text: bytes) -> dict[str, Any]:
+    """Return what is in a definition; many symbols are read some at a time, as ``Symbols``."""
+    first = text.find(FIRST_SYMBOL)
+    last = next((at for at in map(text.rfind, LAST_SYMBOL) if at >= 0), -1)
+    if len(text) < LARGE_DEFINITION or not 0 <= first < last:
+        return dict(json.loads(text))
+    first += len(FIRST_SYMBOL) - 1
+
+    def parts() -> Iterator[list[str]]:
+        begin = first
+        while begin < last:
+            end = text.find(b'", "', min(begin + CHUNK, last), last)  # No word has a space.
+            end = end if end >= 0 else last
+            yield _check_texts(json.loads(b"[%b]" % text[begin : end + 1]))
+            begin = end + len(b'", ')
+
+    rest = json.loads(text[:first] + text[last + 1 :])
+    return {**rest, "symbols": symbols_of(pack(parts()))}
+
+
+def _check_texts(symbols: Iterable[Any]) -> list[str]:
     found = list(symbols)
     if not all(isinstance(symbol, str) and symbol for symbol in found):
         raise ValueError("a symbol is not text")
     "".join(found).encode("utf-8")  # Refuses halves of characters.
+    return found
+
+
+def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
+    found = _check_texts(symbols)
     if options.tokens == "characters" and any(len(symbol) != 1 for symbol in found):
         raise ValueError("a symbol is not one character")
     if len(set(found)) != len(found):

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,7 @@ from thence.tokens.characters import (
 )
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
+from thence.tokens.symbols import MANY, Symbols
 from thence.tokens.vocabulary import Encoded, RefusedError, Unknown, Vocabulary
 from thence.tokens.word_splitting import (
     ASCII_SPACES,
@@ -262,11 +264,15 @@ class Tokenizer:
 
     def same_tokens(self, other: "Tokenizer") -> bool:
         """Whether the other one gives every text the same ids, whatever its train split was."""
-        mine, others = (replace(one, left_out=()).to_json() for one in (self, other))
+        mine, others = (replace(one, left_out=()).content_hash() for one in (self, other))
         return mine == others
 
     def to_json(self) -> str:
         """Return everything needed to make this tokenizer again, as JSON."""
+        return b"".join(self.parts()).decode("utf-8")
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the parts of the definition that ``to_json`` returns."""
         content: dict[str, Any] = {"format": self.edition, "options": asdict(self.options)}
         del content["options"]["vocabulary"]  # The symbols themselves follow.
         if self.options.tokens in COUNTED:
@@ -275,11 +281,35 @@ class Tokenizer:
             content[self.options.tokens] = cast(LearnedTokenizer, self.level).definition
         if self.left_out:
             content["left_out"] = self.left_out
-        return json.dumps(content, ensure_ascii=False)
+        opened = "{"
+        for name, value in content.items():
+            yield f'{opened}"{name}": '.encode()
+            yield from _json_parts(value)
+            opened = ", "
+        yield b"}"
 
     def content_hash(self) -> str:
         """Return the SHA-256 (hex) of the definition."""
-        return sha256(self.to_json().encode("utf-8")).hexdigest()
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
+        digest = sha256()
+        for part in self.parts():
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def _json_parts(value: Any) -> Iterator[bytes]:
+    """Yield the parts of a value as JSON, those of many symbols some at a time."""
+    if not isinstance(value, Symbols):
+        yield json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return
+    yield b"["
+    for first in range(0, len(value), MANY):
+        some = json.dumps(value[first : first + MANY], ensure_ascii=False)
+        yield ((", " if first else "") + some[1:-1]).encode("utf-8")
+    yield b"]"
 
 
 def chunks_of(documents: Documents) -> Iterator[Documents]:

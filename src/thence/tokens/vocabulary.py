@@ -9,7 +9,7 @@ text can never spell, come last::
     last         <boundary>, which both begins and ends a document
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -18,6 +18,7 @@ import numpy as np
 
 from thence.array_types import Bool, Int64, Integer
 from thence.errors import UnknownSymbolError
+from thence.tokens.symbols import Symbols
 
 BOUNDARY = "<boundary>"
 UNKNOWN = "<unk>"
@@ -32,12 +33,12 @@ class Vocabulary:
     """A frozen table of symbols with the declared rule for unknown ones.
 
     Attributes:
-        symbols: The ordinary symbols by id.
+        symbols: The ordinary symbols by id, as ``symbols_of`` keeps them.
         unknown: ``symbol`` gives every other symbol the id of ``<unk>``, ``bytes`` spells it
             in UTF-8 bytes, ``refuse`` (a closed vocabulary) is an error that names it.
     """
 
-    symbols: tuple[str, ...]
+    symbols: Sequence[str]
     unknown: Unknown = "symbol"
 
     def __len__(self) -> int:
@@ -65,11 +66,16 @@ class Vocabulary:
         return np.dtype(np.min_scalar_type(self.boundary_id))
 
     @property
-    def spelled(self) -> tuple[str, ...]:
+    def spelled(self) -> Sequence[str]:
         """The symbols that text can spell, by id: a literal ``<unk>`` is the unknown symbol."""
-        return self.symbols if self.unknown_id is None else (*self.symbols, UNKNOWN)
+        return self.symbols if self.unknown_id is None else self._followed_by([UNKNOWN])
 
-    def names(self) -> tuple[str, ...]:
+    def _followed_by(self, more: Iterable[str]) -> Sequence[str]:
+        if isinstance(self.symbols, Symbols):
+            return self.symbols.followed_by(more)
+        return (*self.symbols, *more)
+
+    def names(self) -> Sequence[str]:
         """Return what to show for every id, in order of id; no two have the same name.
 
         Where the text has a special symbol's name as a word of its own, the special one has a name
@@ -78,7 +84,7 @@ class Vocabulary:
         return self._names
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
+    def _names(self) -> Sequence[str]:
         spelled = {
             "symbol": [UNKNOWN],
             "bytes": [f"<0x{byte:02X}>" for byte in range(256)],
@@ -86,7 +92,7 @@ class Vocabulary:
         }
         special = [*spelled[self.unknown], BOUNDARY]
         taken = set(special).intersection(self.symbols)
-        return (*self.symbols, *(BESIDE.format(n[1:]) if n in taken else n for n in special))
+        return self._followed_by(BESIDE.format(n[1:]) if n in taken else n for n in special)
 
     def are_unknown(self, ids: Integer[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:
         """Return which ids are the unknown symbol; none is where there is no such symbol."""
@@ -99,8 +105,13 @@ class Vocabulary:
 
         Where the tokens are bytes, these are its symbols.
         """
+        return index >= self.first_special_id
+
+    @property
+    def first_special_id(self) -> int:
+        """The first id of those that ``is_special``, which are all that follow."""
         are_bytes = self.unknown == "bytes" and not self.symbols
-        return index >= (self.boundary_id if are_bytes else len(self.symbols))
+        return self.boundary_id if are_bytes else len(self.symbols)
 
 
 def choose_symbols(

@@ -31,6 +31,7 @@ from thence._core import words as core_words
 from thence.array_types import Bool, Int64, Integer, UInt, UInt8, UInt64
 from thence.corpus import Documents
 from thence.tokens.characters import code_points
+from thence.tokens.symbols import documents_of_symbols
 
 WordSplit = Literal["whitespace", "punctuation"]
 
@@ -50,8 +51,6 @@ LETTER, SPACE, COMBINING, APOSTROPHE, ASCII_SPACE = 1, 2, 4, 8, 16
 """Classes of characters, as bits; a character of no class is a mark."""
 STEP = 1 << 16
 """Powers are kept for chunk lengths rounded up to a multiple of this."""
-WORDS_AT_ONCE = 1 << 14
-"""Strings hashed at once."""
 _TABLE_SIZES = (0x80, 0x110000)
 """Code points that tables are made for: those of ASCII, or all."""
 ASCII_SPACES = " \t\n\v\f\r"
@@ -134,13 +133,12 @@ def find_words_in_numpy(
 
 def hash_strings(strings: Sequence[str]) -> UInt64[np.ndarray, " words"]:
     """Return the hashes of words given as strings."""
-    hashes = np.zeros(len(strings), np.uint64)
-    for start in range(0, len(strings), WORDS_AT_ONCE):
-        some = strings[start : start + WORDS_AT_ONCE]
-        points, sizes = code_points(Documents.from_strings(some))
+    hashes = [np.zeros(0, np.uint64)]
+    for chunk in documents_of_symbols(strings).chunks(STEP):
+        points, sizes = code_points(chunk)
         ends = np.cumsum(sizes)
-        hashes[start : start + len(some)] = hash_words(points, ends - sizes, ends)
-    return hashes
+        hashes.append(hash_words(points, ends - sizes, ends))
+    return np.concatenate(hashes)
 
 
 def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarray, " words"]:

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -11,13 +11,12 @@ import numpy as np
 
 from thence._core import library
 from thence._core import words as core_words
-from thence.array_types import Int32, Int64, Integer, UInt8, UInt64
+from thence.array_types import Int32, Int64, UInt64
 from thence.corpus import Documents
 from thence.tokens.hashing import HashTable
 from thence.tokens.vocabulary import UNKNOWN, Encoded, Unknown, Vocabulary, resolve_unknowns
 from thence.tokens.word_splitting import (
     LATEST,
-    WORDS_AT_ONCE,
     Edition,
     FoundWords,
     WordSplit,
@@ -48,9 +47,10 @@ class WordTokenizer:
 
     @cached_property
     def _ids(self) -> HashTable:
-        spelled = self.vocabulary.spelled
-        ids = HashTable()
-        ids.add(hash_strings(spelled), np.arange(len(spelled), dtype=np.int32))
+        hashes, ids = hash_strings(self.vocabulary.symbols), HashTable()
+        if self.vocabulary.unknown_id is not None:
+            hashes = np.append(hashes, hash_strings([UNKNOWN]))
+        ids.add(hashes, np.arange(len(hashes), dtype=np.int32))
         return ids
 
     def core_words(self, ascii_only: bool) -> tuple[core_words.Rules, core_words.Table]:
@@ -110,7 +110,7 @@ class WordCounter:
         self._numbers, self._size = HashTable(), 0
         self._totals = np.zeros(1 << (FIRST_BITS - 1), np.int64)
         self._numbers.enlarge(FIRST_BITS)
-        self._bytes, self._ends_so_far = bytearray(), array("q")
+        self._bytes, self._bounds = bytearray(), array("q", [0])
 
     def __len__(self) -> int:
         return self._size
@@ -121,12 +121,10 @@ class WordCounter:
         return self._totals[: self._size]
 
     @property
-    def _text(self) -> UInt8[np.ndarray, " bytes"]:
-        return np.frombuffer(self._bytes, np.uint8)
-
-    @property
-    def _ends(self) -> Int64[np.ndarray, " words"]:
-        return np.frombuffer(self._ends_so_far, np.int64)
+    def words(self) -> Documents:
+        """The words by number; no other can be counted as long as this is kept."""
+        bounds = np.frombuffer(self._bounds, np.int64)
+        return Documents(np.frombuffer(self._bytes, np.uint8), bounds[:-1], bounds[1:])
 
     def add(self, found: FoundWords) -> Int32[np.ndarray, " words"]:
         """Count the words of a chunk; return their numbers."""
@@ -143,7 +141,7 @@ class WordCounter:
                 counted, fresh = self.count_in_numpy(hashes, part)
             for word in found.words(done + fresh):
                 self._bytes += word.encode("utf-8")
-                self._ends_so_far.append(len(self._bytes))
+                self._bounds.append(len(self._bytes))
             self._size += len(fresh)
             done += counted
             if done < len(numbers):
@@ -173,27 +171,18 @@ class WordCounter:
         np.add.at(self._totals, numbers, 1)
         return len(numbers), fresh
 
-    def words(self, numbers: Integer[np.ndarray, " chosen"]) -> Iterator[str]:
-        """Yield some of the words."""
-        for first in range(0, len(numbers), WORDS_AT_ONCE):
-            some = numbers[first : first + WORDS_AT_ONCE]
-            ends = self._ends[some].tolist()
-            starts = np.where(some > 0, self._ends[some - 1], 0).tolist()
-            for start, end in zip(starts, ends, strict=True):
-                yield self._bytes[start:end].decode("utf-8")
-
     def counts(self) -> dict[str, int]:
         """Return how often each word was seen, in order of number."""
-        return dict(zip(self.words(np.arange(self._size)), self.totals.tolist(), strict=True))
+        return dict(zip(self.words, self.totals.tolist(), strict=True))
 
     def ordered(
         self, numbers: Int32[np.ndarray, " chosen"], by_count: bool
     ) -> Int32[np.ndarray, " chosen"]:
         """Return words in the order of the alphabet, or by count, highest first, and then so."""
-        counts = self.totals if by_count else None
+        counts, all_words = self.totals if by_count else None, self.words
         if library() is not None:
-            return core_words.sort_words(self._text, self._ends, numbers, counts)
-        words = dict(zip(numbers.tolist(), self.words(numbers), strict=True))
+            return core_words.sort_words(all_words.text, all_words.ends, numbers, counts)
+        words = dict(zip(numbers.tolist(), all_words.take(numbers), strict=True))
         found = sorted(words, key=lambda at: (0 if counts is None else -counts[at], words[at]))
         return np.array(found, np.int32)
 
@@ -202,7 +191,7 @@ class WordCounter:
     ) -> tuple[Int32[np.ndarray, " kept"], Int32[np.ndarray, " left"]]:
         """Return the words that ``choose_symbols`` chooses, in its order, and the others.
 
-        Nothing can be counted after that: the memory is needed for the words as strings.
+        Nothing can be counted after that: the memory is needed for what becomes of the words.
         """
         is_word = np.ones(self._size, bool)
         if unknown == "symbol":

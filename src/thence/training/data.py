@@ -297,8 +297,8 @@ def symbol_counts(train: TokenStore, documents: Documents, tokenizer: Tokenizer)
     In a limited vocabulary ``<unk>`` also stands for the words that were left out, so its count is
     then too high; it is only there if the text itself has the word.
     """
-    spelled = tokenizer.vocabulary.spelled
-    ids = {spelled[index]: index for index in range(len(spelled)) if spelled[index] in SYMBOLS}
+    spelled = enumerate(tokenizer.vocabulary.spelled)
+    ids = {symbol: index for index, symbol in spelled if symbol in SYMBOLS}
     times = train.id_counts(len(tokenizer.vocabulary))
     counts = {symbol: int(times[ids[symbol]]) for symbol in SYMBOLS if symbol in ids}
     found = {symbol: count for symbol, count in counts.items() if count}

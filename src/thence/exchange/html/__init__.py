@@ -163,7 +163,7 @@ def tokenizer_of_page(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
     """
     vocabulary, options = tokenizer.vocabulary, tokenizer.options
     found = {
-        "kind": kind, "symbols": vocabulary.symbols, "rule": vocabulary.unknown,
+        "kind": kind, "symbols": [*vocabulary.symbols], "rule": vocabulary.unknown,
         "lowercase": options.lowercase, "nfc": options.nfc, "split": options.word_split,
     }  # fmt: skip
     if kind in ("words", "subwords"):

@@ -8,6 +8,7 @@
 Tables of features are held a column at a time, so that each column is rounded by its own scale.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -30,7 +31,7 @@ KNOWN = (Averaging, Linear, FastText)
 Spec = dict[str, Any]
 
 
-def symbols_of(run: ClassifierRun) -> tuple[str, ...]:
+def symbols_of(run: ClassifierRun) -> Sequence[str]:
     """Return the symbols that a page needs beside the classifier: fastText has words of its own."""
     is_fasttext = isinstance(run.classifier, FastText)
     return () if is_fasttext else run.tokenizer.vocabulary.symbols
