@@ -2,10 +2,11 @@
 
     python docs/build_reference.py
 
-A table stands between ``<!-- flags of COMMAND -->`` or ``<!-- settings of GROUP -->``, a group of
-settings or a model, or ``<!-- functions of thence -->``, or ``<!-- results of thence -->``, and
-``<!-- end -->``; what is around it is written by hand. Links to files of the repository get the
-address that ``pyproject.toml`` names. A test fails if a page is out of date.
+A table stands between ``<!-- flags of COMMAND -->``, ``<!-- settings of GROUP -->`` (a group of
+settings, or a model), ``<!-- functions of thence -->``, ``<!-- results of thence -->`` or
+``<!-- names of MODULE -->``, and ``<!-- end -->``; what is around it is written by hand. Links to
+files of the repository get the address that ``pyproject.toml`` names. A test fails if a page is
+out of date.
 """
 
 import inspect
@@ -13,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -31,7 +33,7 @@ REFERENCE = DOCS / "reference"
 PAGES = [REFERENCE / f"{name}.md" for name in ("commands", "settings", "python")]
 PAGES += [DOCS / "notebooks.md"]
 TABLE = re.compile(
-    r"(<!-- (flags|settings|functions|results) of (.*?) -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (flags|settings|functions|results|names) of (.*?) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 FILE_LINK = re.compile(r"(github(?:\.com)?)/[\w.-]+/[\w.-]+(?=/blob/main/)")
 """Of a link to a file of a repository, the part that names the repository."""
@@ -45,6 +47,7 @@ def updated(page: str) -> str:
     """Return a page with its tables as the code has them now."""
     tables = {"flags": flag_rows, "settings": setting_rows}
     tables |= {"functions": function_rows, "results": result_rows}
+    tables |= {"names": name_rows}
 
     def table(found: re.Match[str]) -> str:
         return f"{found[1]}\n{''.join(tables[found[2]](found[3]))}\n{found[4]}"
@@ -111,11 +114,32 @@ def result_rows(package: str) -> Iterator[str]:
     kinds |= {one for name in thence.__all__ if inspect.isclass(one := getattr(thence, name))}
     yield from _header("class", "is", "attributes and methods")
     for kind in sorted(kinds, key=lambda kind: kind.__name__):
-        of_fields = [one.name for one in fields(kind)] if is_dataclass(kind) else []
-        own = [base for base in kind.__mro__ if base.__module__.startswith(package)]
-        names = dict.fromkeys([*of_fields, *(name for base in own for name in vars(base))])
-        public = [_code(name) for name in names if not name.startswith("_")]
-        yield _row(_code(kind.__name__), _first_sentence(kind), ", ".join(public))
+        yield _row(_code(kind.__name__), _first_sentence(kind), _members(kind, package))
+
+
+def name_rows(module: str) -> Iterator[str]:
+    """Yield the lines of the table of a module's functions and classes, and what they return."""
+    yield from _header("name", "is", "attributes and methods")
+    found = {
+        f"{module}.{name}": one
+        for name, one in sorted(vars(import_module(module)).items())
+        if getattr(one, "__module__", "").startswith(module) and not name.startswith("_")
+    }
+    functions = [one for one in found.values() if inspect.isfunction(one)]
+    returned = [get_type_hints(function)["return"] for function in functions]
+    kinds = {kind for annotation in returned for kind in _classes(annotation)}
+    named = {f"{kind.__module__}.{kind.__name__}": kind for kind in kinds - {*found.values()}}
+    for name, one in {**found, **named}.items():
+        members = _members(one, module) if inspect.isclass(one) else ""
+        yield _row(_code(name), _first_sentence(one), members)
+
+
+def _members(kind: type, package: str) -> str:
+    """Return the public attributes and methods of a class, as far as the package has them."""
+    of_fields = [one.name for one in fields(kind)] if is_dataclass(kind) else []
+    own = [base for base in kind.__mro__ if base.__module__.startswith(package)]
+    names = dict.fromkeys([*of_fields, *(name for base in own for name in vars(base))])
+    return ", ".join(_code(name) for name in names if not name.startswith("_"))
 
 
 def _classes(annotation: Any) -> Iterator[type]:

@@ -43,7 +43,8 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_page_has_the_interval_and_samples(tmp_path: Path) -> None:
     page = best_html(replace(made(tmp_path), interval=(1.9, 2.1)), ["anna<", ""])
-    assert "2.0000 nats per token on dev (95 % interval 1.9000 to 2.1000)" in page
+    said = "2.0000 nats (2.8854 bits) per token on dev (95 % interval 1.9000 to 2.1000 nats)"
+    assert said in page
     assert "anna&lt;" in page
     assert ">Samples<" not in best_html(made(tmp_path))
 

@@ -1,5 +1,6 @@
 """The report of several runs: tables, curves, differences and links, all of it harmless."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def test_runs_on_the_same_text(runs: dict[str, Run]) -> None:
     assert table.unit == "nats per token"
     for row, name in zip(table.rows, table.runs, strict=True):
         judged = evaluate(runs[name], "dev")
-        assert row[4:6] == [f"{judged.nats_per_token:.4f}", f"{judged.perplexity:.3f}"]
+        nats = judged.nats_per_token
+        assert row[4:7] == [f"{nats:.4f}", f"{nats / math.log(2):.4f}", f"{judged.perplexity:.3f}"]
     assert [row[4:] for row in table.rows] == [row[3:] for row in compared.table()[1]]
     assert table.columns[4:] == compared.table()[0][3:]
 

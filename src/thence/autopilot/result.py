@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from thence.atomic import write_atomically
 from thence.errors import RunError
+from thence.evaluation.metrics import nats_and_bits
 from thence.hooks import repr_html
 from thence.results import json_value
 from thence.runs import Run
@@ -203,9 +204,11 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     if done.spent:
         spent = [f"{work} {duration(seconds)}" for work, seconds in done.spent]
         rows.append(("of which", ", ".join(spent)))
-    rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     if done.unit == "token":
+        rows.append(("on dev", nats_and_bits(done.nats)))
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
+    else:
+        rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     rows.append(("", done.chosen_on_dev))
     counted = done.unit == "token" and not any(one.curve for one in done.tried)
     if counted and not done.interrupted:

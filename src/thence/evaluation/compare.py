@@ -102,8 +102,11 @@ class Comparison(BestFirst):
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""
-        columns = ["run", "model", "parameters", *(["unknown"] if self._unknown else [])]
-        columns += ["nats per token", "perplexity"] if self.same_tokens else ["bits per byte"]
+        columns = ["run", "model", "parameters"]
+        if self.same_tokens:
+            columns += ["nats per token", "bits per token", "perplexity"]
+        else:
+            columns += [*(["unknown"] if self._unknown else []), "bits per byte"]
         columns.append("above the best, 95 % simultaneous")
         return columns, [self._row(compared) for compared in self.runs]
 
@@ -113,13 +116,12 @@ class Comparison(BestFirst):
 
     def _row(self, compared: Compared) -> list[str]:
         row = [compared.run, compared.model, f"{compared.parameters:,}"]
-        if self._unknown:
-            row.append(f"{100 * compared.unknown:.2f} %")
-        if compared.nats_per_token is None:
-            row.append(f"{compared.bits_per_byte:.4f}")
+        nats = compared.nats_per_token
+        if nats is None:
+            unknown = [f"{100 * compared.unknown:.2f} %"] if self._unknown else []
+            row += [*unknown, f"{compared.bits_per_byte:.4f}"]
         else:
-            nats = compared.nats_per_token
-            row += [f"{nats:.4f}", f"{perplexity(nats):.3f}"]
+            row += [f"{nats:.4f}", f"{bits(nats):.4f}", f"{perplexity(nats):.3f}"]
         if compared.difference is None:
             return [*row, "-"]
         return [*row, with_margin(compared.difference, 4)]
@@ -353,7 +355,10 @@ def _remark(runs: Sequence[Run], rows: list[Compared], judged: Judged) -> str:
         remarks.append(f"{SIMULTANEOUS} They are about {covers(judged.in_order)}.")
     elif differences:
         remarks.append("There is too little text for intervals.")
-    if not judged.same_tokens:
+    if judged.same_tokens:
+        if rows[0].unknown:
+            remarks.append(f"Of the targets, {rows[0].unknown:.2%} are <unk> for all runs.")
+    else:
         remarks.append(
             "The runs cut the text into different tokens, so numbers per token are not compared; "
             "bits per byte are (a document's end counts as one byte)."

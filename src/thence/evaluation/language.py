@@ -147,6 +147,8 @@ class LikelihoodReport(RunReport):
             ("bits per character", f"{self.bits_per_character:.4f}"),
             ("bits per byte", f"{self.bits_per_byte:.4f}"),
         ]
+        if self.targets != self.characters:  # Else they are the bits per character.
+            rows.insert(5, ("bits per token", f"{bits(self.nats_per_token):.4f}"))
         if self.unknown:
             spelled = f"{self.bits_per_byte_with_spelling:.4f} (unknown targets spelled out)"
             rows.append(("with spelling", spelled))

@@ -53,6 +53,15 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
+def nats_and_bits(nats: float) -> str:
+    """Return a mean loss per token as sentences say it: as PyTorch prints it, and in bits.
+
+    >>> nats_and_bits(math.log(8))
+    '2.0794 nats (3.0000 bits) per token'
+    """
+    return f"{nats:.4f} nats ({bits(nats):.4f} bits) per token"
+
+
 def perplexity(nats_per_token: float) -> float:
     """Return e to the mean negative log-likelihood, infinite where that overflows.
 

@@ -17,6 +17,7 @@ from thence.autopilot.result import (
     loss_text,
     tried_rows,
 )
+from thence.evaluation.metrics import nats_and_bits
 from thence.reports.colours import BLUE, ORANGE
 from thence.reports.content import (
     Block,
@@ -82,14 +83,14 @@ def sentence(done: Best) -> str:
     """Return what came out, and of what."""
     kept = [one for one in done.tried if one.weight]
     best = min(done.tried, key=lambda one: one.nats, default=None)
-    unit = "" if done.unit == "document" else " nats per token"
     several = f"{len(kept)} of the {len(done.tried)} models that were tried"
     made = f"In {duration(done.seconds)}, {several} became one"
     if len(kept) == 1:
         made = f"In {duration(done.seconds)}, {kept[0].name} came out of {len(done.tried)} models"
-    said = f"{made} with {_result(done.nats, done.accuracy)}{unit} on dev{_interval(done)}"
+    result = nats_and_bits(done.nats) if done.unit == "token" else _result(done)
+    said = f"{made} with {result} on dev{_interval(done)}"
     if best is not None and len(kept) > 1:
-        said += f"; the best of them alone, {best.name}, has {_result(best.nats, best.accuracy)}"
+        said += f"; the best of them alone, {best.name}, has {_result(best)}"
     return f"{said}."
 
 
@@ -97,11 +98,12 @@ def _interval(done: Best) -> str:
     if done.interval is None:
         return ""
     low, high = (f"{one:.4f}" if done.accuracy is None else f"{one:.2%}" for one in done.interval)
-    return f" (95 % interval {low} to {high})"
+    unit = " nats" if done.accuracy is None else ""
+    return f" (95 % interval {low} to {high}{unit})"
 
 
-def _result(nats: float, accuracy: float | None) -> str:
-    return f"{nats:.4f}" if accuracy is None else f"{accuracy:.2%} right"
+def _result(of: Best | Tried) -> str:
+    return f"{of.nats:.4f}" if of.accuracy is None else f"{of.accuracy:.2%} right"
 
 
 def found_section(done: Best) -> Section:

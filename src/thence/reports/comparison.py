@@ -17,7 +17,7 @@ from thence.evaluation.compare_labels import compare_classifiers
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.labels import classification_report
 from thence.evaluation.language import MANY_UNKNOWN, evaluate_language_model
-from thence.evaluation.metrics import are_right, perplexity
+from thence.evaluation.metrics import are_right, bits, nats_and_bits, perplexity
 from thence.models.registry import get_family
 from thence.recipes.recipe import PROVENANCE, read_toml_file
 from thence.reports.content import (
@@ -182,7 +182,10 @@ def statement(group: SideBySide) -> list[Block]:
     if group.unit == "accuracy":
         said = f"{best} is right most often, in {first:.2%}; next is {second}, in {next_:.2%}."
     else:
-        said = f"{best} needs least, {first:.4f} {group.unit}; next is {second} with {next_:.4f}."
+        least = f"{first:.4f} {group.unit}"
+        if group.unit == "nats per token":
+            least = nats_and_bits(first)
+        said = f"{best} needs least, {least}; next is {second} with {next_:.4f}."
     return [Statement(said)]
 
 
@@ -198,7 +201,8 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         report = evaluate_language_model(run)
         unknown = report.unknown / report.targets
         nats = report.nats_per_token
-        numbers = [f"{nats:.4f}", f"{perplexity(nats):.3f}", f"{report.bits_per_byte:.4f}"]
+        numbers = [f"{nats:.4f}", f"{bits(nats):.4f}", f"{perplexity(nats):.3f}"]
+        numbers.append(f"{report.bits_per_byte:.4f}")
         row = [
             *_about(name, run),
             f"{unknown:.2%}",
@@ -207,7 +211,8 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         remark = f"For nats per token: {report.interval_in_words()}, of {report.covers}."
         if unknown > MANY_UNKNOWN:
             remark += " Much of the text is read as <unk>: these numbers say little of it."
-        columns = [*ABOUT, "unknown", "nats per token", "perplexity", "bits per byte"]
+        columns = [*ABOUT, "unknown", "nats per token", "bits per token", "perplexity"]
+        columns.append("bits per byte")
         return SideBySide(runs, columns, [row], remark, "nats per token")
     data, several = EvaluationData(), list(runs.values())
     judged = judge(several, data)

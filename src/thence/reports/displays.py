@@ -32,6 +32,7 @@ from thence.evaluation import (
 from thence.evaluation.baselines import Baselines
 from thence.evaluation.classify import NOTHING_KNOWN
 from thence.evaluation.disagreements import Disagreements
+from thence.evaluation.metrics import nats_and_bits
 from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.inspection import LabelLook, Look
@@ -116,7 +117,7 @@ def results(found: "Results[Any]") -> list[Block]:
 
 def likelihood_report(report: LikelihoodReport) -> list[Block]:
     """Show how probable a text is for a language model."""
-    score = f"{report.nats_per_token:.4f} nats per token"
+    score = nats_and_bits(report.nats_per_token)
     return [Caption(score, report.run), Pairs(report.rows())]
 
 

@@ -51,7 +51,8 @@ def opening(reading: DevReading) -> list[Block]:
         count = f"{report.impossible:,} of the {report.targets:,} {token}s of dev"
         said = f"{subject} takes {count} for impossible, so that its loss is infinite"
     else:
-        said = f"{subject} needs {reading.bits:.2f} bits for the next {token} of held-out text"
+        needed = f"{reading.bits:.2f} bits ({reading.bits * math.log(2):.3f} nats)"
+        said = f"{subject} needs {needed} for the next {token} of held-out text"
     known = reading.baselines
     if known is not None and run.recipe.model != "bigram-counts":
         said += f"; counting pairs of {token}s needs {_bits(known.pairs):.2f}"
@@ -85,7 +86,8 @@ def _ruler(reading: DevReading) -> list[Block]:
     rows = sorted((row for row in rows if math.isfinite(row[1])), key=lambda row: -row[1])
     whole = max((bits for _, bits in rows), default=1.0)
     marked = rows.index(this) if this in rows else None
-    return [Bars([(name, bits, f"{bits:.2f} bits") for name, bits in rows], whole, marked)]
+    bars = [(name, bits, f"{bits:.2f} bits ({bits * math.log(2):.3f} nats)") for name, bits in rows]
+    return [Bars(bars, whole, marked)]
 
 
 def _remarks(reading: DevReading) -> list[str]:
