@@ -44,12 +44,11 @@ class WriteError(RunError):
     """
 
     def __init__(self, path: Path, error: OSError, way_out: str = "") -> None:
+        mend = "Choose another place"
         if error.errno in NO_SPACE:
             mend = "Free some space"
         elif error.errno in NOT_ALLOWED:
             mend = "You may not write there: ask for the right to, or choose another place"
-        else:
-            mend = "Choose another place"
         what = way_out or "What was there before is unchanged."
         super().__init__(f"Cannot write {path}: {error.strerror or error}. {mend}. {what}")
         self.path, self.error, self.way_out = path, error, way_out
@@ -177,9 +176,8 @@ class NewFolder:
             self.put_in_place()
         except (WriteError, ExistsError) as error:
             kept = _kept_elsewhere(self.target.name, write)
-            if kept is None:
-                what = "No other place had room for what was made, so it is lost."
-            else:
+            what = "No other place had room for what was made, so it is lost."
+            if kept is not None:
                 what = f"What was made is kept, whole, in {kept}; move it where you want it."
             if isinstance(error, ExistsError):
                 raise ExistsError(f"{error} {what}") from error

@@ -15,7 +15,7 @@ import thence
 from thence.corpus import Documents
 from thence.errors import TextError, UnknownSymbolError
 from thence.evaluation import evaluate, score, scoring
-from thence.evaluation.scoring import Ranked, Ranking
+from thence.evaluation.ranking import Ranked, Ranking
 from thence.runs import Run
 
 Counted = Callable[..., Run]

@@ -31,10 +31,11 @@ from thence.inspection.examples import Examples, Line
 from thence.inspection.result import Contribution, MemberSays
 from thence.inspection.tokens import Following, Likely, Tokens
 from thence.reports.content import Bars, Plot
-from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
+from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, display
 from thence.reports.elements import escaped
 from thence.reports.formatting import short
 from thence.reports.markup import NOTEBOOK, STRONGEST, to_html
+from thence.reports.run_card import chosen_settings
 from thence.reports.style import new_figure
 from thence.results import Result, Results, Score
 from thence.sweeps import Sweep, Trial

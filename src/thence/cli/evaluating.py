@@ -66,7 +66,8 @@ def print_comparison(
         print_json(comparison.to_json())
         return
     title = f"{comparison.text} ({comparison.documents:,} {comparison.kind_of_documents})"
-    print_table(*comparison.table(), title=title, narrow=True)
+    columns, rows = comparison.table()
+    print_table(columns, rows, title=title, narrow=True)
     if comparison.remark:
         print_prose(comparison.remark)
 

@@ -9,8 +9,9 @@ from thence.evaluation.explain import Explanation, explain
 from thence.evaluation.labels import ClassificationReport
 from thence.evaluation.language import LikelihoodReport
 from thence.evaluation.pairs import PairReport, pairs
+from thence.evaluation.ranking import Ranking, rank
 from thence.evaluation.rescoring import Rescoring, rescore
-from thence.evaluation.scoring import Ranking, rank, score
+from thence.evaluation.scoring import score
 from thence.evaluation.surprisal import surprisal
 from thence.evaluation.unusual import Calibration, calibrate
 from thence.evaluation.verdict import Verdict, verdict

@@ -1,4 +1,4 @@
-"""How probable texts are: the score of each text and token, and which of several is likelier."""
+"""How probable texts are: the score of each text and of each token."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,12 +13,11 @@ import orjson
 
 from thence.array_types import Float64
 from thence.corpus import Documents, documents_of
-from thence.errors import TextError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.metrics import bits, finite
 from thence.evaluation.unusual import Calibration, calibration_of
 from thence.models.base import LanguageModel
-from thence.results import Listing, Results, Score, format_table, json_value
+from thence.results import Results, Score
 from thence.runs.run import LanguageRun, Run, open_run
 from thence.tokens import TokenStore
 
@@ -278,130 +277,3 @@ def _written(values: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:
     """Return each number as JSON has it, ``null`` for what is infinite."""
     text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
     return text[1:-1].split(b",")
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One text among several.
-
-    Attributes:
-        text: The text.
-        log_probability: Of the whole text and its end, in nats; minus infinity if impossible.
-        targets: Its tokens and its end.
-        unknown: Targets that are unknown symbols.
-        difference: Nats below the likeliest text; 0 for that one itself.
-        difference_per_token: Nats per token above those of the likeliest text. It is below 0 where
-            a text is less likely as a whole because it is longer, though likelier token by token.
-    """
-
-    text: str
-    log_probability: float
-    targets: int
-    unknown: int
-    difference: float
-    difference_per_token: float
-
-    @property
-    def nats_per_token(self) -> float:
-        """Mean negative log-probability of its targets."""
-        return -self.log_probability / self.targets
-
-
-@dataclass(frozen=True)
-class Ranking(Listing[Ranked]):
-    """Texts by their probability, the most probable first.
-
-    Attributes:
-        texts: Each with its score.
-    """
-
-    _listed = "texts"
-
-    texts: tuple[Ranked, ...]
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """Return everything for a program; None stands for what is infinite."""
-        return [
-            {**json_value(one), "nats_per_token": finite(one.nats_per_token)} for one in self.texts
-        ]
-
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return the column names and the rows to show.
-
-        ``below`` is the log-probability below that of the first, ``above`` the nats per token above
-        those of the first.
-        """
-        rows = []
-        for place, one in enumerate(self.texts):
-            if math.isinf(one.log_probability):
-                rows.append([one.text, "impossible", "-", "-", "-"])
-                continue
-            below = f"{one.difference:.4f}" if place else "-"
-            above = f"{one.difference_per_token:+.4f}" if place else "-"
-            log_probability, nats = f"{one.log_probability:.4f}", f"{one.nats_per_token:.4f}"
-            rows.append([one.text, log_probability, below, nats, above])
-        return ["text", "log-probability", "below", "nats per token", "above"], rows
-
-    def in_words(self) -> str:
-        """Return how much likelier the first text is than the second."""
-        first, second = self.texts[:2]
-        if math.isinf(first.log_probability):
-            return "All of these texts are impossible to the model."
-        if math.isinf(second.log_probability):
-            return "The other texts are impossible to the model."
-        if second.difference == 0:
-            return "The first two are equally likely."
-        # Far apart, the factor itself is a number that nobody can read.
-        factor = math.exp(min(second.difference, 700.0))
-        times = f"{factor:.3g}" if factor < 100 else f"{float(f'{factor:.3g}'):,.0f}"
-        if factor >= 1e6:
-            times = f"10^{second.difference / math.log(10):.1f}"
-        longer = ", and more probable per token" if second.difference_per_token > 0 else ""
-        shorter = ", though the second is more probable per token: it is longer"
-        about = shorter if second.difference_per_token < 0 else longer
-        return f"The first is {times} times as likely as the second{about}."
-
-    def __str__(self) -> str:
-        return "\n".join([*format_table(*self.table()), self.in_words()])
-
-
-def rank(run: Run | str | Path, texts: Documents | Iterable[str], static: bool = False) -> Ranking:
-    """Rank texts by their probability, whatever their length.
-
-    Args:
-        run: The run of a language model, or its folder.
-        texts: Two texts or more. None sees the others, also where the model was trained to.
-        static: Keep the model from remembering a text within it: caches are left out.
-
-    Raises:
-        TextError: There are fewer than two.
-        SettingError: If ``static`` leaves nothing of the model.
-        UnknownSymbolError: If the vocabulary is closed and a text leaves it.
-    """
-    run = open_run(run)
-    documents = documents_of(texts)
-    if len(documents) < 2:
-        raise TextError(f"To rank texts takes at least two; {len(documents)} was given.")
-    model = EvaluationData(static=static).model(run)
-    store = run.encode(documents, "rank")
-    totals = store.sum_by_document(model.score(store).astype(np.float64))
-    is_unknown = run.tokenizer.vocabulary.are_unknown(store.targets)
-    unknown = store.sum_by_document(is_unknown.astype(np.float64))
-    order = np.argsort(-totals, kind="stable")
-    best, best_per_token = totals[order[0]], -totals[order[0]] / store.target_counts[order[0]]
-    with np.errstate(invalid="ignore"):
-        differences = best - totals
-        per_token = -totals / store.target_counts - best_per_token
-    return Ranking(
-        tuple(
-            Ranked(
-                text=documents[place],
-                log_probability=float(totals[place]),
-                targets=int(store.target_counts[place]),
-                unknown=int(unknown[place]),
-                difference=0.0 if place == order[0] else float(differences[place]),
-                difference_per_token=0.0 if place == order[0] else float(per_token[place]),
-            )
-            for place in order
-        )
-    )

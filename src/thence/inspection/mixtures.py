@@ -60,10 +60,10 @@ def mixture(subject: Subject) -> MixtureLens:
     with np.errstate(invalid="ignore"):
         logs = joint - np.logaddexp.reduce(joint, axis=1)[:, None]
     shares = np.nan_to_num(np.exp(logs), nan=0.0)
-    known = model.known_before(store, carries)
     rows = slice(shown.start, shown.stop)
     columns = [values[rows].tolist() for values in (np.exp(log_weights), np.exp(scores), shares)]
-    contexts = [None] * len(shown) if known is None else known[rows].tolist()
+    known = (model.contexts(store, carries).ngram >= 0).sum(axis=1)
+    contexts = [None] * len(shown) if model.judge is None else known[rows].tolist()
     tokens = [
         MixedToken(tuple(weights), tuple(probabilities), tuple(parts), context)
         for weights, probabilities, parts, context in zip(*columns, contexts, strict=True)

@@ -33,8 +33,25 @@ MAX_WEIGHT = 1e6
 ones make probabilities that are not numbers."""
 
 
+class Learned(Protocol):
+    """What any model has learned, as its weights file holds it."""
+
+    def tensors(self) -> dict[str, Array]:
+        """Return everything learned, by name, for the weights file."""
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Set everything learned to what ``tensors`` returned.
+
+        Raises:
+            ValueError: If a name or shape does not fit this model.
+        """
+
+    def num_parameters(self) -> int:
+        """Return how many numbers were learned or counted."""
+
+
 @runtime_checkable
-class LanguageModel(Protocol):
+class LanguageModel(Learned, Protocol):
     """Next-token distributions, step by step, and the score of a whole store.
 
     ``step`` and ``score`` give the same numbers: the score of a target is the log-probability
@@ -62,19 +79,6 @@ class LanguageModel(Protocol):
             carry_context: Whether context reaches into the documents before (running text), or
                 each document starts afresh.
         """
-
-    def tensors(self) -> dict[str, Array]:
-        """Return everything learned, by name, for the weights file."""
-
-    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set everything learned to what ``tensors`` returned.
-
-        Raises:
-            ValueError: If a name or shape does not fit this model.
-        """
-
-    def num_parameters(self) -> int:
-        """Return how many numbers were learned or counted."""
 
 
 @runtime_checkable
@@ -194,7 +198,7 @@ class Classes:
 
 
 @runtime_checkable
-class Classifier(Protocol):
+class Classifier(Learned, Protocol):
     """Predicts the labels of texts."""
 
     classes: Classes
@@ -205,19 +209,6 @@ class Classifier(Protocol):
         With one label per document a row's probabilities sum to one; where there may be several,
         each is the probability of a yes.
         """
-
-    def tensors(self) -> dict[str, Array]:
-        """Return everything learned, by name, for the weights file."""
-
-    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set everything learned to what ``tensors`` returned.
-
-        Raises:
-            ValueError: If a name or shape does not fit this classifier.
-        """
-
-    def num_parameters(self) -> int:
-        """Return how many numbers were learned."""
 
 
 @runtime_checkable
@@ -259,7 +250,7 @@ def check_weights(tensors: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} holds {what}")
 
 
-def join_tensors(models: Sequence[LanguageModel | Classifier]) -> dict[str, Array]:
+def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
     """Return the tensors of several models, the names of each after its number and a slash."""
     return {
         f"{number}/{name}": value
@@ -268,9 +259,7 @@ def join_tensors(models: Sequence[LanguageModel | Classifier]) -> dict[str, Arra
     }
 
 
-def load_joined(
-    models: Sequence[LanguageModel | Classifier], tensors: Mapping[str, Array]
-) -> dict[str, Array]:
+def load_joined(models: Sequence[Learned], tensors: Mapping[str, Array]) -> dict[str, Array]:
     """Set the tensors of several models to those of ``join_tensors``; return the others.
 
     Raises:

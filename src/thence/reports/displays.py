@@ -7,14 +7,12 @@ alike readable.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from typing import Any
 
 from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, about_rows, tried_rows
 from thence.autopilot.result import duration as time_taken
 from thence.batches.examples import Examples
-from thence.errors import ThenceError
 from thence.evaluation import (
     Calibration,
     Classification,
@@ -36,7 +34,6 @@ from thence.evaluation.metrics import nats_and_bits
 from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.inspection import LabelLook, Look
-from thence.models.registry import get_family
 from thence.reports.content import (
     Bars,
     Block,
@@ -50,16 +47,15 @@ from thence.reports.content import (
     Texts,
 )
 from thence.reports.explanation import explanation_tokens, weight_legend
-from thence.reports.formatting import duration, number, short, visible
+from thence.reports.formatting import number, short, visible
 from thence.reports.looking import label_look, look
 from thence.reports.markup import notebook_output
+from thence.reports.run_card import run_card
 from thence.reports.surprisal import MOST_TOKENS, surprisal_token
 from thence.reports.sweep import BEST
 from thence.reports.sweep_charts import what_matters
-from thence.reports.training import loss_chart
 from thence.results import Results, Score
-from thence.runs import ClassifierRun, Run
-from thence.runs.metrics import best_line, unit_of
+from thence.runs import Run
 from thence.sweeps import Sweep
 from thence.training.lr_finder import LearningRateCurve
 
@@ -72,17 +68,6 @@ LONGEST_TEXT = 200
 LONGEST_SCORED = 2000
 """Characters of a text up to which its tokens are coloured though they were not asked for."""
 LONGEST_CELL = 120
-ALWAYS_SHOWN = (
-    "context",
-    "order",
-    "ngrams",
-    "embedding_size",
-    "hidden_size",
-    "filters",
-    "layers",
-    "heads",
-)
-"""Settings of a model that are shown even where they are as by default."""
 
 
 def display(result: Any) -> str:
@@ -263,72 +248,6 @@ def similar_words(found: SimilarWords) -> list[Block]:
 def _bars(rows: Sequence[tuple[str, float, str]]) -> Bars:
     """Return bars of shares; all are of one scale, so that those of two cells can be compared."""
     return Bars([(short(name), length, text) for name, length, text in rows])
-
-
-def run_card(run: Run) -> list[Block]:
-    """Show what a run is, its sizes, its best evaluation on dev and its loss curve."""
-    family = get_family(run.recipe.model)
-    metrics = run.metrics()
-    rows = [("model", f"{run.recipe.model}: {family.summary}"), ("text", run.text_name)]
-    rows += [("settings", words)] if (words := chosen_settings(run.recipe.options)) else []
-    rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
-    if not run.finished:
-        rows.append(("unfinished", "continue with thence.resume"))
-    curve = [loss_chart(run, in_bits=False)] if metrics and len(run.curve()) > 1 else []
-    return [Caption(run.name, str(run.folder)), Pairs(rows), *curve]
-
-
-def chosen_settings(options: Any) -> str:
-    """Return the sizes of a model, and the settings that are not as by default."""
-    shown = []
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if value is None or not isinstance(value, bool | int | float | str):
-            continue
-        if field.name in ALWAYS_SHOWN or value != field.default:
-            shown.append(f"{field.name.replace('_', ' ')} {value}")
-    return ", ".join(shown)
-
-
-def _size_rows(run: Run) -> list[tuple[str, str]]:
-    """Return the sizes; a run that cannot be opened in full has a card too, which says why."""
-    try:
-        parameters = f"{run.num_parameters:,}"
-    except ThenceError as error:
-        parameters = f"unknown: {error}"
-    try:
-        symbols = f"{len(run.tokenizer.vocabulary):,} {run.recipe.tokens.tokens}"
-    except ThenceError as error:
-        symbols = f"unknown: {error}"
-    rows = [("parameters", parameters), ("vocabulary", symbols)]
-    if isinstance(run, ClassifierRun):
-        rows.append(("labels", f"{len(run.label_names):,}"))
-    return rows
-
-
-def _training_rows(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    if not metrics:
-        return []
-    last, took = metrics[-1], duration(metrics[-1]["seconds"])
-    if get_family(run.recipe.model).method != "train":
-        return [("made", f"at once, in {took}")]
-    training = run.recipe.training
-    rate = f"learning rate {training.lr:g}" if isinstance(training.lr, float) else ""
-    how = ", ".join(filter(None, (rate, training.schedule, f"batches of {training.batch_size}")))
-    return [("trained", f"{last['step']:,} steps in {took}; {how}")]
-
-
-def _best_text(metrics: list[dict[str, Any]]) -> str:
-    best = best_line(metrics)
-    unit = unit_of(best)
-    if best.get(f"dev_nats_per_{unit}") is None:
-        return "not evaluated"
-    words = f"{best[f'dev_nats_per_{unit}']:.4f} nats per {unit}"
-    if "dev_accuracy" in best:
-        words = f"{100 * best['dev_accuracy']:.2f} % right, {words}"
-    if len(metrics) < 2:
-        return words
-    return f"{words}, best at step {best['step']:,} of {metrics[-1]['step']:,}"
 
 
 def sweep(found: Sweep) -> list[Block]:

@@ -196,7 +196,8 @@ def train_recipe(
     check_logs(logs)
     refuse_combined(recipe.model)
     if cluster is not None:
-        return fit_on_cluster(recipe, _folder(recipe, output), cluster, progress, logs)
+        folder = run_folder(recipe.text, recipe.model, output)
+        return fit_on_cluster(recipe, folder, cluster, progress, logs)
     if may_be_restarted() and output is None:
         raise SettingError(
             "With --max-restarts, name the run folder with `output`, to continue it."
@@ -205,7 +206,7 @@ def train_recipe(
         launched_by = launches(world)
         with fail_together(world):
             recipe = resolve_source_runs(recipe)
-            folder = _folder(recipe, output)
+            folder = run_folder(recipe.text, recipe.model, output)
         if (begun := begun_before(folder, launched_by, world)) is not None:
             return _continue(begun, progress, world, logs)
         # The first process holds the folder's name from here on, and in the end the folder.
@@ -235,10 +236,6 @@ def train_recipe(
             with _removed_on(folder, TrainingError, SettingError):
                 _train_network(run, data, progress, world, logs)
     return run
-
-
-def _folder(recipe: Recipe, output: str | Path | None) -> Path:
-    return run_folder(recipe.text, recipe.model, output)
 
 
 def _is_network(run: Run) -> bool:

@@ -49,14 +49,12 @@ if TYPE_CHECKING:
     from thence.models.language.dynamic_evaluation import Rule
     from thence.models.language.neural import NeuralLanguageModel
 
-
 PLACES = 8
 """Places from the beginning of a document that a gate tells apart; all later ones are alike."""
 BLOCK = 1 << 16
 """Targets whose features are held at once."""
 MAX_TARGETS = 100_000
 """The weights are learned on so many targets of dev at most, evenly spaced."""
-
 
 Scores = Float[np.ndarray, "targets models"]
 
@@ -134,7 +132,7 @@ class Mixture:
             targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MAX_TARGETS) or 1)
         scores = (self.member_scores(dev, carry_context) if scores is None else scores)[targets]
         probs = np.exp(scores - scores.max(axis=1, keepdims=True))
-        contexts = self._contexts(dev, carry_context)[targets]
+        contexts = self.contexts(dev, carry_context)[targets]
         if self.options.weights == "gated":
             self.weights = learn_gate(probs, self._features(contexts))
             return
@@ -143,13 +141,9 @@ class Mixture:
 
     def member_scores(self, store: TokenStore, carry_context: bool = False) -> Scores:
         """Return each member's log-probability of every target, in nats."""
-        return np.stack(
-            [
-                self._member_score(number, store, carry_context).astype(np.float64)
-                for number in range(len(self.models))
-            ],
-            axis=1,
-        )
+        members = range(len(self.models))
+        scores = [self._member_score(number, store, carry_context) for number in members]
+        return np.stack(scores, axis=1).astype(np.float64)
 
     def _member_score(
         self, number: int, store: TokenStore, carry_context: bool
@@ -184,7 +178,7 @@ class Mixture:
         member = self.options.members[number]
         return Rule(member.dynamic or 0.0, member.dynamic_decay, self.gradient_sizes.get(number))
 
-    def _contexts(self, store: TokenStore, carry_context: bool) -> Contexts:
+    def contexts(self, store: TokenStore, carry_context: bool) -> Contexts:
         """Return what is known before each target, as in the states of ``step``."""
         ngram, cache = self.judge, self._cache
         size = store.num_targets
@@ -320,28 +314,21 @@ class Mixture:
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:
         """Yield block by block of the targets the logarithm of the members' weights there."""
-        contexts = self._contexts(store, carry_context)
-        for start in range(0, store.num_targets, BLOCK):
-            block = slice(start, start + BLOCK)
-            yield block, self._log_weights(contexts[block])
-
-    def known_before(
-        self, store: TokenStore, carry_context: bool
-    ) -> Int64[np.ndarray, " targets"] | None:
-        """Return how long a context the n-gram member knows before each target; None without."""
-        if self.judge is None:
-            return None
-        known = self._contexts(store, carry_context).ngram >= 0
-        return np.asarray(known.sum(axis=1))
+        for block, contexts in self._blocks(store, carry_context):
+            yield block, self._log_weights(contexts)
 
     def gate_features(
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block features"]]]:
         """Yield block by block of the targets what a gate sees of their contexts."""
-        contexts = self._contexts(store, carry_context)
+        for block, contexts in self._blocks(store, carry_context):
+            yield block, self._features(contexts)
+
+    def _blocks(self, store: TokenStore, carry_context: bool) -> Iterator[tuple[slice, Contexts]]:
+        contexts = self.contexts(store, carry_context)
         for start in range(0, store.num_targets, BLOCK):
             block = slice(start, start + BLOCK)
-            yield block, self._features(contexts[block])
+            yield block, contexts[block]
 
     @property
     def adapting(self) -> tuple[str, ...]:

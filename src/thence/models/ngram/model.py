@@ -60,9 +60,7 @@ class NGramOptions(Settings):
     @property
     def memory_bytes(self) -> int | None:
         """Bytes that counting may take; None: no bound."""
-        if self.memory is None:
-            return None
-        return parse_size("memory", self.memory)
+        return None if self.memory is None else parse_size("memory", self.memory)
 
 
 PARTS = ("keys", "log_probs", "log_backoffs")
@@ -368,9 +366,8 @@ class NGram:
         names = {f"{order}.{part}" for order in orders for part in PARTS}
         names = names if options.bits is None else packed_names(options.order)
         if set(tensors) != names | {"counted", "discounts"}:
-            raise ValueError(
-                f"found {', '.join(sorted(tensors))} for a model of order {orders[-1]}"
-            )
+            found = ", ".join(sorted(tensors))
+            raise ValueError(f"found {found} for a model of order {orders[-1]}")
         if options.bits is None:
             tables = [
                 OrderTable(*(tensors[f"{order}.{part}"] for part in PARTS)) for order in orders
