@@ -23,7 +23,7 @@ from measuring import Results, cpu
 
 import thence
 from thence.ctc import Decoder
-from thence.evaluation.word_errors import word_errors
+from thence.evaluation.rescoring import word_errors
 
 UTTERANCES, DEV, TIMED = 1000, 100, 100
 """Utterances that are decoded, that alpha and beta are chosen on, and that are timed."""

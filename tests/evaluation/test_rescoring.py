@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 import thence
 from thence.corpus.nbest import Hypothesis, read_nbest
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation.rescoring import Weights
-from thence.evaluation.word_errors import word_errors
+from thence.evaluation.rescoring import Weights, word_errors
 from thence.runs import Run
 
 Counted = Callable[..., Run]

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from thence.inspection import Look, look
-from thence.inspection.text_features import character_features
-from thence.inspection.units import _best
+from thence.inspection.units import _best, character_features
 from thence.runs import Run
 
 Runs = Callable[..., Run]

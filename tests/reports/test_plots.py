@@ -10,7 +10,6 @@ from thence.errors import SettingError, TextError
 from thence.reports import plot, report
 from thence.reports.content import SURPRISING, RunningText
 from thence.reports.formatting import duration, symbol_text, visible
-from thence.reports.language import samples_section
 from thence.reports.markup import to_html, with_dark_colours
 from thence.reports.plots import run_plots
 from thence.reports.plots.bigrams import (
@@ -28,7 +27,7 @@ from thence.reports.plots.training import (
     plot_loss,
 )
 from thence.reports.reading import read_dev
-from thence.reports.report import report_html, splits_section
+from thence.reports.report import report_html, samples_section, splits_section
 from thence.reports.style import drawable, to_svg
 from thence.reports.surprisal import (
     document_tokens,

@@ -105,7 +105,7 @@ COMMANDS: Mapping[str, Command] = {
     "examples": Command(
         "Show the pairs of context and target that a text is cut into.",
         "batches.examples:examples",
-        "examples:print_examples",
+        "evaluating:print_examples",
         ("texts",),
         settings=("corpus:ReadingOptions", "tokens:TokenOptions"),
         help={"texts": LITERAL_HELP},
@@ -158,7 +158,7 @@ COMMANDS: Mapping[str, Command] = {
     "look": Command(
         "Look inside a model while it reads a text: every token, and why it is as likely as it is.",
         "inspection:look",
-        "looking:print_look",
+        "evaluating:print_look",
         ("run", "text"),
         renamed={"lenses": "lens"},
     ),
@@ -180,7 +180,7 @@ COMMANDS: Mapping[str, Command] = {
     "rescore": Command(
         "Order the n-best lists of a recogniser anew with language models.",
         "evaluation:rescore",
-        "rescoring:print_rescoring",
+        "judging:print_rescoring",
         ("runs",),
         hidden=("nbest", "progress"),
         renamed={"runs": "runs-and-table"},

@@ -1,4 +1,4 @@
-"""What the commands print that judge sentences: minimal pairs, and the surprisal of words."""
+"""What the commands print that judge sentences: minimal pairs, words, hypotheses."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thence.atomic import write_atomically
 from thence.cli.output import Json, print_json, print_table
-from thence.cli.streams import is_at_terminal, print_text
+from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import RunError, SettingError
+from thence.evaluation import Rescoring
 from thence.evaluation.pairs import PairReport
-from thence.results import Results, json_value
+from thence.results import Results, format_pairs, json_value
 from thence.runs.files import find_run
+from thence.settings import PositiveInt
 from thence.terminal import print_prose, stderr_console
 
 FORMATS = (".png", ".svg")
@@ -160,3 +162,33 @@ def print_surprisals(
 def cell(value: Any) -> Any:
     """Return a number as a table has it; nothing for None."""
     return f"{value:.{DIGITS}g}" if isinstance(value, float) else value
+
+
+def print_rescoring(
+    call: Callable[..., Rescoring],
+    given: SimpleNamespace,
+    *,
+    top: Annotated[
+        PositiveInt | None, Parameter(help="Print so many hypotheses of each utterance at most.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print the hypotheses of each utterance, the best first, as a table of the same columns."""
+    runs, files = runs_and_files(given.runs, "hypotheses")
+    if len(files) != 1:
+        raise SettingError(f"One table is rescored at a time; {len(files)} are named.")
+    with progress_bar(str(runs[0])) as progress:
+        found = call(runs=runs, nbest=files[0], progress=progress)
+    if json:
+        print_json(found.to_json())
+        return
+    columns = ["id", "score", "text"]
+    columns += ["reference"] if found.word_error_rates is not None else []
+    lines = ["\t".join(columns)]
+    for utterance in found:
+        for one in utterance.hypotheses[:top]:
+            cells = utterance.id, f"{one.total:.4f}", one.text, utterance.reference or ""
+            lines.append("\t".join(" ".join(cell.split()) for cell in cells[: len(columns)]))
+    print_text("\n".join(lines))
+    for line in format_pairs(found.rows()):
+        print_note(line)

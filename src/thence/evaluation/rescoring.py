@@ -21,9 +21,36 @@ from thence.corpus import Documents
 from thence.corpus.nbest import Hypothesis, read_nbest
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation.data import EvaluationData
-from thence.evaluation.word_errors import word_errors
 from thence.results import Listing, format_pairs
 from thence.runs.run import LanguageRun, Run
+
+
+def word_errors(reference: str, hypotheses: Sequence[str]) -> Int64[np.ndarray, " hypotheses"]:
+    """Return the word errors of several hypotheses of one reference (Levenshtein distances).
+
+    All hypotheses go through the reference together, a word at a time.
+
+    >>> word_errors("the cat sat", ["the cat sat", "a cat sat down", ""]).tolist()
+    [0, 2, 3]
+    """
+    words = [hypothesis.split() for hypothesis in hypotheses]
+    numbers: dict[str, int] = {}
+    lengths = np.array([len(some) for some in words], np.int64)
+    longest = int(lengths.max(initial=0))
+    ids = np.full((len(words), longest), -1)
+    for row, some in enumerate(words):
+        ids[row, : len(some)] = [numbers.setdefault(word, len(numbers)) for word in some]
+    places = np.arange(longest + 1)
+    errors = np.tile(places, (len(words), 1))  # Of the first words of both: all are inserted.
+    for word in reference.split():
+        shorter = errors[:, :-1] + (ids != numbers.get(word, -2))
+        errors += 1
+        errors[:, 1:] = np.minimum(errors[:, 1:], shorter)
+        # Inserted words: the least of errors[k] + j - k over all k up to j.
+        errors = np.minimum.accumulate(errors - places, axis=1) + places
+    found: Int64[np.ndarray, " hypotheses"] = errors[np.arange(len(words)), lengths]
+    return found
+
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 BETAS = tuple(half / 2 for half in range(-6, 13))

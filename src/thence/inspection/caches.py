@@ -1,5 +1,9 @@
-"""The lens of caches: what they remembered of the text before each token, and how long ago."""
+"""Lenses of what adapts to a text: what caches remembered of it, and what learning from it gained.
 
+For each token a cache says what it remembered of the text before, and how long ago that was.
+"""
+
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,9 +15,36 @@ from thence.inspection.distributions import weights_before
 from thence.inspection.following import likeliest
 from thence.inspection.networks import distinct_names
 from thence.inspection.subject import Subject
+from thence.models.base import static_model
 from thence.models.language.cache import Cache
 from thence.models.language.mixture import Mixture
 from thence.tokens import TokenStore
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What adapting to the text before it did to a token.
+
+    Attributes:
+        probability: Of the token by the model as it was trained; None if nothing is left of it.
+        bits_gained: How much less surprising the token is than to that model; below 0: more.
+    """
+
+    probability: float | None
+    bits_gained: float | None
+
+
+def learning(subject: Subject) -> list[Learned]:
+    """Return what adapting to the text gained for each token that is shown."""
+    static = static_model(subject.model)
+    if static is None:
+        return [Learned(None, None) for _ in subject.shown]
+    before = static.score(subject.store, subject.carries).astype(np.float64)
+    gained = (subject.log_probs - before) / math.log(2)
+    rows = slice(subject.first, subject.stop)
+    pairs = zip(np.exp(before[rows]).tolist(), gained[rows].tolist(), strict=True)
+    return [Learned(probability, bits) for probability, bits in pairs]
+
 
 if TYPE_CHECKING:
     from thence.models.language.neural_cache import NeuralCache

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from thence.inspection.backoff import Stack
-from thence.inspection.caches import CacheLens
+from thence.inspection.caches import CacheLens, Learned
 from thence.inspection.columns import NAME, LensTable, bar, chance, cut, short
 from thence.inspection.examples import Examples
-from thence.inspection.learning import Learned
 from thence.inspection.mixing import MixingToken
 from thence.inspection.mixtures import MixtureLens
 from thence.inspection.network_text import NETWORK_TABLES

@@ -1,11 +1,13 @@
 """The lens of units that track something: a place, vowels, what is inside quotes.
 
-For each feature of the text (``text_features``) the units are found whose values go along with it
-most on the first half of a text, and their correlation is measured on the second half: among
-hundreds of units some go along with anything by chance, but not twice. Source: A. Karpathy, J.
+For each feature of the text (``character_features``) the units are found whose values go along
+with it most on the first half of a text, and their correlation is measured on the second half:
+among hundreds of units some go along with anything by chance, but not twice. Source: A. Karpathy, J.
 Johnson and L. Fei-Fei 2015, "Visualizing and understanding recurrent networks".
 """
 
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -19,9 +21,71 @@ from thence.inspection.hidden import after_tokens, gates_and_cells, units_of
 from thence.inspection.networks import networks_of
 from thence.inspection.spans import Lines, token_spans
 from thence.inspection.subject import Subject
-from thence.inspection.text_features import character_features
 from thence.inspection.tracing import Trace
 from thence.models.base import Array
+
+VOWELS = frozenset("aeiouyæøœαεηιουωаеёиоуыэюяіїєاويىאהוי")
+"""Letters for vowels, without their marks: Latin, Greek, Cyrillic, Arabic and Hebrew."""
+OPENING = {"(": ")", "[": "]", "{": "}", "<": ">", "（": "）", "「": "」", "『": "』", "【": "】"}
+QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›"}
+"""What opens a quotation, and what closes it; single quotes are apostrophes as often."""
+Values = Float64[np.ndarray, " characters"]
+
+
+def character_features(text: str) -> dict[str, Values]:
+    """Return numbers for each character of a document, by what they say of the text up to it.
+
+    Those of a kind are 1 or 0, places count from 1.
+    """
+    kinds = {name: _each(text, test) for name, test in KINDS.items()}
+    return {
+        **kinds,
+        "place in the document": np.arange(1.0, len(text) + 1),
+        "place in the line": _since(text, lambda character: character == "\n"),
+        "place in the word": _since(text, lambda character: not character.isalnum()),
+        "inside quotes": _inside(text, QUOTES),
+        "inside brackets": _inside(text, OPENING),
+    }
+
+
+def _is_vowel(character: str) -> bool:
+    return unicodedata.normalize("NFD", character.lower())[:1] in VOWELS
+
+
+KINDS: dict[str, Callable[[str], bool]] = {
+    "a vowel": _is_vowel,
+    "an upper-case letter": str.isupper,
+    "a digit": str.isdigit,
+    "white space": str.isspace,
+    "punctuation": lambda character: unicodedata.category(character)[0] == "P",
+}
+
+
+def _each(text: str, test: Callable[[str], bool]) -> Values:
+    known = {character: float(test(character)) for character in set(text)}
+    return np.array([known[character] for character in text], np.float64)
+
+
+def _since(text: str, test: Callable[[str], bool]) -> Values:
+    """Return how many characters there are since the last that passes a test, 0 for itself."""
+    passes = _each(text, test) > 0
+    places = np.arange(1, len(text) + 1)
+    counted: Values = (places - np.maximum.accumulate(np.where(passes, places, 0))).astype(float)
+    return counted
+
+
+def _inside(text: str, pairs: dict[str, str]) -> Values:
+    """Return 1 from what opens to before what closes it; an empty line closes all."""
+    inside, found, closing = np.zeros(len(text)), False, ""
+    for place, character in enumerate(text):
+        ends = character == "\n" and text[place - 1 : place] == "\n"
+        if found and (character == closing or ends):
+            found = False
+        elif not found and character in pairs:
+            found, closing = True, pairs[character]
+        inside[place] = found
+    return inside
+
 
 ENOUGH = 1000
 """Tokens that the text must have for units to be looked for in it, rather than in dev."""

@@ -1,29 +1,88 @@
 """A classifier of thence as an estimator of scikit-learn."""
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from numbers import Real
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
+from safetensors.numpy import load, save
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from thence.array_types import Float32, Float64
-from thence.corpus import LabelledDocuments, LabelledSplits, LabelOptions, Labels, ReadingOptions
+from thence.corpus import (
+    Documents,
+    LabelledDocuments,
+    LabelledSplits,
+    LabelOptions,
+    Labels,
+    ReadingOptions,
+)
 from thence.corpus.splits import SplitOptions, shuffled, strata, stratify
 from thence.errors import SettingError, nearest
-from thence.models.base import Array
+from thence.models.base import Array, Classes, Classifier
 from thence.models.registry import families, get_family, is_known
 from thence.recipes import Recipe, make_recipe
+from thence.recipes.recipe import flat_settings
 from thence.runs import ClassifierRun, Run
-from thence.sklearn.fitted import Fitted
 from thence.sklearn.inputs import Targets, documents_of, has_label_sets, targets_of, weights_of
+from thence.tokens import Tokenizer, encode_texts, tokenizer_from_json
 from thence.training.data import tokenize
 from thence.training.finetuning import resolve_source_runs
 from thence.training.fitting import train_classifier
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier with all that it needs to read texts.
+
+    Attributes:
+        recipe: How it was trained.
+        tokenizer: Text to ids.
+        classifier: Ids to log-probabilities.
+    """
+
+    recipe: Recipe
+    tokenizer: Tokenizer
+    classifier: Classifier
+
+    def log_probs(self, documents: Documents) -> Float64[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label; with one each, their exponentials add to 1."""
+        texts = encode_texts(self.tokenizer, documents)
+        found = self.classifier.classify(texts).astype(np.float64)
+        if self.classifier.classes.multilabel:
+            return found
+        # What added up to 1 in single precision does so in double.
+        return found - np.logaddexp.reduce(found, axis=1, keepdims=True)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what ``from_state`` makes the same of."""
+        tensors = self.classifier.tensors()
+        return {
+            "recipe": self.recipe.to_toml(),
+            "tokenizer": self.tokenizer.to_json(),
+            "classes": (self.classifier.classes.num_classes, self.classifier.classes.multilabel),
+            "tensors": save(
+                {name: np.asarray(value, order="C") for name, value in tensors.items()}
+            ),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Fitted":
+        """Make again what gave the state."""
+        settings = flat_settings(tomllib.loads(state["recipe"]))
+        text, model = settings.pop("text"), settings.pop("model")
+        recipe = make_recipe(text, model, settings)
+        tokenizer = tokenizer_from_json(state["tokenizer"], "the tokenizer of the pickle")
+        size, classes = len(tokenizer.vocabulary), Classes(*state["classes"])
+        classifier = get_family(model).classifier(recipe.options, size, classes)
+        classifier.load_tensors(load(state["tensors"]))
+        return cls(recipe, tokenizer, classifier)
+
 
 FILE_SETTINGS = {
     field.name for kind in (ReadingOptions, SplitOptions, LabelOptions) for field in fields(kind)

@@ -6,7 +6,7 @@ The numbers are those of ``predictions.py``. It needs the compiled core.
 import numpy as np
 
 from thence._core import fasttext as core
-from thence._core.fasttext_one import OneText
+from thence._core.fasttext import OneText
 from thence.array_types import Float32, Int32, Int64, UInt8
 from thence.models.fasttext.contents import FastTextModel
 from thence.models.fasttext.features import core_dictionary, room_for
