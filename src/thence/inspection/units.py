@@ -1,8 +1,8 @@
 """The lens of units that track something: a place, vowels, what is inside quotes.
 
-For each feature of the text (``character_features``) the units are found whose values go along
-with it most on the first half of a text, and their correlation is measured on the second half:
-among hundreds of units some go along with anything by chance, but not twice. Source: A. Karpathy, J.
+For each feature of the text (``character_features``) the units are found whose values go along with
+it most on the first half of a text, and their correlation is measured on the second half: among
+hundreds of units some go along with anything by chance, but not twice. Source: A. Karpathy, J.
 Johnson and L. Fei-Fei 2015, "Visualizing and understanding recurrent networks".
 """
 
