@@ -8,14 +8,13 @@ from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import TaskProgressColumn, TextColumn
 
-from thence.cli.output import Json, print_json, print_table
+from thence.cli.output import Json, print_json, print_table, progress_bar
 from thence.cli.streams import is_at_terminal, print_note
 from thence.errors import SettingError
 from thence.filtering import Filtered
 from thence.filtering.filter import OnPart
-from thence.terminal import stderr_console
 
 Value = TypeVar("Value")
 Several = tuple[str, ...]
@@ -129,16 +128,9 @@ def shown_progress(texts: tuple[str, ...]) -> Iterator[OnPart]:
     if not is_at_terminal():
         yield lines_of_progress(name)
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[documents]:,} documents"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr_console()) as bar:
-        task = bar.add_task(name, total=1.0, documents=0)
-        yield lambda documents, share: bar.update(task, completed=share, documents=documents)
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[documents]:,} documents"))
+    with progress_bar(name, *columns) as bar:
+        yield lambda documents, share: bar(completed=share, documents=documents)
 
 
 def lines_of_progress(name: str, every: float = SECONDS_BETWEEN_LINES) -> OnPart:

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
@@ -10,20 +9,24 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from thence.atomic import write_atomically
-from thence.cli.output import Json, print_json, print_table
-from thence.cli.streams import is_at_terminal, print_note, print_text
-from thence.errors import RunError, SettingError
+from thence.cli.output import (
+    Json,
+    picture_to_write,
+    print_json,
+    print_table,
+    progress_bar,
+    write_picture,
+)
+from thence.cli.streams import print_note, print_text
+from thence.errors import SettingError
 from thence.evaluation import Rescoring
 from thence.evaluation.pairs import PairReport
 from thence.results import Results, format_pairs, json_value
 from thence.runs.files import find_run
 from thence.settings import PositiveInt
-from thence.terminal import print_prose, stderr_console
+from thence.terminal import print_prose
 
-FORMATS = (".png", ".svg")
 ROWS_AT_ONCE = 1000
 """Rows of a table that are printed together."""
 DIGITS = 6
@@ -49,15 +52,14 @@ def print_pair_report(
     """Print how often each run finds the good sentence of a pair likelier."""
     runs, files = runs_and_files(given.runs, "pairs")
     if picture is not None:
-        check_picture(picture)
-    with progress_bar(f"{len(runs)} runs" if len(runs) > 1 else str(runs[0])) as progress:
-        report = call(runs=runs, files=files, progress=progress)
+        picture_to_write(picture, "--picture")
+    name = f"{len(runs)} runs" if len(runs) > 1 else str(runs[0])
+    with progress_bar(name, transient=True) as bar:
+        report = call(runs=runs, files=files, progress=lambda share: bar(completed=share))
     if picture is not None:
         from thence.reports.plots.pairs import plot_pairs  # Imports matplotlib.
-        from thence.reports.style import to_png, to_svg
 
-        figure = plot_pairs(report, by).figure
-        write_atomically(picture, (to_png if picture.suffix == ".png" else to_svg)(figure))
+        write_picture(picture, plot_pairs(report, by).figure)
     if each:
         for line in pair_lines(report):
             print_json(line)
@@ -71,20 +73,6 @@ def print_pair_report(
         print_text("")
         print_table(*report.comparison.table(), title="Which is better", narrow=True)
         print_prose(report.comparison.remark)
-
-
-@contextmanager
-def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
-    """Show a bar on standard error, at a terminal."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TimeRemainingColumn(),
-    )
-    hidden = not is_at_terminal()
-    with Progress(*columns, console=stderr_console(), disable=hidden, transient=True) as bar:
-        task = bar.add_task(name, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 def runs_and_files(arguments: Sequence[Path], of: str) -> tuple[list[Path], list[Path]]:
@@ -101,19 +89,6 @@ def runs_and_files(arguments: Sequence[Path], of: str) -> tuple[list[Path], list
     if count == len(arguments):
         raise SettingError(f"No file of {of} is named. Name one or several after the runs.")
     return list(arguments[:count]), list(arguments[count:])
-
-
-def check_picture(path: Path) -> None:
-    """Refuse a picture of another format, or one that exists.
-
-    Raises:
-        SettingError: It has another format.
-        RunError: It exists already.
-    """
-    if path.suffix not in FORMATS:
-        raise SettingError(f"--picture is {path}; its name must end in {' or '.join(FORMATS)}.")
-    if path.exists():
-        raise RunError(f"{path} exists already and is left as it is; choose another --picture.")
 
 
 def pair_lines(report: PairReport) -> Iterator[dict[str, Any]]:
@@ -177,8 +152,8 @@ def print_rescoring(
     runs, files = runs_and_files(given.runs, "hypotheses")
     if len(files) != 1:
         raise SettingError(f"One table is rescored at a time; {len(files)} are named.")
-    with progress_bar(str(runs[0])) as progress:
-        found = call(runs=runs, nbest=files[0], progress=progress)
+    with progress_bar(str(runs[0]), transient=True) as bar:
+        found = call(runs=runs, nbest=files[0], progress=lambda share: bar(completed=share))
     if json:
         print_json(found.to_json())
         return

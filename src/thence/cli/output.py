@@ -1,10 +1,13 @@
 """The forms of what commands print: JSON, tables, pairs; and notes on texts."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from io import StringIO
+from pathlib import Path
 from textwrap import indent, wrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from cyclopts import Parameter
@@ -13,16 +16,22 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from thence.atomic import write_atomically
 from thence.cli.streams import (
+    is_at_terminal,
     print_note,
     print_styled,
     print_text,
     result_console,
     result_file,
 )
+from thence.errors import RunError, SettingError
 from thence.printable import printable, printable_json
 from thence.results import format_pairs
-from thence.terminal import SafeConsole
+from thence.terminal import SafeConsole, stderr_console
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Json = Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")]
 Report = Annotated[bool, Parameter(help="Write report.html at the end.")]
@@ -33,6 +42,7 @@ NARROW_WIDTH = 80
 NARROWEST_HEADER = 8
 """Characters that a line of a narrow table's header has room for at least."""
 BAR_STYLE = "cyan"
+PICTURES = (".png", ".svg")
 WIDEST_LABEL = 24
 """Columns of the names in a card; longer names take several lines."""
 LONGEST_NOTED = 60
@@ -160,6 +170,49 @@ def _wrapped(name: str, cells: Sequence[str]) -> str:
 def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns."""
     print_text("\n".join(format_pairs(rows)))
+
+
+def picture_to_write(path: Path, flag: str) -> Path:
+    """Return the file of a picture, which is not there yet.
+
+    Raises:
+        SettingError: Its format is unknown.
+        RunError: It exists.
+    """
+    if path.suffix not in PICTURES:
+        raise SettingError(f"{flag} is {path}; its name must end in {' or '.join(PICTURES)}.")
+    if path.exists():
+        raise RunError(f"{path} exists already and is left as it is; choose another {flag}.")
+    return path
+
+
+def write_picture(path: Path, figure: "Figure") -> None:
+    """Write a figure as PNG or SVG, by the suffix of the file."""
+    from thence.reports.style import to_png, to_svg  # Imports matplotlib.
+
+    write_atomically(path, (to_png if path.suffix == ".png" else to_svg)(figure))
+
+
+@contextmanager
+def progress_bar(name: str, *columns: Any, transient: bool = False) -> Iterator[Any]:
+    """Show a bar on standard error, at a terminal; yield what updates it.
+
+    Args:
+        name: What is being worked on.
+        columns: What rich shows behind the bar, before the time left.
+        transient: Whether the bar disappears in the end.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # Takes time.
+
+    about = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24))
+    shown = Progress(
+        *(*about, *columns, TimeRemainingColumn()),
+        console=stderr_console(),
+        disable=not is_at_terminal(),
+        transient=transient,
+    )
+    with shown as bar:
+        yield partial(bar.update, bar.add_task(name, total=1.0, documents=0))
 
 
 def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:

@@ -6,15 +6,14 @@ from shlex import quote
 from types import SimpleNamespace
 from typing import Any
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn
 
-from thence.cli.output import Json, print_json, print_pairs, print_table
-from thence.cli.streams import is_at_terminal, print_note, print_text
+from thence.cli.output import Json, print_json, print_pairs, print_table, progress_bar
+from thence.cli.streams import print_note, print_text
 from thence.corpus import BUNDLED, CATALOGUE
 from thence.errors import DownloadError, ThenceError
 from thence.printable import printable_line
 from thence.runs import ClassifierRun, Run
-from thence.terminal import stderr_console
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
 SOME = 10
@@ -130,15 +129,8 @@ def print_fetched(call: Callable[..., Path], given: SimpleNamespace) -> None:
             f"'{given.name}' comes with thence, so there is nothing to fetch; give its name in "
             f"place of a file, as in: thence train {given.name}"
         )
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr_console(), disable=not is_at_terminal()) as bar:
-        task = bar.add_task(given.name, total=None)
-        folder = call(progress=lambda done, total: bar.update(task, completed=done, total=total))
+    with progress_bar(given.name, DownloadColumn()) as bar:
+        folder = call(progress=lambda done, total: bar(completed=done, total=total))
     print_text(str(folder))
 
 

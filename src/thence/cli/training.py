@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from thence.atomic import write_atomically
-from thence.cli.output import Json, Report, print_json, print_pairs, print_result, print_table
+from thence.cli.output import (
+    Json,
+    Report,
+    picture_to_write,
+    print_json,
+    print_pairs,
+    print_result,
+    print_table,
+    write_picture,
+)
 from thence.cli.streams import is_at_terminal, print_note, print_text
-from thence.errors import RunError, SettingError
+from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.processes import is_first_process
 from thence.recipes import Recipe
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
     from thence.autopilot import Best, Tried
     from thence.training.lr_finder import LearningRateCurve
 
-FORMATS = (".png", ".svg")
 DEFAULT_PICTURE = Path("learning-rate.png")
 
 
@@ -88,13 +95,10 @@ def print_learning_rate(
         text = display_name(given.recipe.text)
         print_note(f"Reading {text}, then a step at each learning rate ...")
     curve = call()
-    # Drawing needs matplotlib, which takes its time to load.
-    from thence.reports.plots.training import draw_learning_rate_finder
-    from thence.reports.style import to_png, to_svg
+    from thence.reports.plots.training import draw_learning_rate_finder  # Imports matplotlib.
 
     unit = "document" if is_classifier(given.recipe.model) else "token"
-    figure = draw_learning_rate_finder(curve, unit)
-    write_atomically(picture, to_png(figure) if picture.suffix == ".png" else to_svg(figure))
+    write_picture(picture, draw_learning_rate_finder(curve, unit))
     if json:
         print_json(
             {
@@ -115,20 +119,11 @@ def print_learning_rate(
 
 
 def _picture(output: Path | None) -> Path:
-    """Return the file to write, which is not there yet.
-
-    Raises:
-        SettingError: If its format is unknown.
-        RunError: If it exists.
-    """
-    if output is None:
-        numbered = (Path(f"learning-rate-{number}.png") for number in count(2))
-        return next(path for path in chain([DEFAULT_PICTURE], numbered) if not path.exists())
-    if output.suffix not in FORMATS:
-        raise SettingError(f"--output is {output}; its name must end in {' or '.join(FORMATS)}.")
-    if output.exists():
-        raise RunError(f"{output} exists already and is left as it is; choose another --output.")
-    return output
+    """Return the file to write, which is not there yet."""
+    if output is not None:
+        return picture_to_write(output, "--output")
+    numbered = (Path(f"learning-rate-{number}.png") for number in count(2))
+    return next(path for path in chain([DEFAULT_PICTURE], numbered) if not path.exists())
 
 
 def print_resumed(
