@@ -39,7 +39,7 @@ LAZY_METHODS = LoadMethod.LAZY, LoadMethod.POPULATE_OR_LAZY
 
 
 class ARPALoadComplain:
-    """When KenLM says that ARPA files load slowly; taken and not heeded."""
+    """When KenLM warns that ARPA files load slowly; accepted and ignored."""
 
     ALL, EXPENSIVE, NONE = range(3)
 

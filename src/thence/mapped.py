@@ -117,7 +117,7 @@ def release(*arrays: Array) -> None:
 
 @contextmanager
 def room_on_disk(memory: int | None) -> Iterator[None]:
-    """Say what to do where temporary files cannot be written.
+    """Turn errors of writing temporary files into one that says what to do.
 
     Args:
         memory: Bytes to work in, which is why there are such files.

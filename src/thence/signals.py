@@ -69,7 +69,7 @@ def exit_code(number: int) -> int:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopEvent]:
-    """Let signals set an event instead of interrupting, so that work can stop between two steps.
+    """Make signals set an event instead of interrupting, so that work can stop between two steps.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers,
     signals stay as they are.
@@ -89,7 +89,7 @@ def stop_on_signals() -> Iterator[StopEvent]:
 
 @contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise ``Stopped``, so that ``finally`` blocks clean up.
+    """Make SIGTERM and SIGHUP raise ``Stopped``, so that ``finally`` blocks clean up.
 
     Not under ``torchrun`` with several processes: one that waits for the others in C++ code would
     never get to raise it.

@@ -99,7 +99,7 @@ def place_words(
 def sort_with_places(
     keys: Int64[np.ndarray, " keys"],
 ) -> tuple[Int64[np.ndarray, " keys"], Int32[np.ndarray, " keys"]]:
-    """Return keys that are not negative in order, and where each was, equal ones in turn."""
+    """Return keys (0 or more) sorted, and where each was; equal keys keep their order."""
     ordered, places = keys.copy(), np.empty(len(keys), np.int32)
     spare, spare_places = np.empty_like(ordered), np.empty_like(places)
     bits = int(keys.max(initial=0)).bit_length()

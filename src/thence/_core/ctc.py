@@ -144,7 +144,7 @@ class BeamSearch:
     def _spelled(
         self, search: Settings, letters: Mapping[str, tuple[int, ...]], unknown: int
     ) -> tuple[Any, ...]:
-        """Tell a search how characters are numbered; return what must be kept for it."""
+        """Give a search the numbers of characters; return the arrays that it goes on reading."""
         points, _ = _points(list(letters))
         firsts, numbers = _numbers(list(letters.values()))
         search.spelled, search.num_letters, search.unknown = 1, len(letters), unknown

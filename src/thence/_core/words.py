@@ -61,7 +61,7 @@ class Table(ctypes.Structure):
     def of(
         cls, hashes: UInt64[np.ndarray, " slots"], numbers: Int32[np.ndarray, " slots"]
     ) -> "Table":
-        """Return a table of as many slots as both arrays have."""
+        """Return a table whose slots are these two arrays."""
         bits = len(hashes).bit_length() - 1
         if len(hashes) != len(numbers) or len(hashes) != 1 << bits:
             raise TypeError("a table has a power of two of slots")

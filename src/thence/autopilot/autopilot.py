@@ -138,7 +138,7 @@ class Autopilot:
         return strategy.finish(best)
 
     def _first(self, strategy: Strategy) -> TrainedCandidate | None:
-        """Return what is there at once, and see how long it takes to write a run of it.
+        """Return the model that needs no time at all, and measure how long writing a run takes.
 
         There is no deadline: without it there would be no result.
         """
@@ -243,7 +243,7 @@ class Autopilot:
         )
 
     def _count(self, strategy: Strategy) -> tuple[list[TrainedCandidate], Ensemble | None]:
-        """Try what needs no training; return all there is time for, and the best by itself."""
+        """Fit the models that need no training, as time allows; return them and the best."""
         members: list[TrainedCandidate] = []
         best: Ensemble | None = None
         began = self.budget.spent()

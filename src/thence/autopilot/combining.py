@@ -172,7 +172,7 @@ def _on_beginning(
 
 
 def _scored_on(one: TrainedCandidate, dev: TokenStore) -> TrainedCandidate:
-    """Return a member as it is on the first documents of the dev that it has scored."""
+    """Return a member with its scores of the first documents of dev only."""
     if len(one.scores) == dev.num_targets:
         return one
     scores = one.scores[: dev.num_targets]

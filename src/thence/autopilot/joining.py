@@ -26,7 +26,7 @@ and of words context mixing gains little by them."""
 def asked(
     one: TrainedCandidate, members: Sequence[TrainedCandidate], dev: TokenStore
 ) -> TrainedCandidate:
-    """Return a candidate with its scores of dev and what it says of each decision, by one reading.
+    """Return a candidate with its scores of dev and its log-odds of each decision, of one pass.
 
     It is returned as it is if no mixer is among the members.
 
@@ -78,7 +78,7 @@ def joined(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[Trained
 def _best_ngram(
     members: Sequence[TrainedCandidate], mixer: TrainedCandidate, dev: TokenStore
 ) -> list[TrainedCandidate]:
-    """Return the best n-gram model with what it says of each decision, unless that is too much."""
+    """Return the best n-gram model with its log-odds of each decision, if they fit into memory."""
     ngrams = [one for one in members if isinstance(one.model, NGram)]
     if not ngrams or dev.num_targets * mixer.model.vocabulary_size > MAX_CELLS:
         return []

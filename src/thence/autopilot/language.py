@@ -130,7 +130,7 @@ class LanguageStrategy:
         return train if affordable >= train.num_targets else _end_of(train, int(affordable))
 
     def _judge_by(self, targets: int) -> None:
-        """Let everything be judged by the first targets of dev, about so many, from now on."""
+        """Judge everything by about the first so many targets of dev from now on."""
         data = self.autopilot.data
         self.autopilot.data = replace(data, dev=data.dev.beginning(max(targets, MIN_JUDGED)))
 
@@ -243,7 +243,7 @@ class LanguageStrategy:
         return combine_language_models(members, dev, size, ends, pace)
 
     def finish(self, best: Ensemble) -> Ensemble:
-        """Return the result as it is."""
+        """Return the result unchanged: there is nothing left to do."""
         return best
 
     def as_combined(self, one: Ensemble) -> Ensemble:

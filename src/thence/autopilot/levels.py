@@ -30,7 +30,7 @@ FIRST_PART, LAST_PART = 1 << 16, 1 << 20
 DEV_PART = 1 << 16
 """Bytes of the dev text that are predicted: its beginning."""
 LEAST = 1e-6
-"""Added to bits per byte, lest those of a text that is certain be divided by."""
+"""Added to bits per byte, so that there is no division by zero for a text that is certain."""
 TIME_SHARE = 0.04
 """Share of the time that comparing may take, but for the first part."""
 USUAL_CHANGE = -0.01

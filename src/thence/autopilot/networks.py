@@ -218,7 +218,7 @@ def train_until(
     with_cache: bool = False,
     with_decisions: bool = False,
 ) -> Trained | None:
-    """Train a network until some time of the budget; None where that is too near."""
+    """Train a network until a given time of the budget; return None if too little time is left."""
     seconds = None if math.isinf(ends) else ends - autopilot.budget.spent()
     if seconds is not None and seconds < MIN_TRAINING:
         return None
@@ -304,7 +304,7 @@ def learning(
     mixers: Sequence[TrainedCandidate],
     ends: float,
 ) -> TrainedCandidate:
-    """Return a network as it is when it learns from what it scores, if it gains from that.
+    """Return a network with dynamic evaluation, if that lowers its loss on dev; else unchanged.
 
     Args:
         one: The network, with its scores of all of dev.

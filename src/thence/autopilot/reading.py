@@ -48,7 +48,7 @@ class ReadText:
 
     @property
     def remark(self) -> str:
-        """That only a part of the train text is learned; nothing if it is all of it."""
+        """A sentence that only a part of the train text is learned; empty if all of it is."""
         share = self.data.splits.train.num_bytes / max(self.splits.train.num_bytes, 1)
         return "" if share >= 1 else f"of the train text only {share:.0%}, for want of time"
 

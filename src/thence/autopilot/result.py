@@ -112,7 +112,7 @@ class Best(Saved):
 
     @property
     def chosen_on_dev(self) -> str:
-        """That the models and their weights were chosen on dev, and among how many.
+        """A sentence: the models and their weights were chosen on dev, and among how many.
 
         The weights behind ``nats`` have not seen what they are judged by, but the choice of the
         models has.

@@ -72,7 +72,7 @@ class RunWriter:
 
     @property
     def _judged_by(self) -> str:
-        """That models are judged by a part of dev; nothing if by all of it."""
+        """Return a sentence that models are judged by a part of dev; empty if by all of it."""
         part, whole = self.autopilot.data.dev.num_targets, self.text.data.dev.num_targets
         return "" if part == whole else f"judged by the first {part:,} of {whole:,} tokens of dev"
 

@@ -124,7 +124,7 @@ class Streams:
 def _varied(
     even: Int64[np.ndarray, " edges"], seed: int, epoch: int
 ) -> Int64[np.ndarray, " edges"]:
-    """Return other edges of as many windows for each epoch."""
+    """Return the edges of as many windows as before, drawn anew for each epoch."""
     drawn = np.random.default_rng((seed, epoch)).normal(1, 0.15, len(even) - 1)
     sizes = np.clip(drawn, 0.3, 1.7)
     shares = np.concatenate([[0], np.cumsum(sizes)]) / sizes.sum()

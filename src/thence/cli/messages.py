@@ -128,5 +128,5 @@ def warnings_as_remarks() -> Iterator[None]:
 
 
 def show_bug(kind: type[BaseException], bug: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of an error that is nobody's but ours."""
+    """Print the traceback of a bug in thence."""
     print_note("".join(traceback.format_exception(kind, bug, trace)).rstrip("\n"))

@@ -216,7 +216,7 @@ def progress_bar(name: str, *columns: Any, transient: bool = False) -> Iterator[
 
 
 def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:
-    """Say so if the model cannot read all of a text; it is never done silently."""
+    """Print how many symbols of a text the model reads as <unk>, if there are any."""
     from thence.generation import unknown_symbols
 
     unknown = sum(unknown_symbols(run, piece) for piece in read or [text])

@@ -46,7 +46,7 @@ def prepare_streams() -> None:
 
 
 def _fill_closed_numbers() -> None:
-    """Open the null device where a stream is closed, lest a file of ours get its number.
+    """Open the null device where a stream is closed, so that no file of ours gets its number.
 
     Whatever writes to standard error below Python would then write into that file.
     """
@@ -87,7 +87,7 @@ def is_at_terminal() -> bool:
 
 
 def finish_output() -> None:
-    """Write out what waits in the buffer, lest Python find out at exit that it cannot.
+    """Flush standard output now, so that a failure is reported as an error of the command.
 
     Raises:
         OutputError: If it cannot be written.

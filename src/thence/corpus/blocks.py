@@ -189,7 +189,7 @@ def _opened(url: str) -> Iterator[Any]:
 
 @contextmanager
 def _reached(source: str) -> Iterator[None]:
-    """Say in a sentence why a store cannot be reached."""
+    """Raise a TextError that says why a store cannot be reached."""
     source = source.removeprefix("file://")
     try:
         yield

@@ -118,7 +118,7 @@ def refuse_nul(data: Bytes, name: str) -> None:
 
 
 def place(data: Bytes, name: str, position: int) -> str:
-    """Say where a byte is and which it is: ``a.txt, line 2: byte 0xeb at byte offset 7``."""
+    """Return where a byte is, and which it is: ``a.txt, line 2: byte 0xeb at byte offset 7``."""
     line = data.count(b"\n", 0, position) + 1
     return f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position}"
 

@@ -308,6 +308,6 @@ class LabelledDocuments(Documents):
 
 
 def as_labelled(documents: Documents) -> LabelledDocuments:
-    """Return documents that were read with their labels, as the type that has them."""
+    """Return documents as ``LabelledDocuments``; they must have been read with labels."""
     assert isinstance(documents, LabelledDocuments)
     return documents

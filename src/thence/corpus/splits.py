@@ -330,7 +330,7 @@ def hashes(
     short = np.flatnonzero(lengths <= longest_multilinear)
     longest = int(lengths[short].max(initial=0))
     weights = np.random.default_rng(0).integers(0, 2**64, longest + 1, np.uint64)
-    # The length has weight 0, lest a shorter document pass for the beginning of a longer one.
+    # The length has weight 0, so that a shorter document is not the beginning of a longer one.
     filled = 0
     for chunk in documents.take(short).chunks(CHUNK):
         sizes = chunk.ends - chunk.starts

@@ -149,7 +149,7 @@ class StepReader:
         return list(zip(totals, nodes, strict=True))
 
     def _expand(self, nodes: Sequence[_Node]) -> None:
-        """Let the model read the last token of each text, as one batch."""
+        """Read the last token of each text with the model, as one batch."""
         new = list({id(node): node for node in nodes if node.log_probs is None}.values())
         if not new:
             return

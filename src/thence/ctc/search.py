@@ -203,7 +203,7 @@ class Search:
         return found
 
     def _score(self, beams: Sequence[_Beam]) -> None:
-        """Let the language model score the texts that are new, and all beams."""
+        """Score the new texts, and all beams, with the language model."""
         if self.model is not None:
             texts = {id(beam.text): beam.text for beam in beams}
             self._score_texts(self.model, list(texts.values()))

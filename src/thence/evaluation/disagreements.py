@@ -105,7 +105,7 @@ def _farthest(costs: Costs) -> list[int]:
 
 
 def _of_each(costs: Costs, order: list[int], count: int) -> list[int]:
-    """Return the first places of an order: of each run a fair part of those it is best at."""
+    """Return the first places of an order, about as many for each run as the best one there."""
     winners = costs.argmin(axis=0)
     ranks: Counter[int] = Counter()
     keyed = []

@@ -120,7 +120,7 @@ def _display(run: Run) -> Display:
 
 
 def _tokens_of(run: Run, text: str) -> list[dict[str, Any]]:
-    """Return the tokens of a text by itself."""
+    """Return the tokens of a text that stands alone."""
     found = _numbers(run, run.model, Documents.from_strings([text]), alone=True)
     return next(_tokens(run, found.store, found.scores))
 
@@ -141,7 +141,7 @@ class _Numbers:
 
 
 def _numbers(run: Run, model: LanguageModel, documents: Documents, alone: bool = False) -> _Numbers:
-    """Score documents; each by itself, if they are alone."""
+    """Score documents; ``alone``: each without those before it."""
     store = run.encode(documents, "score")
     carry_context = run.recipe.training.carry_context and not alone
     scores = model.score(store, carry_context).astype(np.float64, copy=False)

@@ -182,7 +182,7 @@ def arpa_tokenizer(read: ListedModel) -> Tokenizer:
 
 
 def check_sums(read: ListedModel, path: Path, allow_above: bool = False) -> None:
-    """Say where probabilities do not add up to one.
+    """Warn where probabilities do not add up to one.
 
     Raises:
         TextError: If they add up to more and that is not allowed.

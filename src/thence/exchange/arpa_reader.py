@@ -93,7 +93,7 @@ class _Lines:
         return line
 
     def read_many(self, read: Callable[[bytes], tuple[int, int]]) -> int:
-        """Let a function read whole lines, which says how many it has read, and their bytes.
+        """Call a function on whole lines; it returns how many it has read, and their bytes.
 
         What it leaves is read next. Returns how many lines were read.
         """

@@ -109,7 +109,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
 
 
 def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
-    """Yield the members, and whose each token is."""
+    """Yield a table of the members, and one of the share that each has in each token."""
     count, rows = max(len(lens.tokens), 1), []
     for number, name in enumerate(lens.members):
         weight = sum(one.weights[number] for one in lens.tokens) / count

@@ -53,7 +53,7 @@ def _layers(network: Any) -> Any:
 
 @contextmanager
 def _watched(layer: nn.Module, name: str, stages: dict[str, Tensor]) -> Iterator[None]:
-    """Keep what a layer reads, if it is the first, and what comes out of it."""
+    """Record the output of a layer, and the input of the first one."""
 
     def keep(_: nn.Module, inputs: Any, outputs: Any) -> None:
         stages.setdefault("embedding", inputs[0])

@@ -121,7 +121,7 @@ class Adapts(Protocol):
 
 
 def static_model(model: LanguageModel) -> LanguageModel | None:
-    """Return a model without adapting; None where nothing is left of it."""
+    """Return a model that does not adapt to what it scores; None if nothing is left of it."""
     return model.static() if isinstance(model, Adapts) else model
 
 

@@ -189,7 +189,7 @@ def evaluate(nodes: Sequence[Node], values: dict[str, Array]) -> None:
 
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """Let NumPy's products use one thread meanwhile.
+    """Make NumPy's matrix products use one thread within the block.
 
     They are small, and OpenBLAS's threads wait for one another by spinning: to score 3,000 names
     with an LSTM took 0.1 processor seconds with one thread and 2 to 5 with two on a busy machine.

@@ -138,7 +138,7 @@ def count_parameters() -> None:
 
 @contextmanager
 def at_most(numbers: int) -> Iterator[None]:
-    """Let the networks that this thread makes meanwhile have so many numbers in all.
+    """Limit the numbers in all networks that this thread makes within the block.
 
     They are counted when their memory is reserved, and not yet used.
 

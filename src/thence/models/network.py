@@ -97,7 +97,7 @@ class LockedDropout(nn.Module):
         self._p = p
 
     def forward(self, values: Float[Tensor, "batch time size"]) -> Float[Tensor, "batch time size"]:
-        """Return the values, some columns of each row zero."""
+        """Return the values with randomly chosen columns of each row set to zero."""
         if not self.training or self._p == 0:
             return values
         rows, _, size = values.shape

@@ -131,7 +131,7 @@ def _rows(done: Best) -> list[list[str]]:
 
 
 def _remarks(done: Best) -> list[Note]:
-    """Return what would be asked about the table: time over the budget, and work for nothing."""
+    """Return remarks on the table: time over the budget, models trained for nothing."""
     said = []
     if done.limit is not None and done.seconds > OVERTIME * done.limit:
         over = duration(done.seconds - done.limit)

@@ -190,7 +190,7 @@ class Stack(Block):
 
 @dataclass(frozen=True)
 class Beside(Block):
-    """Blocks that stand beside each other where there is room; ``wide`` ones need more of it."""
+    """Blocks that stand beside each other where there is room; ``wide``: each needs more room."""
 
     blocks: Sequence[Block]
     wide: bool = False

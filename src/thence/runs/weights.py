@@ -75,7 +75,7 @@ def load_model(
 
 
 def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
-    """Let torch modules have so many numbers; counts have none."""
+    """Limit the size of torch modules made within the block; counts need no limit."""
     families = [get_family(name) for name in family_names(recipe.model, recipe.options)]
     if any(family.pretrained for family in families):
         # The whole language model is made, whose output layer is not in the file.

@@ -240,7 +240,7 @@ class Worker:
         self._thread.join(timeout)
 
     def _work(self) -> None:
-        """Begin and resume jobs, and read batches, until the worker is closed."""
+        """Start and resume jobs, and read batches, until the worker is closed."""
         try:
             while self._take_new():
                 with self._in_use:

@@ -133,7 +133,7 @@ class Connection(H11Protocol):
         return True
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Note that the request was answered; uvicorn reads the next one."""
         self.since, self.answered = self.loop.time(), True
         super().on_response_complete()
 

@@ -126,7 +126,7 @@ def check_length(what: str, tokens: int, max_tokens: int) -> None:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Let an application answer every exception with an error of the one shape."""
+    """Make an application answer every exception with JSON of one form."""
 
     @app.exception_handler(StarletteHTTPException)
     async def on_http(request: Request, error: StarletteHTTPException) -> JSONResponse:

@@ -126,7 +126,7 @@ def _make_names_unique(engine: Any) -> None:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Say in a sentence that the database is gone.
+    """Turn errors of the database into one sentence on what to do.
 
     Raises:
         RunError: If it cannot be reached.
@@ -158,7 +158,7 @@ def hide_password(address: str) -> str:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether an error says that a database that answered before does not, now."""
+    """Return whether an error means that the connection to the database was lost."""
     from sqlalchemy.exc import (
         DBAPIError,
         InterfaceError,
@@ -232,7 +232,7 @@ class PersistentStorage:
         return ask_again(partial(method, *given, **named), patience=self._patience)
 
     def set_trial_state_values(self, trial_id: int, state: Any, values: Any = None) -> bool:
-        """Say that a trial has ended; return whether this process has said it."""
+        """Set the state of a trial; return whether this process was the one to set it."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         losses: list[Exception] = []

@@ -80,7 +80,7 @@ class FileLock(Lock):
         return True
 
     def held(self) -> bool:
-        """Return whether this process has it: nobody can take it away."""
+        """Return whether this process holds the lock; no other can take it."""
         return self._descriptor is not None
 
     def release(self) -> None:
@@ -305,7 +305,7 @@ class DatabaseLock(Lock):
 
 
 def _place(folder: Path) -> str:
-    """Return what tells a folder apart from all others, also from a copy of it."""
+    """Return an identity of a folder that no other has, not even a copy of it."""
     path = folder / LOCKS / "place"
     with FileLock(folder / LOCKS / "study"):
         if not path.exists():

@@ -161,7 +161,7 @@ class Sweep(Saved):
 
     @property
     def chosen_on_dev(self) -> str | None:
-        """That the best trial was chosen on dev, and among how many; None if it was the only one.
+        """A sentence: the best trial was chosen on dev, among how many; None for a single one.
 
         Its loss on dev is the luckiest of so many; the test split was not used to choose.
         """

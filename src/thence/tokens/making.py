@@ -83,7 +83,7 @@ def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
 
 
 def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer of bytes, characters or words, whose order in the counts is all the same."""
+    """Make a tokenizer of bytes, characters or words; the order of the counts does not matter."""
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
     if options.vocabulary is not None:

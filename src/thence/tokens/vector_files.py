@@ -240,7 +240,7 @@ def dimension_of(sample: bytes, path: Path) -> int:
 
 
 def trailing_numbers(line: bytes) -> int:
-    r"""Return how many numbers a line ends in; its first part is a word all the same.
+    r"""Return how many numbers a line ends in; its first part is always a word.
 
     >>> trailing_numbers(b". . 0.1 0.2\r"), trailing_numbers(b"1 2 3")
     (2, 2)

@@ -83,5 +83,5 @@ class CurveWriter:
             counters.curve_bytes = append_json_lines(self._path, lines, durable=False)
 
     def clear(self) -> None:
-        """Begin with a sum of losses that was cleared."""
+        """Note that the sum of losses was set to zero."""
         self._counters.curve_loss = self._counters.curve_weight = 0.0

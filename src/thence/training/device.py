@@ -49,7 +49,7 @@ def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None
 
 @contextmanager
 def num_threads(number: int | None) -> Iterator[None]:
-    """Let torch use this many threads for a while; None changes nothing."""
+    """Make torch use this many threads within the block; None changes nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:

@@ -103,7 +103,7 @@ def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> Train
 
 
 def _same_every_time(recipe: Recipe, rank: int = 0) -> AbstractContextManager[None]:
-    """Let torch, where it is needed, give the same result every time."""
+    """Make torch deterministic, if it is needed."""
     if not needs_torch(recipe):
         return nullcontext()
     from thence.training.device import deterministic_mode

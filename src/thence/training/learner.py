@@ -38,7 +38,7 @@ class Learner(Protocol):
         """Return the summed loss of all batches since it was cleared, in nats."""
 
     def clear_loss(self) -> None:
-        """Begin the sum of losses anew."""
+        """Set the sum of losses to zero."""
 
     def mark(self) -> None:
         """Remember the sum of losses so far, and the norm of the last gradient, if measured."""
@@ -53,10 +53,10 @@ class Learner(Protocol):
         """Set up what steps and evaluations compute with, for as long as a training lasts."""
 
     def averaged(self) -> AbstractContextManager[Any]:
-        """Put an average of the weights in their place for a while, if they are averaged."""
+        """Replace the weights by their average within the block, if they are averaged."""
 
     def note_dev(self, losses: Sequence[float]) -> None:
-        """Hear the losses on dev so far, in order of time."""
+        """Take note of the losses on dev so far, in order of time."""
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied."""
@@ -65,7 +65,7 @@ class Learner(Protocol):
         """Return all that later steps depend on, by name, for a checkpoint."""
 
     def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Go on from what ``state`` gave after so many steps.
+        """Restore what ``state`` gave after so many steps.
 
         Raises:
             KeyError: If something is missing.

@@ -96,7 +96,7 @@ class NetworkLearner:
         return found
 
     def clear_loss(self) -> None:
-        """Begin the sum of losses anew."""
+        """Set the sum of losses to zero."""
         self._loss_sum.zero_()
 
     def mark(self) -> None:
@@ -124,7 +124,7 @@ class NetworkLearner:
         return autocast(self._options.precision, self.model.device)
 
     def averaged(self) -> AbstractContextManager[Any]:
-        """Let the model have an average of its weights for a while, if they are averaged."""
+        """Replace the weights by their average within the block, if they are averaged."""
         return self._average.applied()
 
     def note_dev(self, losses: Sequence[float]) -> None:
@@ -146,7 +146,7 @@ class NetworkLearner:
         return tensors | state_dict("average", self._average.state())
 
     def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Go on from what ``state`` gave after so many steps."""
+        """Restore what ``state`` gave after so many steps."""
         model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
         self.model.load_tensors(model)
         load_state("optimizer", self._optimizer.state(), tensors)

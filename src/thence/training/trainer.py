@@ -128,7 +128,7 @@ class Trainer:
                     raise Interrupted(self._how_to_resume(), stop_event.number)
 
     def best_tensors(self) -> dict[str, Array]:
-        """Return the best weights of a training without a folder, after it."""
+        """Return the best weights after a training that has no run folder."""
         assert self._best is not None
         return self._best[0]
 
@@ -221,7 +221,7 @@ class Trainer:
                 save_snapshot(folder, step, self.learner.tensors(), self._identity)
 
     def _clear_loss(self) -> None:
-        """Begin the sum of losses anew."""
+        """Set the sum of losses to zero."""
         self.counters.loss_weight = 0.0
         self.learner.clear_loss()
         if self._curve is not None:

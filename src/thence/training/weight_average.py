@@ -60,7 +60,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the model have the average in place of its weights for a while."""
+        """Replace the weights of the model by their average within the block."""
         if not self._averages or not self._steps:
             yield
             return

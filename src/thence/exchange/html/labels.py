@@ -123,5 +123,5 @@ def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
 
 
 def _gaps(kept: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
-    """Return how far each number is from the one before, which is small; the first as it is."""
+    """Return the difference of each number from the one before; the first is kept."""
     return np.diff(kept.astype(np.int64), prepend=0)

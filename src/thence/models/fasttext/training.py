@@ -123,7 +123,7 @@ def learn_words(
 
 
 def report(learner: Any, total: float, descent: Descent) -> None:
-    """Say how far the training is.
+    """Report the progress of the training.
 
     Raises:
         DeadlineError: If the deadline has passed.

@@ -84,11 +84,11 @@ class AveragingFit:
     def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
-        """Begin with pretrained vectors where there are some."""
+        """Start from pretrained vectors for the tokens that have one."""
         self._weights[0][np.flatnonzero(found)] = matrix[found]
 
     def start_from(self, tensors: Mapping[str, Array]) -> None:
-        """Begin with the weights of another training, where the features are the same."""
+        """Start from the weights of another training, for features that both have."""
         _, own, others = np.intersect1d(
             self._table.kept, tensors["kept"], assume_unique=True, return_indices=True
         )
@@ -124,7 +124,7 @@ class AveragingFit:
         return self._loss
 
     def clear_loss(self) -> None:
-        """Begin the sum of losses anew."""
+        """Set the sum of losses to zero."""
         self._loss = 0.0
 
     def mark(self) -> None:
@@ -163,7 +163,7 @@ class AveragingFit:
         return {**weights, **totals, "loss_sum": np.array(self._loss)}
 
     def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Go on from what ``state`` gave, or a training by torch.
+        """Restore what ``state`` gave, here or in a training by torch.
 
         Raises:
             KeyError: If something is missing.

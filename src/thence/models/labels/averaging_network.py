@@ -107,7 +107,7 @@ class AveragingNetwork(NetworkModel):
     def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
-        """Begin with pretrained vectors where there are some."""
+        """Start from pretrained vectors for the tokens that have one."""
         at = torch.from_numpy(np.flatnonzero(found))
         with torch.no_grad():
             self.embeddings[at] = torch.from_numpy(matrix[found]).to(self.device)

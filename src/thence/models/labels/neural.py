@@ -93,7 +93,7 @@ class EmbeddingNetwork(nn.Module):
         matrix: Float32[np.ndarray, "vocab embedding"],
         found: Bool[np.ndarray, " vocab"],
     ) -> None:
-        """Begin with vectors that were learned on other text.
+        """Start from vectors that were learned on other text.
 
         Args:
             matrix: The vector of each id.
@@ -199,7 +199,7 @@ class NeuralClassifier(NetworkModel):
     def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
-        """Begin with vectors that were learned on other text; see ``EmbeddingNetwork``."""
+        """Start from vectors that were learned on other text; see ``EmbeddingNetwork``."""
         cast(Any, self.network).load_vectors(matrix, found)
 
     def batch_loss(

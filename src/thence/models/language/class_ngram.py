@@ -137,7 +137,7 @@ class ClassNGram:
         return {"class_of": self.class_of, "counts": self.counts, **of_classes}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set all of it."""
+        """Set the classes and the tables."""
         if not {"class_of", "counts"} <= set(tensors):
             raise ValueError(f"expected class_of and counts, found {', '.join(sorted(tensors))}")
         class_of, counts = tensors["class_of"], tensors["counts"]

@@ -104,11 +104,11 @@ class NeuralCache:
 
     @property
     def adapting(self) -> tuple[str, ...]:
-        """Its name: it is made of what it reads."""
+        """The parts that adapt: itself, as it consists of what it reads."""
         return ("neural-cache",)
 
     def static(self) -> None:
-        """Return nothing: a cache that remembers no text says nothing."""
+        """Return None: without the text that it remembers nothing is left of a cache."""
 
     def tensors(self) -> dict[str, Array]:
         """Return nothing: nothing is learned."""

@@ -248,7 +248,7 @@ class _Pruner:
             self._keep(level, (block > threshold for block in blocks(counts)))
 
     def drop_by_entropy(self, share: float) -> None:
-        """Leave out n-grams by what they are worth, the longest first."""
+        """Leave out the n-grams that lower the perplexity least, the longest first."""
         probs = [np.exp(self._tables[0].log_probs.astype(np.float64))]  # of the words in a row
         for level, table in enumerate(self._tables[1:-1], 1):
             column = self._column(np.float64, len(table.keys))

@@ -80,7 +80,7 @@ class Queries:
         return log_probs
 
     def _release(self) -> None:
-        """Give memory back where the tables stay on disk for want of it."""
+        """Free memory, if the tables are on disk since they do not fit into memory."""
         for table in self.tables:
             release(table.keys, table.log_probs, table.log_backoffs)
 
@@ -190,7 +190,7 @@ class Queries:
         return log_probs
 
     def _extend(self, log_probs: Array, level: int, contexts: Int64[np.ndarray, " batch"]) -> None:
-        """Let the contexts of one order overrule the shorter ones, in place."""
+        """Overwrite, in place, the log-probabilities of shorter contexts by those of one order."""
         table, longer = self.tables[level], self.tables[level + 1]
         size = self.vocabulary_size
         starts = np.searchsorted(longer.keys, contexts * size)
