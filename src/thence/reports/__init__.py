@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from thence.reports.plots.embeddings import plot_embeddings as plot_embeddings
     from thence.reports.plots.training import plot_loss as plot_loss
 
-__all__ = [
-    "plot",
-    "plot_bigrams",
-    "plot_confusion_matrix",
-    "plot_embeddings",
-    "plot_loss",
-    "plot_reliability",
-    "report",
-]
-
 _HOMES = {
     "plot": "plots",
     "plot_bigrams": "plots.bigrams",
@@ -34,6 +24,7 @@ _HOMES = {
     "plot_loss": "plots.training",
     "plot_reliability": "plots.classification",
 }
+__all__ = [*_HOMES, "report"]
 
 
 def __getattr__(name: str) -> Any:

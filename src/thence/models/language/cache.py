@@ -48,7 +48,30 @@ class CacheOptions(Settings):
     """What each count gives up to the order below (D); without it there is no back-off."""
 
 
-class Cache:
+class LearnsNothing:
+    """What all caches have in common: they have learned nothing, and consist of what they read."""
+
+    adapting: tuple[str, ...] = ("cache",)
+    """The parts that adapt, by name: the cache itself."""
+
+    def static(self) -> None:
+        """Return None: without the text that it remembers nothing is left of a cache."""
+
+    def tensors(self) -> dict[str, Array]:
+        """Return nothing: nothing is learned."""
+        return {}
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Check that there is nothing to set."""
+        if tensors:
+            raise ValueError(f"a cache has no tensors, but found {', '.join(sorted(tensors))}")
+
+    def num_parameters(self) -> int:
+        """Return zero; a network whose states are remembered is a member of its own."""
+        return 0
+
+
+class Cache(LearnsNothing):
     """Counts of the recent past.
 
     Args:
@@ -205,27 +228,6 @@ class Cache:
             followers = np.searchsorted(np.sort(keys), keys) - gone
             seen = np.flatnonzero(total)
             yield places[seen], count[seen], total[seen], followers[seen]
-
-    @property
-    def adapting(self) -> tuple[str, ...]:
-        """The parts that adapt: itself, as it consists of what it reads."""
-        return ("cache",)
-
-    def static(self) -> None:
-        """Return None: without the text that it remembers nothing is left of a cache."""
-
-    def tensors(self) -> dict[str, Array]:
-        """Return nothing: nothing is learned."""
-        return {}
-
-    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Check that there is nothing to set."""
-        if tensors:
-            raise ValueError(f"a cache has no tensors, but found {', '.join(sorted(tensors))}")
-
-    def num_parameters(self) -> int:
-        """Return zero."""
-        return 0
 
 
 def _numbered(values: Places) -> Places:

@@ -12,7 +12,6 @@ continuous cache", equations 2 to 5.
 """
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 from thence.array_types import Float, Int64, Integer
 from thence.deadline import check_deadline
 from thence.models.base import Array, State
+from thence.models.language.cache import LearnsNothing
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.memory_guard import check_memory
@@ -37,13 +37,15 @@ CELLS = 1 << 21
 """Products of hidden states held at once while scoring."""
 
 
-class NeuralCache:
+class NeuralCache(LearnsNothing):
     """A memory of hidden states and of what followed them.
 
     Args:
         options: How far back and how sharply.
         model: The model of the network (H numbers in a hidden state), which reads sequences.
     """
+
+    adapting = ("neural-cache",)
 
     def __init__(self, options: NeuralCacheOptions, model: NeuralLanguageModel) -> None:
         self.options = options
@@ -101,27 +103,6 @@ class NeuralCache:
         found = remembered(hidden, store.targets, np.maximum(oldest, 0), self.options.theta)
         found[np.isnan(found)] = -math.log(self.vocabulary_size)
         return found
-
-    @property
-    def adapting(self) -> tuple[str, ...]:
-        """The parts that adapt: itself, as it consists of what it reads."""
-        return ("neural-cache",)
-
-    def static(self) -> None:
-        """Return None: without the text that it remembers nothing is left of a cache."""
-
-    def tensors(self) -> dict[str, Array]:
-        """Return nothing: nothing is learned."""
-        return {}
-
-    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Check that there is nothing to set."""
-        if tensors:
-            raise ValueError(f"a cache has no tensors, but found {', '.join(sorted(tensors))}")
-
-    def num_parameters(self) -> int:
-        """Return zero: the network is counted as the member that it is."""
-        return 0
 
 
 def remembered(
