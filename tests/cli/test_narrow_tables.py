@@ -31,7 +31,7 @@ def test_ten_language_models_with_long_names(capsys: pytest.CaptureFixture[str])
     assert title == "t" * 100
     assert max(map(len, lines)) <= 80
     assert sum("+0.2500 ± 0.1250" in line for line in lines) == 9
-    assert sum("12,345,678" in line and "1.23 %" in line for line in lines) == 10
+    assert sum("12,345,678" in line for line in lines) == 10
 
 
 def test_ten_classifiers_with_long_names(capsys: pytest.CaptureFixture[str]) -> None:

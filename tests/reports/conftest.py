@@ -28,8 +28,9 @@ Rows = list[tuple[str, str]]
 
 
 def run_with(metrics: list[dict[str, Any]]) -> Any:
-    """Return what plots of a training look at: the metrics and the schedule."""
-    recipe = SimpleNamespace(training=SimpleNamespace(schedule="constant"))
+    """Return what plots of a training look at: the metrics, the schedule and the tokens."""
+    training, tokens = (SimpleNamespace(schedule="constant"), SimpleNamespace(tokens="characters"))
+    recipe = SimpleNamespace(training=training, tokens=tokens)
     return SimpleNamespace(metrics=lambda: metrics, curve=lambda: metrics, recipe=recipe)
 
 

@@ -15,8 +15,9 @@ from thence.reports import plot, report
 from thence.reports.classifier import MOST_LABELS, listed_labels, strongest_section
 from thence.reports.content import Note
 from thence.reports.markup import to_html
-from thence.reports.plots.training import best_evaluation, plot_accuracy, plot_loss
+from thence.reports.plots.training import training_plots
 from thence.reports.report import report_html, splits_section
+from thence.runs.metrics import best_line
 
 from .conftest import (
     LABELS,
@@ -192,16 +193,13 @@ def test_of_two_labels_each_has_its_words(tmp_path: Path) -> None:
 
 
 def test_the_most_accurate_evaluation_is_the_best_and_of_equal_ones_the_surest() -> None:
-    best = best_evaluation(STEPS)
-    assert best is not None and best["step"] == 3
-    loss, accuracy = plot_loss(run_with(STEPS)), plot_accuracy(run_with(STEPS))
-    assert loss is not None and accuracy is not None
+    assert best_line(STEPS)["step"] == 3
+    loss, accuracy, *_ = training_plots(run_with(STEPS))
     axes = loss.figure.axes[0]
-    labels = axes.get_legend_handles_labels()[1]
-    assert "most accurate on dev: loss 0.8000 at step 3" in labels
+    assert "most accurate on dev at step 3: 0.800" in loss.title
     assert "nats per document" in axes.get_ylabel()
     axes = accuracy.figure.axes[0]
-    assert "most accurate on dev: 80.00 % at step 3" in axes.get_legend_handles_labels()[1]
+    assert "highest at step 3: 80.00%" in accuracy.title
     assert list(np.asarray(axes.lines[0].get_ydata())) == [0.7, 0.8, 0.8, 0.75]
 
 

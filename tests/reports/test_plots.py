@@ -18,14 +18,9 @@ from thence.reports.plots.bigrams import (
     pair_counts,
     plot_bigrams,
 )
+from thence.reports.plots.charts import figure_of
 from thence.reports.plots.embeddings import draw_points, plot_embeddings
-from thence.reports.plots.training import (
-    best_evaluation,
-    column,
-    draw_learning_rate_finder,
-    plot_learning_rate,
-    plot_loss,
-)
+from thence.reports.plots.training import plot_loss, training_plots
 from thence.reports.reading import read_dev
 from thence.reports.report import report_html, samples_section, splits_section
 from thence.reports.style import drawable, to_svg
@@ -36,6 +31,7 @@ from thence.reports.surprisal import (
     surprisal_token,
 )
 from thence.reports.symbols import most_frequent, project
+from thence.reports.training import finder_chart
 from thence.tokens import TokenOptions, make_tokenizer
 
 from .conftest import SCRIPT, Page, run_with
@@ -93,29 +89,27 @@ def title_of(figure):
 
 def test_the_loss_curve_marks_the_lowest_dev_loss():
     figure = plot_loss(run_with(STEPS)).figure
-    labels = figure.axes[0].get_legend_handles_labels()[1]
-    assert "best on dev: 2.5000 at step 10" in labels
-    assert "nats per token" in figure.axes[0].get_ylabel()
+    assert title_of(figure) == "Loss, best on dev at step 10: 2.500"
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["train", "dev"]
+    assert figure.axes[0].get_ylabel() == "nats per character"
     assert "15 in 0.3 s" in figure.axes[0].get_xlabel()
 
 
 def test_without_dev_only_the_train_loss_is_drawn():
     steps = [{**line, "dev_nats_per_token": None} for line in STEPS]
-    assert best_evaluation(steps) is None
     assert len(plot_loss(run_with(steps)).figure.axes[0].lines) == 1
-    assert np.isnan(column(steps, "dev_nats_per_token")).all()
 
 
 def test_the_learning_rate_is_drawn_at_every_evaluation():
-    line = plot_learning_rate(run_with(STEPS)).figure.axes[0].lines[0]
-    assert list(line.get_ydata()) == [0.1, 0.2, 0.0]
+    (_, drawn) = training_plots(run_with(STEPS))
+    assert list(drawn.figure.axes[0].lines[0].get_ydata()) == [0.1, 0.2, 0.0]
 
 
 def test_the_finder_curve_marks_its_suggestion():
     rates = np.geomspace(1e-3, 1, 20)
     losses = 3 - np.sin(np.linspace(0, 3, 20))
     curve = SimpleNamespace(rates=rates, losses=losses, smoothed=losses, suggestion=0.05)
-    axes = draw_learning_rate_finder(curve).axes[0]
+    axes = figure_of("finder", finder_chart(curve)).figure.axes[0]
     assert axes.get_xscale() == "log"
     assert "suggestion: 0.05" in axes.get_legend_handles_labels()[1]
 
@@ -317,7 +311,7 @@ def test_the_report_of_a_run_whose_text_changed_says_so(tmp_path):
 
 
 def test_embedded_drawings_follow_light_and_dark():
-    svg = with_dark_colours(to_svg(plot_learning_rate(run_with(STEPS)).figure)).decode("utf-8")
+    svg = with_dark_colours(to_svg(plot_loss(run_with(STEPS)).figure)).decode("utf-8")
     assert "prefers-color-scheme:dark" in svg and "var(--ink)" in svg
 
 
@@ -332,8 +326,9 @@ def test_plot_writes_every_picture(counts):
 
 def test_every_picture_has_a_name_and_a_description(mlp):
     drawn = run_plots(mlp)
-    assert [p.name for p in drawn] == ["loss", "learning-rate", "heat-map", "embedding-map"]
-    assert "lowest at step" in drawn[0].description
+    names = ["loss", "learning-rate", "gradient-norm", "heat-map", "embedding-map"]
+    assert [p.name for p in drawn] == names
+    assert "best on dev at step" in drawn[0].description
 
 
 def test_plot_refuses_an_unknown_format(counts):
@@ -342,5 +337,5 @@ def test_plot_refuses_an_unknown_format(counts):
 
 
 def test_drawings_are_the_same_bytes_each_time():
-    first, second = (plot_learning_rate(run_with(STEPS)).figure for _ in range(2))
+    first, second = (plot_loss(run_with(STEPS)).figure for _ in range(2))
     assert to_svg(first) == to_svg(second)

@@ -54,6 +54,7 @@ from thence.reports.run_card import run_card
 from thence.reports.surprisal import MOST_TOKENS, surprisal_token
 from thence.reports.sweep import BEST
 from thence.reports.sweep_charts import what_matters
+from thence.reports.training import finder_chart
 from thence.results import Results, Score
 from thence.runs import Run
 from thence.sweeps import Sweep
@@ -272,13 +273,7 @@ def best(done: Best) -> list[Block]:
 
 def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
     """Show the loss at each learning rate, and which is suggested."""
-    from thence.reports.plots.training import draw_learning_rate_finder  # Imports matplotlib.
-
-    rate = f"{curve.suggestion:.2g}"
-    description = f"Loss against learning rate; {rate} is suggested."
-    figure = draw_learning_rate_finder(curve)
-    plot = Plot("finder", "Learning rate", description, figure)
-    return [Caption(f"suggested learning rate {rate}"), Plots([plot])]
+    return [Caption(f"suggested learning rate {curve.suggestion:.2g}"), finder_chart(curve)]
 
 
 def cut_examples(found: Examples) -> list[Block]:

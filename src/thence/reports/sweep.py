@@ -16,15 +16,7 @@ from thence.reports.content import (
 )
 from thence.reports.formatting import date_and_time, number
 from thence.reports.markup import page
-from thence.reports.sweep_charts import (
-    against_field,
-    cost,
-    fields_of,
-    in_order,
-    result,
-    side_by_side,
-    what_matters,
-)
+from thence.reports.sweep_charts import result, sweep_charts, what_matters
 from thence.runs.provenance import now
 from thence.sweeps import Sweep, Trial
 
@@ -68,22 +60,16 @@ def chart_sections(sweep: Sweep) -> list[Section]:
     ranked = sweep.ranked()
     if not ranked:
         return []
-    sections = [
-        Section("In order", [in_order(sweep)]),
-        Section("What matters", what_matters(sweep)),
-    ]
+    charts = sweep_charts(sweep)
+    in_order = Section("In order", [charts.pop("history")])
     if len(ranked) == 1:
-        return sections[:1]
-    fields = fields_of(sweep)
-    against = Beside([against_field(sweep, field) for field in fields], wide=True)
-    costs = [
-        cost(sweep, "parameters", "What size buys", "parameters"),
-        cost(sweep, "seconds", "What time buys", "seconds of training"),
-    ]
+        return [in_order]
+    costs = [charts.pop("size"), charts.pop("seconds")]
     return [
-        *sections,
-        Section("Fields side by side", [side_by_side(sweep, fields)]),
-        Section("Against each field", [against]),
+        in_order,
+        Section("What matters", what_matters(sweep)),
+        Section("Fields side by side", [charts.pop("parallel")]),
+        Section("Against each field", [Beside([*charts.values()], wide=True)]),
         Section("What it costs", [Beside(costs, wide=True)]),
     ]
 

@@ -122,6 +122,19 @@ def heights_of(trial: Trial, fields: Sequence[Field], rank: int) -> list[float]:
     ]
 
 
+def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
+    """Return the charts of a sweep by their names; but for the first they need two trials."""
+    charts = {"history": in_order(sweep)}
+    if len(sweep.ranked()) > 1:
+        fields = fields_of(sweep)
+        charts["parallel"] = side_by_side(sweep, fields)
+        for field in fields:
+            charts[f"against-{field.name.replace('_', '-')}"] = against_field(sweep, field)
+        charts["size"] = cost(sweep, "parameters", "What size buys", "parameters")
+        charts["seconds"] = cost(sweep, "seconds", "What time buys", "seconds of training")
+    return charts
+
+
 def in_order(sweep: Sweep) -> Chart:
     """Return every trial in order, and the best so far."""
     ranked, best = sweep.ranked(), []

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thence.evaluation.verdict import Verdict, judge, verdict
 from thence.models.registry import get_family
@@ -12,6 +12,9 @@ from thence.reports.formatting import duration, number
 from thence.reports.reading import DevReading, token_name
 from thence.runs import ClassifierRun, Run
 from thence.runs.metrics import best_line, unit_of
+
+if TYPE_CHECKING:
+    from thence.training.lr_finder import LearningRateCurve
 
 METRICS_ROWS = 100
 """Evaluations that are listed at most, evenly spread over the training."""
@@ -32,7 +35,7 @@ def training_sections(run: Run, reading: DevReading | None = None) -> list[Secti
         return [] if run.finished else [Section("Training", [UNFINISHED])]
     blocks: list[Block] = [] if run.finished else [UNFINISHED]
     blocks += [Note(str(found)) for found in verdicts(run, reading)]
-    blocks += curves(run, reading)
+    blocks += curves(run, reading).values()
     blocks += [Pairs(training_facts(run))]
     blocks += [Folded(f"every evaluation ({len(metrics):,})", [metrics_table(metrics)])]
     return [Section("Training", blocks)]
@@ -50,20 +53,20 @@ def verdicts(run: Run, reading: DevReading | None = None) -> list[Verdict]:
     return [judge(run.metrics(), math.log(len(run.tokenizer.vocabulary)), pairs)]
 
 
-def curves(run: Run, reading: DevReading | None = None) -> list[Chart]:
+def curves(run: Run, reading: DevReading | None = None, in_bits: bool = True) -> dict[str, Chart]:
     """Return the charts of loss, accuracy and learning rate; none for a single evaluation."""
     metrics, curve = run.metrics(), run.curve()
     if len(curve) < 2:
-        return []
-    charts = [loss_chart(run, reading)]
+        return {}
+    charts = {"loss": loss_chart(run, reading, in_bits)}
     shares = _points(metrics, "dev_accuracy")
     took = f"training steps ({metrics[-1]['step']:,} in {duration(metrics[-1]['seconds'])})"
     if shares:
         best = best_line(metrics)
         said = f"Accuracy on dev, highest at step {best['step']:,}: {best['dev_accuracy']:.2%}"
         series = [Series("dev", shares, ORANGE)]
-        charts.append(
-            Chart(said, f"{said}.", series, took, "share right", in_percent=True, height=10)
+        charts["accuracy"] = Chart(
+            said, f"{said}.", series, took, "share right", in_percent=True, height=10
         )
     schedule = run.recipe.training.schedule
     for name, title in (
@@ -74,7 +77,8 @@ def curves(run: Run, reading: DevReading | None = None) -> list[Chart]:
         if len(points) > 1:
             series = [Series("", points, BLUE)]
             said = f"{title} against training steps."
-            charts.append(Chart(title, said, series, "training steps", "", height=5))
+            drawn = Chart(title, said, series, "training steps", "", height=5)
+            charts[name.replace("_", "-")] = drawn
     return charts
 
 
@@ -106,6 +110,30 @@ def loss_chart(run: Run, reading: DevReading | None = None, in_bits: bool = True
     scaled = f"{y}, logarithmic" if is_log_y else y
     said = f"{title} {y}, against training steps."
     return Chart(title, said, shown, took, scaled, is_log_y=is_log_y)
+
+
+def finder_chart(curve: "LearningRateCurve", unit: str = "token") -> Chart:
+    """Return the loss at each learning rate that the finder tried, and which is suggested."""
+    low, start = float(curve.smoothed.min()), float(curve.smoothed[0])
+    height = max(start - low, 0.05 * abs(start))
+    # The cliff at the end is left out, which would squeeze the valley flat.
+    low, high = low - 0.4 * height, start + 0.6 * height
+    suggestion = f"suggestion: {curve.suggestion:.2g}"
+    rates = curve.rates.tolist()
+    series = [
+        Series("each step", [*zip(rates, curve.losses.tolist(), strict=True)], GREY),
+        Series("smoothed", [*zip(rates, curve.smoothed.tolist(), strict=True)], BLUE),
+        Series(suggestion, [(curve.suggestion, low), (curve.suggestion, high)], ORANGE, "dashes"),
+    ]
+    return Chart(
+        "Learning-rate finder",
+        f"Loss against the learning rate; {suggestion}.",
+        series,
+        "learning rate (logarithmic)",
+        f"loss (nats per {unit})",
+        is_log=True,
+        limits=(low, high),
+    )
 
 
 def _points(metrics: Metrics, name: str, scale: float = 1.0) -> list[tuple[float, float]]:
