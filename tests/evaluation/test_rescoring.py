@@ -1,6 +1,7 @@
 """Rescoring: word errors beside the plain recursion, scores by hand, and weights."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import thence
+from thence.corpus import MinimalPair
 from thence.corpus.nbest import Hypothesis, read_nbest
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation.rescoring import Weights, word_errors
@@ -124,6 +126,21 @@ def test_what_is_no_table_of_hypotheses_is_refused(
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(TextError, match=words):
         read_nbest(tmp_path / name)
+
+
+def test_the_test_split_in_parts_is_one_look(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_texts = ("ab", "b", "ba", "a", "bb", "aa")
+    monkeypatch.setattr(sys.modules["thence.evaluation.rescoring"], "AT_ONCE", 2)
+    monkeypatch.setattr(sys.modules["thence.evaluation.pairs"], "PAIRS_AT_ONCE", 2)
+    run = counted(test=all_texts)
+    thence.rescore(run, [Hypothesis("x", -1.0, text) for text in all_texts], alpha=1.0)
+    assert [look["command"] for look in run.test_looks()] == ["rescore"]
+    thence.pairs(
+        run, [MinimalPair(*two, "x") for two in zip(all_texts[::2], all_texts[1::2], strict=True)]
+    )
+    assert [look["command"] for look in run.test_looks()] == ["rescore", "pairs"]
 
 
 def test_weights_and_references_that_are_missing_are_refused(counted: Counted) -> None:

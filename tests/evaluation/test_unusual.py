@@ -27,7 +27,14 @@ def test_the_scale_of_a_few_texts_by_hand() -> None:
     scale = Scale.fitted(per_token, targets)
     assert scale.lengths == pytest.approx([log(5)])
     assert (scale.median.tolist(), scale.spread.tolist()) == ([6.0], [4.0])
-    assert scale.scores(np.array([14.0]), np.array([2])).tolist() == [2.0]
+    # So they are -5/4 to 5/4 spreads above it, the quantiles of 50, 80, 90 % 0, 3/4 and 1, the
+    # others 5/4. 14 is 2 above it, 3/4 beyond the last quantile, of which 1/4 is a tenth as many:
+    # it is as rare as one of 100 x 10^3.
+    assert scale.bands == pytest.approx(
+        np.array([[log(5), 0, 0.75, 1, 1.25, 1.25, 1.25]]), abs=1e-5
+    )
+    scores = scale.scores(np.array([14.0, 9, 5]), np.array([2, 5, 9]))
+    assert scores == pytest.approx([log(10**5), log(5), log(2) - 0.25], rel=1e-4)
 
 
 def test_shares_of_a_few_texts_by_hand() -> None:
@@ -67,8 +74,24 @@ def test_the_rate_of_false_alarms_is_at_most_what_was_asked_for(kind: str, docum
         assert found / (rounds * new) >= 0.6 * nominal - 3 * error
 
 
+def of_two_kinds(draw: Any, count: int) -> tuple[Any, Any]:
+    """Draw short texts with heavy tails, and long ones that are alike in half of all cases."""
+    lengths = draw.integers(1, 200, count)
+    short = 3 + draw.standard_t(3, count)
+    odd = draw.random(count) < 0.5
+    return np.where(lengths < 134, short, np.where(odd, 2 + draw.random(count), 2)), lengths
+
+
 def test_short_and_long_texts_have_alarms_alike() -> None:
     draw = np.random.default_rng(5)
+    for share in (0.9, 0.98):  # As in a log, the longer ones are of a kind with other tails.
+        known = fitted("dev", *of_two_kinds(draw, 4000))
+        per_token, lengths = of_two_kinds(draw, 40_000)
+        alarms = known.more_unusual_than(per_token * lengths, lengths) >= share
+        for low in (1, 67, 134):
+            rate = alarms[(lengths >= low) & (lengths < low + 66)].mean()
+            error = np.sqrt((1 - share) * share * (3 / 4000 + 3 / 40_000))
+            assert abs(rate - (1 - share)) < 3 * error
     known = fitted("dev", *drawn(draw, 4000, "falls"))
     per_token, lengths = drawn(draw, 40_000, "falls")
     alarms = known.more_unusual_than(per_token * lengths, lengths) >= 0.98
@@ -159,6 +182,8 @@ DAMAGED: list[tuple[str, Any]] = [
     ("scale1", np.array([[1.0, 1.0], [0, 0], [1, 1]])),
     ("scale1", np.array([[1.0], [0], [0]])),
     ("scale1", None),
+    ("bands0", np.zeros((1, 7))),
+    ("bands1", np.zeros((0, 7))),
 ]
 
 

@@ -159,11 +159,14 @@ def pairs(
     found = [one for one in listed if isinstance(one, MinimalPair)]
     found = found or read_pairs(one for one in listed if not isinstance(one, MinimalPair))
     judged = []
+    sentences = Documents.from_strings(text for pair in found for text in (pair.good, pair.bad))
     for number, run in enumerate(opened):
+        run.record_if_test(sentences, "pairs")  # Once, of all.
         parts = []
         for first in range(0, len(found), PAIRS_AT_ONCE):
             progress((number + first / len(found)) / len(opened))
-            parts.append(_judge(run, found[first : first + PAIRS_AT_ONCE], static))
+            places = np.arange(2 * first, 2 * min(first + PAIRS_AT_ONCE, len(found)))
+            parts.append(_judge(run, sentences.take(places), static))
         judged.append(Judged(*map(np.concatenate, zip(*parts, strict=True))))
     progress(1.0)
     times = Counter(run.name for run in opened)
@@ -192,10 +195,9 @@ class Judged(NamedTuple):
         return np.where(tie, 0.5, (good > bad).astype(np.float64))
 
 
-def _judge(run: LanguageRun, found: Sequence[MinimalPair], static: bool) -> Judged:
-    """Return what a model says of some pairs."""
-    sentences = Documents.from_strings(text for pair in found for text in (pair.good, pair.bad))
-    store = run.encode(sentences, "pairs")
+def _judge(run: LanguageRun, sentences: Documents, static: bool) -> Judged:
+    """Return what a model says of some pairs, given the good and the bad sentence of each."""
+    store = run.tokenizer.encode(sentences)
     scores = EvaluationData(static=static).model(run).score(store)
     log_probs = store.sum_by_document(scores).reshape(-1, 2)
     is_unknown = run.tokenizer.vocabulary.are_unknown(store.targets).astype(np.float64)

@@ -322,10 +322,13 @@ def _log_probs(
 ) -> Float64[np.ndarray, " hypotheses"]:
     """Return the log-probability of each hypothesis; of those with the same text it is one."""
     texts = list(dict.fromkeys(one.text for one in listed))
+    documents = Documents.from_strings(texts)
+    run.record_if_test(documents, "rescore")  # Once, of all.
     model, found = EvaluationData(static=static).model(run), []
     for first in range(0, len(texts), AT_ONCE):
         progress(first / len(texts))
-        store = run.encode(Documents.from_strings(texts[first : first + AT_ONCE]), "rescore")
+        chosen = np.arange(first, min(first + AT_ONCE, len(texts)))
+        store = run.tokenizer.encode(documents.take(chosen))
         found += store.sum_by_document(model.score(store).astype(np.float64)).tolist()
     by_text = dict(zip(texts, found, strict=True))
     return np.array([by_text[one.text] for one in listed])

@@ -1,12 +1,14 @@
 """How unusual a text is beside held-out texts of the same kind, at a rate of false alarms.
 
-The score is the nats per token, less what is common for texts of that length, by their spread
-(``Scale``). The share of held-out texts with a smaller score, ``k`` of ``m`` as ``k / (m + 1)``, is
-one minus a conformal p-value: whatever the model is, of new texts of the same source at most a
-share ``1 - a`` is more unusual than ``a`` (V. Vovk, A. Gammerman, G. Shafer 2005, "Algorithmic
-learning in a random world"). So that no text judges itself, the scale of each tenth of the texts is
-fitted to the others, and all counts are added (V. Vovk 2015, "Cross-conformal predictors"; for
-sure, the rate is then at most twice as high, but it is as asked for where the scales are alike).
+The score says how rare so many nats per token are among texts of that length (``Scale``): first
+less their median, by their spread; then by the quantiles of this in bands of lengths, since long
+texts may be of another kind than short ones. The share of held-out texts with a smaller score,
+``k`` of ``m`` as ``k / (m + 1)``, is one minus a conformal p-value: whatever the model is, of new
+texts of the same source at most a share ``1 - a`` is more unusual than ``a`` (V. Vovk, A.
+Gammerman, G. Shafer 2005, "Algorithmic learning in a random world"). So that no text judges itself,
+the scale of each tenth of the texts is fitted to the others, and all counts are added (V. Vovk
+2015, "Cross-conformal predictors"; for sure, the rate is then at most twice as high, but it is as
+asked for where the scales are alike).
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ from thence.runs.run import Run
 
 FILE = "calibration.safetensors"
 """Its file in the run folder."""
-FORMAT = 1
+FORMAT = 2
 """Number of the format of the file."""
 WAY_OUT = "remove it, and it is made again when it is needed."
 FOLDS = 10
@@ -45,7 +47,17 @@ UPPER = 0.9
 LEAST_SPREAD = 0.5
 """Spread of a length at least, as a share of the median of those of all lengths: where all texts of
 a length are alike, one that hardly differs would be the most unusual of all."""
-
+LEVELS = np.array([0.5, 0.8, 0.9, 0.95, 0.98, 0.99])
+"""Shares of the texts of a band that are below its quantiles."""
+RARITY = -np.log1p(-LEVELS)
+"""Scores at the quantiles: minus the logarithm of the share of texts that are more unusual."""
+TAIL = 2
+"""Number of a quantile: beyond the last one, scores rise as they do between the two on average."""
+IN_A_BAND = 450
+"""Texts of a band: four are above its last quantile. With fewer, a band may be one line of a log
+again and again; with more, the longest lines of a made log were never an alarm."""
+TIE = 1e-6
+"""Spreads between two quantiles that are the same text's."""
 ROUNDING = 1e-9
 """Nats per token; where spreads are smaller, all texts are alike and differ by rounding alone."""
 
@@ -58,11 +70,14 @@ class Scale:
         lengths: Mean logarithm of the targets of the texts in each bin, rising.
         median: Of their nats per token.
         spread: How far above it their 90 % quantile is.
+        bands: Of each band of lengths, rising: the logarithm of its least targets, and the
+            ``LEVELS`` quantiles of how many spreads its texts are above the median.
     """
 
     lengths: Float64[np.ndarray, " bins"]
     median: Float64[np.ndarray, " bins"]
     spread: Float64[np.ndarray, " bins"]
+    bands: Float64[np.ndarray, "bands numbers"]
 
     @classmethod
     def fitted(
@@ -71,7 +86,8 @@ class Scale:
         """Return the scale of some texts."""
         possible = np.isfinite(per_token)
         if not possible.any():
-            return cls(np.zeros(1), np.zeros(1), np.ones(1))
+            band = np.concatenate([[0.0], RARITY])
+            return cls(np.zeros(1), np.zeros(1), np.ones(1), band[None])
         per_token, lengths = per_token[possible], np.log(targets[possible])
         count = int(np.clip(len(lengths) // IN_A_BIN, 1, MOST_BINS))
         edges = np.unique(np.quantile(lengths, np.arange(1, count) / count))
@@ -83,18 +99,54 @@ class Scale:
         spread = upper - median
         least = LEAST_SPREAD * float(np.median(spread))
         spread = np.maximum(spread, least if least >= ROUNDING else 1.0)
-        return cls(np.array([lengths[one].mean() for one in bins]), median, spread)
+        curve = np.array([lengths[one].mean() for one in bins]), median, spread
+        above = _above(per_token, lengths, *curve)
+        count = int(np.clip(len(lengths) // IN_A_BAND, 1, MOST_BINS))
+        least_of = np.unique(np.quantile(lengths, np.arange(count) / count, method="lower"))
+        places = np.searchsorted(least_of, lengths, "right") - 1
+        quantiles = [
+            np.quantile(above[places == number], LEVELS, method="higher")
+            for number in range(len(least_of))
+        ]
+        rising = np.maximum.accumulate(np.array(quantiles), axis=1) + TIE * np.arange(len(LEVELS))
+        return cls(*curve, np.column_stack([least_of, rising]))
 
     def scores(
         self, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
     ) -> Float64[np.ndarray, " texts"]:
-        """Return how many spreads each text is above the median of its length."""
+        """Return how rare each text is among those of its length."""
         lengths = np.log(targets)
-        median, spread = (
-            np.interp(lengths, self.lengths, one) for one in (self.median, self.spread)
-        )
-        scores: Float64[np.ndarray, " texts"] = (per_token - median) / spread
+        above = _above(per_token, lengths, self.lengths, self.median, self.spread)
+        places = np.maximum(np.searchsorted(self.bands[:, 0], lengths, "right") - 1, 0)
+        scores = np.empty(len(lengths))
+        for number, (_, *quantiles) in enumerate(self.bands.tolist()):
+            chosen = places == number
+            scores[chosen] = _rarity(above[chosen], quantiles)
         return scores
+
+
+def _above(
+    per_token: Float64[np.ndarray, " texts"],
+    lengths: Float64[np.ndarray, " texts"],
+    bins: Float64[np.ndarray, " bins"],
+    median: Float64[np.ndarray, " bins"],
+    spread: Float64[np.ndarray, " bins"],
+) -> Float64[np.ndarray, " texts"]:
+    """Return how many spreads each text is above the median of its length."""
+    found: Float64[np.ndarray, " texts"]
+    found = (per_token - np.interp(lengths, bins, median)) / np.interp(lengths, bins, spread)
+    return found
+
+
+def _rarity(
+    above: Float64[np.ndarray, " texts"], quantiles: list[float]
+) -> Float64[np.ndarray, " texts"]:
+    """Return scores between, below and beyond the quantiles of a band."""
+    first, last = quantiles[0], quantiles[-1]
+    slope = (RARITY[-1] - RARITY[TAIL]) / (last - quantiles[TAIL])
+    found: Float64[np.ndarray, " texts"] = np.interp(above, quantiles, RARITY)
+    found += np.minimum(above - first, 0) + slope * np.maximum(above - last, 0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -182,6 +234,7 @@ def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
     for number, (scale, scores) in enumerate(found.folds):
         curve = np.stack([scale.lengths, scale.median, scale.spread])
         tensors |= {f"scale{number}": curve, f"scores{number}": scores}
+        tensors[f"bands{number}"] = scale.bands
     about = {"format": FORMAT, "text": found.text, "weights": _weights(run)}
     save_tensors(run.folder / FILE, tensors, about)
     return found
@@ -250,13 +303,18 @@ def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> C
         folds = []
         for number in range(FOLDS):
             curve, scores = tensors[f"scale{number}"], tensors[f"scores{number}"]
+            bands = tensors[f"bands{number}"]
             usable = curve.ndim == 2 and len(curve) == 3 and curve.shape[1] > 0 and scores.ndim == 1
             usable = usable and curve.dtype == scores.dtype == np.float64
             usable = usable and np.isfinite(curve).all() and not np.isnan(scores).any()
             usable = usable and (np.diff(curve[0]) > 0).all() and (curve[2] >= ROUNDING).all()
+            usable = usable and bands.ndim == 2 and bands.shape[1] == 1 + len(LEVELS)
+            usable = usable and len(bands) > 0 and bands.dtype == np.float64
+            usable = usable and np.isfinite(bands).all() and (np.diff(bands[:, 0]) > 0).all()
+            usable = usable and (np.diff(bands[:, 1:], axis=1) > 0).all()
             if not usable or (scores[1:] < scores[:-1]).any() or not len(scores):
                 raise ValueError("numbers that no calibration has")
-            folds.append((Scale(*curve), scores))
+            folds.append((Scale(curve[0], curve[1], curve[2], bands), scores))
         return Calibration(str(about["text"]), tuple(folds))
     except (KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); {WAY_OUT}") from error
