@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.training import device
 from thence.training import trainer as loop
-from thence.training.device import autocast, check_precision, has_fast_bfloat16
+from thence.training.device import autocast, check_precision, has_fast_bfloat16, kept_memory
 
 SmallTrain = Callable[..., Run]
 LSTM = {"model": "lstm", "hidden_size": 16, "embedding_size": 8, "dropout": 0.0, "batch_size": 8}
@@ -43,6 +44,19 @@ def test_weights_are_converted_anew_each_time() -> None:
             layer.weight.add_(1)
         assert layer(torch.ones(2)).item() == pytest.approx(one.item() + 2, abs=0.05)
     assert one.dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives memory back like this")
+def test_memory_of_large_tensors_is_kept_for_the_next_step() -> None:
+    def faults() -> int:
+        """Return how many pages of 4 KiB the system maps for a tensor of 10,240 pages."""
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.zeros(10 << 20)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with kept_memory():
+        # The first ones find their place.
+        assert min(faults() for _ in range(10)) < 1000
 
 
 def test_a_time_limit_ends_the_training_in_time(

@@ -29,6 +29,7 @@ from thence.training.device import (
     choose_device,
     deterministic_mode,
     has_fast_bfloat16,
+    kept_memory,
     num_threads,
 )
 from thence.training.finetuning import encoder_run, parent_run, starts_from_encoder
@@ -239,7 +240,8 @@ def _time_steps(
     optimizer = Optimizer(network, training)
     network.train()
     batch = setup.batches.at(0)  # The same each time, as batches of documents differ in size.
-    with num_threads(settings["threads"]), autocast(settings["precision"], network.device):
+    precision = autocast(settings["precision"], network.device)
+    with kept_memory(), num_threads(settings["threads"]), precision:
         state = None
         for _ in range(TIMED_STEPS):
             began = time.perf_counter()
