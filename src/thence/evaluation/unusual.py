@@ -45,8 +45,8 @@ IN_A_BIN, MOST_BINS = 40, 64
 UPPER = 0.9
 """Quantile whose distance from the median is the spread: only unusual texts matter."""
 LEAST_SPREAD = 0.5
-"""Spread of a length at least, as a share of the median of those of all lengths: where all texts of
-a length are alike, one that hardly differs would be the most unusual of all."""
+"""Spread of a length, and the tail of a band, at least, as a share of the median of all: where all
+texts of a length are alike, one that hardly differs would be the most unusual of all."""
 LEVELS = np.array([0.5, 0.8, 0.9, 0.95, 0.98, 0.99])
 """Shares of the texts of a band that are below its quantiles."""
 RARITY = -np.log1p(-LEVELS)
@@ -119,9 +119,11 @@ class Scale:
         above = _above(per_token, lengths, self.lengths, self.median, self.spread)
         places = np.maximum(np.searchsorted(self.bands[:, 0], lengths, "right") - 1, 0)
         scores = np.empty(len(lengths))
+        tails = self.bands[:, -1] - self.bands[:, 1 + TAIL]
+        tails = np.maximum(tails, LEAST_SPREAD * np.median(tails))
         for number, (_, *quantiles) in enumerate(self.bands.tolist()):
             chosen = places == number
-            scores[chosen] = _rarity(above[chosen], quantiles)
+            scores[chosen] = _rarity(above[chosen], quantiles, tails[number])
         return scores
 
 
@@ -139,11 +141,11 @@ def _above(
 
 
 def _rarity(
-    above: Float64[np.ndarray, " texts"], quantiles: list[float]
+    above: Float64[np.ndarray, " texts"], quantiles: list[float], tail: float
 ) -> Float64[np.ndarray, " texts"]:
-    """Return scores between, below and beyond the quantiles of a band."""
+    """Return scores between, below and beyond the quantiles of a band, given its tail's width."""
     first, last = quantiles[0], quantiles[-1]
-    slope = (RARITY[-1] - RARITY[TAIL]) / (last - quantiles[TAIL])
+    slope = (RARITY[-1] - RARITY[TAIL]) / tail
     found: Float64[np.ndarray, " texts"] = np.interp(above, quantiles, RARITY)
     found += np.minimum(above - first, 0) + slope * np.maximum(above - last, 0)
     return found
