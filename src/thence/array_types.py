@@ -13,6 +13,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
     from jaxtyping import Float as Float
     from jaxtyping import Float32 as Float32
     from jaxtyping import Float64 as Float64
+    from jaxtyping import Int16 as Int16
     from jaxtyping import Int32 as Int32
     from jaxtyping import Int64 as Int64
     from jaxtyping import Integer as Integer
@@ -29,5 +30,5 @@ else:
         def __class_getitem__(cls, class_and_shape: tuple[Any, str]) -> Any:
             return class_and_shape[0]
 
-    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = Num = _ClassOfArray
+    Bool = Float = Float32 = Float64 = Int16 = Int32 = Int64 = Integer = Num = _ClassOfArray
     UInt = UInt8 = UInt32 = UInt64 = _ClassOfArray

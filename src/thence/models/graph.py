@@ -20,6 +20,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from thence.models.rounded import RoundedMatrix
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 END = np.iinfo(np.int64).max
@@ -187,6 +189,25 @@ def evaluate(nodes: Sequence[Node], values: dict[str, Array]) -> None:
             values.update(zip(node.outputs, several, strict=True))
 
 
+def round_matrices(nodes: Sequence[Node], constants: dict[str, Any]) -> list[Node]:
+    """Return the nodes with rounded matrices in what ``linear`` and recurrent layers compute.
+
+    Args:
+        nodes: The nodes.
+        constants: What they read, which is changed.
+    """
+    left = []
+    for node in nodes:
+        if node.operator == "Transpose" and node.inputs[0] in constants:
+            constants[node.outputs[0]] = RoundedMatrix(constants[node.inputs[0]])
+            continue
+        if node.operator in CELLS:
+            for name in node.inputs[1:3]:
+                constants[name] = RoundedMatrix(constants[name][0])
+        left.append(node)
+    return left
+
+
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """Make NumPy's matrix products use one thread within the block.
@@ -287,11 +308,15 @@ def _over_time(
         gates: Where those of each time, and the new cells of an LSTM, are put.
     """
     of_input, of_state = np.split(biases[0], 2)
-    projected = inputs @ weights[0].T + of_input
+    of_inputs, of_states = (
+        matrix if isinstance(matrix, RoundedMatrix) else matrix[0].T
+        for matrix in (weights, recurrent)
+    )
+    projected = inputs @ of_inputs + of_input
     now = tuple(part[0] for part in state)
     outputs = np.empty((len(inputs), 1, *now[0].shape), np.float32)
     for time, read in enumerate(projected):
-        now, opened = cell(read, now[0] @ recurrent[0].T + of_state, *now)
+        now, opened = cell(read, now[0] @ of_states + of_state, *now)
         outputs[time, 0] = now[0]
         if gates is not None:
             gates.append((*opened, *now[1:]))
@@ -371,7 +396,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Identity": lambda values: values,
     "LSTM": _recurrent("LSTM"),
     "LogSoftmax": _log_softmax,
-    "MatMul": np.matmul,
+    "MatMul": lambda values, weights: values @ weights,
     "Mul": np.multiply,
     "RNN": _recurrent("RNN"),
     "Relu": lambda values: np.maximum(values, 0),

@@ -5,6 +5,7 @@ of the torch modules up to rounding. What learns (training, dynamic evaluation),
 states of a network as tensors (the neural cache), takes the module instead.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ import numpy as np
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, State, check_weights
 from thence.models.graph import CELLS as RECURRENT
-from thence.models.graph import Graph, Hidden, evaluate, gates_of
+from thence.models.graph import Graph, Hidden, evaluate, gates_of, round_matrices
 from thence.models.language import graphs, scoring
 from thence.models.language.options import BigramOptions, MLPOptions, RecurrentOptions
 from thence.tokens import TokenStore
@@ -75,6 +76,17 @@ class InferenceModel:
         self._tensors, self._constants = tensors, graph.constants
         self._network, self._output = graph.nodes[:size], graph.nodes[size:]
         self._hidden, self._log_probs = hidden, output
+
+    def rounded(self) -> "InferenceModel":
+        """Return this model with its matrices in 16 bits, to be read in half the time.
+
+        See ``models/rounded.py``.
+        """
+        model = copy.copy(self)
+        model._constants = dict(self._constants)
+        model._network = round_matrices(self._network, model._constants)
+        model._output = round_matrices(self._output, model._constants)
+        return model
 
     def num_parameters(self) -> int:
         """Return how many numbers were learned."""
