@@ -295,6 +295,9 @@ def test_counting(ids, ends, first, following):
     followers[[end for end in ends if end < len(ids)]] = -1
     places = core_counting.place_words(numbers, 7)
     assert np.array_equal(places, np.argsort(numbers, kind="stable"))
+    for weights in (None, places.astype(np.int64)):
+        added = core_counting.add_by_number(numbers, weights, 8)
+        assert np.array_equal(added, np.bincount(numbers, weights, 8))
     results = []
     for count in (core_counting.count_longer, longer_in_numpy):
         state = [numbers[places], places.copy(), numbers.copy()]
@@ -356,8 +359,11 @@ def test_counts_that_do_not_fit_are_refused():
         count(part=slice(0, 4))
     with pytest.raises(TypeError, match="differ in length"):
         count(numbers=[0, 1])
-    with pytest.raises(ValueError, match="ids are out of range"):
-        core_counting.place_words(np.array([0, 2], np.int32), 2)
+    for outside in ([0, 2], [-1, 0]):
+        with pytest.raises(ValueError, match="out of range"):
+            core_counting.place_words(np.array(outside, np.int32), 2)
+    with pytest.raises(TypeError, match="weight for each"):
+        core_counting.add_by_number(np.array([0, 1], np.int32), np.ones(1, np.int64), 2)
     with pytest.raises(ValueError, match="negative"):
         core_counting.sort_with_places(np.array([3, -1]))
 

@@ -102,6 +102,18 @@ CORE_EXPORT int64_t count_longer(int32_t *which, int32_t *places, int64_t start,
     return found;
 }
 
+/* Add up weights by number; weights may be NULL, where each is 1. Returns 0, or -1 if a number is out
+   of range. NumPy: np.bincount(numbers, weights). */
+CORE_EXPORT int32_t add_by_number(const int32_t *numbers, const int64_t *weights, int64_t size,
+                                  int64_t *sums, int64_t num_sums) {
+    for (int64_t i = 0; i < size; i++) {
+        if ((uint32_t)numbers[i] >= (uint64_t)num_sums) return -1;
+        if (i + AHEAD < size) PREFETCH(sums + (uint32_t)numbers[i + AHEAD]);
+        sums[numbers[i]] += weights ? weights[i] : 1;
+    }
+    return 0;
+}
+
 /* Write the positions of each word one after another, in turn: places[starts[w] ..] are those of w.
    starts, V numbers, ends as where those of the next word begin. Returns 0, or -1 if an id is out
    of range. NumPy: np.argsort(ids, kind="stable"). */

@@ -20,6 +20,7 @@ def _c(name: str) -> Callable[..., int]:
             Pointer, Pointer, Size, Size, Pointer, Pointer, Pointer, Size, Size, Size, Size,
             Pointer, Pointer, Pointer, Size, Pointer,
         ),
+        "add_by_number": (Pointer, Pointer, Size, Pointer, Size),
         "place_words": (Pointer, Size, Pointer, Size, Pointer),
         "sort_places": (Pointer, Pointer, Size, ctypes.c_int32, Pointer, Pointer),
     }  # fmt: skip
@@ -82,12 +83,33 @@ def count_longer(
     return (keys[:found], counts[:found], suffixes[:found]), end.value
 
 
+def add_by_number(
+    numbers: Int32[np.ndarray, " numbers"],
+    weights: Int64[np.ndarray, " numbers"] | None,
+    size: int,
+) -> Int64[np.ndarray, " size"]:
+    """Add up weights (None: 1 each) by number: ``np.bincount``.
+
+    Raises:
+        ValueError: If a number is not from 0 to below ``size``.
+    """
+    sums = np.zeros(size, np.int64)
+    if weights is not None and len(weights) != len(numbers):
+        raise TypeError("there is not a weight for each number")
+    if _c("add_by_number")(
+        address(numbers, np.int32), None if weights is None else address(weights, np.int64),
+        len(numbers), sums.ctypes.data, size,
+    ):  # fmt: skip
+        raise ValueError("a number is out of range")
+    return sums
+
+
 def place_words(
     ids: Int32[np.ndarray, " positions"], vocabulary_size: int
 ) -> Int32[np.ndarray, " positions"]:
     """Return the positions of all words, in order of id: a stable ``np.argsort``."""
     starts = np.zeros(vocabulary_size + 1, np.int64)
-    np.cumsum(np.bincount(ids, minlength=vocabulary_size)[:vocabulary_size], out=starts[1:])
+    np.cumsum(add_by_number(ids, None, vocabulary_size), out=starts[1:])
     places = np.empty(len(ids), np.int32)
     if _c("place_words")(
         address(ids, np.int32), len(ids), starts.ctypes.data, vocabulary_size, places.ctypes.data

@@ -228,8 +228,9 @@ def train_recipe(
                         new.fill(lambda path: save_fitted(write(path), fitted))
             with _removed_on(folder, ThenceError):
                 run = shared_run(folder, data, world)
-            if not run.sources.keep:
-                run.set_splits(data.splits)
+            memory = recipe.options.memory_bytes if recipe.model == "ngram" else None
+            if not run.sources.keep or memory is None:
+                run.set_splits(data.splits, known=True)
             if not _is_network(run):
                 log_fitted(run, data.dev, logs)
                 return run

@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from thence._core import library
+from thence._core.counting import add_by_number
 from thence.array_types import Int64, Integer, Num
 from thence.mapped import Spool, release
 
@@ -104,7 +106,10 @@ def sum_by_number(
         size: How many sums there are.
         memory: None: as much as needed.
     """
-    if memory is None:  # Exact: far below 2^53.
+    if memory is None:
+        if library() is not None and numbers.dtype == np.int32:
+            return add_by_number(numbers, weights, size)
+        # Exact: far below 2^53.
         return np.bincount(numbers, weights, size).astype(np.int64, copy=False)
     sums = Spool(np.int64)
     for start, stop in pieces(0, size, max(memory // PARTS_OF_MEMORY // 8, 1)):

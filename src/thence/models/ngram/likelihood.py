@@ -37,8 +37,7 @@ def log_likelihood(
         if level + 1 < len(counts):
             longer = counts[level + 1]
             ends = sum_by_number(longer.suffixes, longer.counts, len(order.keys), memory)
-        size = len(order.keys) if memory is None else BLOCK
-        for start, stop in pieces(0, len(order.keys), size):
+        for start, stop in pieces(0, len(order.keys), BLOCK):
             longest = order.counts[start:stop]
             longest = longest if ends is None else longest - ends[start:stop]
             is_used = longest > 0

@@ -143,7 +143,8 @@ def adjusted_counts(
     below = counts[level].counts
     preceding = sum_by_number(counts[level + 1].suffixes, None, len(below), memory)
     if memory is None:
-        return np.where(preceding > 0, preceding, below)
+        np.copyto(preceding, below, where=preceding == 0)
+        return preceding
     adjusted = Spool(np.int64)
     for some, own in zip(blocks(preceding), blocks(below), strict=True):
         adjusted.append(np.where(some > 0, some, own))
@@ -186,7 +187,9 @@ def smooth(
             discounts.append(modified_discounts(level + 1, used))
         taken = discounts[-1].values if discounts else (0.0, 0.0, 0.0)
         given = OrderCounts(order.keys, used, order.suffixes)
-        lower, table, backoffs = _smooth_order(given, lower, vocabulary_size, method, taken, memory)
+        lower, table, backoffs = _smooth_order(
+            given, lower, vocabulary_size, method, taken, level + 1 < len(counts), memory
+        )
         if tables:
             tables[-1] = replace(tables[-1], log_backoffs=backoffs)
         tables.append(table)
@@ -204,6 +207,7 @@ def _smooth_order(
     vocabulary_size: int,
     method: Smoothing,
     discounts: tuple[float, float, float],
+    is_context: bool,
     memory: int | None,
 ) -> tuple[Float[np.ndarray, " ngrams"], OrderTable, Float32[np.ndarray, " shorter"]]:
     """Smooth one order, a block at a time, as little else is then in memory than the results.
@@ -214,10 +218,12 @@ def _smooth_order(
         vocabulary_size: Number of ids (V).
         method: Which smoothing.
         discounts: Taken off counts of 1, 2, and 3 or more.
+        is_context: Whether longer n-grams ask for the probabilities of these.
         memory: About how many bytes to work in; None: no bound.
 
     Returns:
-        The probabilities of the n-grams, their table, and the log-weights of the contexts.
+        The probabilities of the n-grams, if they are asked for, their table, and the log-weights of
+        the contexts.
     """
     column = new_columns(memory)
     probabilities, log_probs = (
@@ -232,7 +238,8 @@ def _smooth_order(
         share = _shares(method, order.counts[ngrams], prefixes, size, discounts)
         left = share.left
         found = share.seen + left[prefixes] * shorter[ngrams]
-        probabilities.append(found)
+        if is_context:
+            probabilities.append(found)
         if method == "stupid-backoff":  # What was seen is not interpolated.
             left = np.where(share.known, STUPID_WEIGHT, 1.0)
         with np.errstate(divide="ignore"):
