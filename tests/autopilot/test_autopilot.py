@@ -185,16 +185,17 @@ def test_a_combination_that_is_late_leaves_what_was_before() -> None:
     assert [one.name for one in made.members] == ["b"]
 
 
-def test_who_is_past_the_deadline_is_left_out() -> None:
+def test_who_is_past_the_deadline_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     class Late(Fake):
         def train(
             self, chosen: ScheduledCandidate, seconds: float | None, steps: int | None
         ) -> list[TrainedCandidate]:
-            time.sleep(0.2)
+            clock[0] += 20.0
             check_deadline()
             return super().train(chosen, seconds, steps)
 
-    autopilot = autopilot_for(seconds=0.1)
+    autopilot, clock = autopilot_for(seconds=10.0), [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: autopilot.budget.began + clock[0])
     made = autopilot.run(Late([candidate("counts", 3.0)], CANDIDATES[:1], TRAINED[:1]))
     assert made.members[0].name == "counts"
     assert autopilot.failed == ["small: its time was up before it was of use"]

@@ -212,7 +212,7 @@ def test_a_time_is_kept_beside_a_busy_process(tmp_path: Path, text: tuple[str, .
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")
 def test_an_interrupt_gives_the_best_so_far(tmp_path: Path) -> None:
-    command = ("best", "given-names", "--time", "1m", "-o", tmp_path / "run")
+    command = ("best", "given-names", "--time", "10m", "-o", tmp_path / "run")
     process = Process("-m", "thence", *command)
     assert process.stderr is not None
     for line in process.stderr:

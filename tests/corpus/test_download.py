@@ -23,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves ``TEXT`` well or badly, by path, and counts the requests."""
 
     requests = 0
+    silence_over = threading.Event()
 
     def do_GET(self) -> None:
         Handler.requests += 1
@@ -40,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path in ("/cut", "/cut-without-length"):
             body = TEXT[:100_000]
         if self.path == "/silent":
-            threading.Event().wait(1)
+            self.silence_over.wait(60)
         self.wfile.write(body)
         if self.path == "/reset":
             # A linger of zero makes close() send a reset instead of an orderly end.
@@ -117,7 +118,8 @@ def test_a_server_that_falls_silent(
 ) -> None:
     offer(monkeypatch, text_file(f"{server}/silent"))
     with pytest.raises(DownloadError, match=r"broke off after 0 of 320,000 bytes \(timed out\)"):
-        get("toy", timeout=0.1)
+        get("toy", timeout=0.5)
+    Handler.silence_over.set()
     assert everything_in(cache) == []
 
 

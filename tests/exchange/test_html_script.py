@@ -125,7 +125,7 @@ def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         settings = ["--no-sandbox", "--renderer-process-limit=1"]
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=settings)
-        sync_api.expect.set_options(timeout=15_000)
+        sync_api.expect.set_options(timeout=60_000)
         yield started.new_context()
         started.close()
 

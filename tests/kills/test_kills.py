@@ -173,7 +173,7 @@ def killer() -> Iterator[Killer]:
     made = Killer(TEXT)
     yield made
     made.process.stdin.close()
-    made.process.communicate(timeout=20)
+    made.process.communicate(timeout=60)
 
 
 TEXT = "".join(f"{a}{b}{c}\n" for a, b, c in product("abcde", "xyz", "abcdexy")).encode()

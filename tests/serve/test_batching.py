@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from threading import Event, Timer, current_thread
+from threading import Event, current_thread
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,19 @@ def same(one: Any, other: Any) -> None:
     "name",
     ["lstm", "ngram", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)],
 )
-def test_together_as_alone(client: Any, at_once: Any, name: str) -> None:
+def test_together_as_alone(client: Any, at_once: Any, wait_until: Any, name: str) -> None:
     asked = requests(name, 32)
     alone = [client.complete(**fields) for fields in asked]
     worker, all_wait = client.models[name].worker, Event()
     turns, rows = worker.batches_read, worker.rows_read
-    worker.submit(call(all_wait.wait, 20))
-    Timer(0.5, all_wait.set).start()
-    found = at_once(lambda fields=fields: client.complete(**fields) for fields in asked)
+    worker.submit(call(all_wait.wait, 60))
+
+    def begin() -> None:
+        wait_until(lambda: len(worker._unfinished) == len(asked) + 1)
+        all_wait.set()
+
+    questions = [lambda fields=fields: client.complete(**fields) for fields in asked]
+    _, *found = at_once([begin, *questions])
     for one, other in zip(alone, found, strict=True):
         same(one, other)
     turns, rows = worker.batches_read - turns, worker.rows_read - rows

@@ -135,6 +135,7 @@ def test_a_call_that_never_ends_is_told(made: Made, serving: Any) -> None:
             over.set()
             while client.get("/health").status != 200:
                 pass
+        with serving(models) as client:
             assert client.complete(prompt="a", max_tokens=1)
     finally:
         over.set()

@@ -85,8 +85,6 @@ def test_a_stream_that_fails_raises(ask: Any, client: Any, serving: Any, openai:
         serving(client.models, Limits(timeout=0.3, max_tokens=10**6)) as slow,
         openai.OpenAI(base_url=f"{slow.address}/v1", **NO_RETRIES) as asking,
     ):
-        stream = asking.completions.create(
-            model="running", prompt="", max_tokens=10**6, stream=True
-        )
+        asked = {"model": "running", "prompt": "", "max_tokens": 10**6, "stream": True}
         with pytest.raises(openai.APIError, match="longer than"):
-            list(stream)
+            list(asking.completions.create(**asked))

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -37,7 +38,7 @@ def started(*arguments: object, **variables: str) -> Iterator[tuple[Any, int]]:
         try:
             line = process.stderr.readline()
             found = re.search(r"Serving .* at http://\S*:(\d+) ", line)
-            assert found, line + process.communicate(timeout=10)[1]
+            assert found, line + process.communicate(timeout=60)[1]
             yield process, int(found[1])
         finally:
             process.kill()
@@ -65,6 +66,20 @@ def status_of(port: int, **headers: str) -> int:
             return answer.status
 
 
+def rows_per_turn(port: int) -> float:
+    """Return how many texts were read at once, on average of a moment."""
+
+    def counts() -> list[float]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            said = answer.read().decode()
+        return [float(one) for one in re.findall(r"^thence_model_\w+_total.* (\S+)$", said, re.M)]
+
+    turns, rows = counts()
+    time.sleep(0.1)
+    more_turns, more_rows = counts()
+    return (more_rows - rows) / max(1.0, more_turns - turns)
+
+
 def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Return what the command says that must refuse to start."""
     with pytest.raises(SystemExit) as stop:
@@ -86,7 +101,7 @@ def test_a_signal_stops_it_after_what_it_is_at(run: thence.Run, sign: signal.Sig
             whole = (begun + answer.read()).decode()
         assert whole.endswith("data: [DONE]\n\n")
         assert whole.count('"finish_reason": "length"') == 4
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
 
@@ -99,13 +114,14 @@ def test_it_stops_in_time_whatever_it_is_at(run: thence.Run) -> None:
         ):
             answer.read(50)
             plain = pool.submit(status_of_completion, port, max_tokens=10**8)
-            time.sleep(1)
+            while rows_per_turn(port) < 1.5:  # Until both are read together.
+                pass
             process.send_signal(signal.SIGTERM)
             begun = time.monotonic()
             with pytest.raises(http.client.IncompleteRead):
                 answer.read()
             assert plain.result() == 503
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert time.monotonic() - begun > 5  # What is under way is given time, bounded above.
         assert "Traceback" not in process.communicate()[1]
 

@@ -34,19 +34,21 @@ def begin(recipe, folder, *flags):
 def test_killed_three_times_and_continued_by_two(language, tmp_path, storage):
     recipe, folder = language(SPACE.format(sampler="tpe")), tmp_path / "sweep"
     flags = [] if storage is None else ["--storage", f"sqlite:///{tmp_path / 'study.db'}"]
-    moments = random.Random()
-    for kill in range(3):
+    moments, ends = random.Random(), []
+    for _ in range(3):
         process = begin(recipe, folder, *flags)
         begun = len(list(folder.glob("trial-*")))
         until = time.monotonic() + 60
         wanted = begun + moments.randint(1, 3)
         while len(list(folder.glob("trial-*"))) < wanted and time.monotonic() < until:
-            assert process.poll() is None, process.communicate()
+            if process.poll() is not None:
+                break
             time.sleep(0.01)
         time.sleep(moments.random() * 0.3)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, kill
+        ends.append((process.communicate()[1], process.returncode))
+    # Where this process had to wait for a processor, the last one may have done all trials.
+    assert {end for _, end in ends} <= {-signal.SIGKILL, 0} and ends[0][1] != 0, ends
     both = [begin(recipe, folder, "--json", *flags) for _ in range(2)]
     results = []
     for process in both:

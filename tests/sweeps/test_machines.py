@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sql
@@ -37,7 +38,9 @@ BEGUN: list[Process] = []
 SHORT = "trials = 2\n[sweep.space]\nhidden_size = [2, 4]\n"
 IMPATIENT = """\
 import sys
+from thence.sweeps import database
 from thence.sweeps.locks import DatabaseLocks
+database.PATIENCE_AT_START = 200.0  # On a busy machine a server takes long to start.
 DatabaseLocks.heartbeat_interval, DatabaseLocks.grace_period, DatabaseLocks.wait = 0.2, 2.0, 0.2
 from thence.cli.main import main
 main(sys.argv[1:])
@@ -257,16 +260,22 @@ def test_a_lock_without_heartbeats_is_taken_over(language, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_lock_with_heartbeats_is_left(language, tmp_path):
+def test_a_lock_with_heartbeats_is_left(language, tmp_path, monkeypatch):
     address = f"sqlite:///{tmp_path / 'study.db'}"
     first = locks_of(language, tmp_path / "a", address, 1.0)
     second = locks_of(language, tmp_path / "b", address, 1.0).lock("trial")
+    clock = [0.0]
+    ours = SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
+    monkeypatch.setattr("thence.sweeps.locks.time", ours)
     lock = first.lock("trial")
     with first.heartbeats():
         assert lock.take()
         for _ in range(5):
+            before = first._row("trial")
             assert not second.take(wait=False)
-            time.sleep(0.3)
+            clock[0] += 10 * first.grace_period
+            while first._row("trial") == before:
+                time.sleep(0.01)
         lock.release()
     assert second.take(wait=False)
 

@@ -247,7 +247,7 @@ from thence.training import resume, train
 
 class Slow:
     def on_step(self, step, tokens, share):
-        time.sleep(0.01)
+        time.sleep(float(pause))
     def on_evaluation(self, metrics):
         pass
 
@@ -255,10 +255,10 @@ class Slow:
 def slow(name):
     yield Slow()
 
-text, folder, new = sys.argv[1:]
+text, folder, new, pause = sys.argv[1:]
 if new == "new":
     train(text, model="mlp", output=folder, progress=slow, context=3, hidden_size=8, dropout=0.3,
-          embedding_size=3, batch_size=16, steps=120, evaluate_every=10, checkpoint_seconds=0,
+          embedding_size=3, batch_size=16, steps=400, evaluate_every=10, checkpoint_seconds=0,
           lr=0.02)
 else:
     resume(folder, slow)
@@ -267,8 +267,8 @@ else:
 
 @pytest.mark.slow
 def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
-    def start(folder: Path, new: bool) -> Process:
-        return Process("-c", CHILD, text, folder, "new" if new else "old")
+    def start(folder: Path, new: bool, pause: float = 0.01) -> Process:
+        return Process("-c", CHILD, text, folder, "new" if new else "old", pause)
 
     def step_of(folder: Path) -> int:
         path = folder / "last" / "checkpoint.safetensors"
@@ -278,7 +278,7 @@ def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
         process.communicate()
         return process.wait()
 
-    assert code_of(start(tmp_path / "whole", True)) == 0
+    assert code_of(start(tmp_path / "whole", True, 0.0)) == 0
     folder, chance = tmp_path / "run", random.Random(0)
     # Before the run folder exists: nothing that could be taken for a run.
     early = start(folder, True)
@@ -295,9 +295,9 @@ def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
         process.kill()
         process.communicate()
         steps.append(step_of(folder))
-        process = start(folder, False)
+        process = start(folder, False, 0.01 if len(steps) < 4 else 0.0)
     assert code_of(process) == 0
     # Every kill but perhaps the last ones came in the middle, each further on than the one before.
-    assert 0 < steps[1] < steps[2] < 120, steps
+    assert 0 < steps[1] < steps[2] < 400, steps
     assert outcome(folder) == outcome(tmp_path / "whole")
     assert not list(folder.rglob("*.tmp"))

@@ -27,6 +27,8 @@ NAMES = ("Anna", "Annabel", "Arno", "Maria", "Marta", "Martin", "Oda", "Otto", "
 SENTENCES = ("the dog sat", "the cat sat down", "a dog ran home", "the bird flew home") * 8
 REVIEWS = ("a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg") * 10
 SMALL = {"embedding_size": 4, "hidden_size": 16, "threads": 1}
+PATIENCE = 60
+"""Seconds for which something is waited for: whether it comes is tested, and not how soon."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Server:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.address + path, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 found, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -63,7 +65,7 @@ class Server:
 
     def turns(self) -> float:
         """Return how often all models were called."""
-        with urllib.request.urlopen(self.address + "/metrics", timeout=30) as answer:
+        with urllib.request.urlopen(self.address + "/metrics", timeout=PATIENCE) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.split()[-1]) for line in lines if "model_turns_total{" in line)
 
@@ -82,7 +84,7 @@ def running(models: dict[str, LoadedRun], folder: Path, **settings: Any) -> Iter
             yield Server(f"http://127.0.0.1:{listening.getsockname()[1]}", models, folder)
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(PATIENCE)
             for loaded in models.values():
                 loaded.worker.close()
 
@@ -187,9 +189,17 @@ def browser() -> Iterator[Any]:
         started = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=settings
         )
-        sync_api.expect.set_options(timeout=15_000)
+        sync_api.expect.set_options(timeout=1000 * PATIENCE)
         yield started.new_context()
         started.close()
+
+
+def wait_for(page: Any, condition: Callable[[], bool]) -> None:
+    """Wait in Python, as the page allows no script but its own."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "this never came true"
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture
@@ -204,7 +214,7 @@ def visit(browser, server) -> Iterator[Callable[..., Any]]:
         page = browser.new_page()
         page.set_viewport_size(size or {"width": 1200, "height": 900})
         page.emulate_media(color_scheme=state.pop("scheme", None))
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * PATIENCE)
         watched.append(Watched(page, address))
         page.goto(f"{address}{path}#{urlencode({'tab': tab, **state}, doseq=True)}")
         return page

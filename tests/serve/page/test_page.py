@@ -7,8 +7,6 @@ import math
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,8 @@ import pytest
 
 import thence
 from thence.serve.page_files import page_file
+
+from .conftest import wait_for
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 ROOT = Path(__file__).parents[3]
@@ -34,14 +34,6 @@ pytestmark = [
 
 def expect(thing: Any) -> Any:
     return sync_api.expect(thing)
-
-
-def wait_for(page: Any, condition: Callable[[], bool]) -> None:
-    """Wait in Python, as the page allows no script but its own."""
-    end = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < end, "this never came true"
-        page.wait_for_timeout(20)
 
 
 def text_field(page: Any) -> Any:

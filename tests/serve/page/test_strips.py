@@ -11,6 +11,8 @@ from thence.serve import loaded_runs, page_files
 from thence.serve.limits import Limits
 from thence.serve.reading import FEW_IDS
 
+from .conftest import PATIENCE
+
 LONG = "\n".join(["Anna", "Marta", "Otto"] * 40)
 
 
@@ -19,7 +21,7 @@ def ask_strips(server, models, text, **settings):
     body = json.dumps({"models": models, "text": text, **settings}).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(server.address + "/playground/strips", body, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         *events, last, rest = answer.read().decode().split("\n\n")
     assert (last, rest) == ("data: [DONE]", "")
     found = [json.loads(event.removeprefix("data: ")) for event in events]
@@ -102,7 +104,7 @@ def test_the_page_is_one_script_and_one_sheet_compressed_and_with_a_tag(server):
     for name in ("page.js", "page.css"):
         url = f"{server.address}/page/{name}"
         request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             assert answer.headers["Content-Encoding"] == "gzip"
             tag = answer.headers["ETag"]
             assert len(answer.read()) < 90_000

@@ -168,8 +168,8 @@ export class ComparisonView {
   }
 
   async drawSamples() {
-    const seed = this.seed;
-    const found = await Promise.all(this.names.map(async (name, place) => {
+    const { names, seed } = this;
+    const found = await Promise.all(names.map(async (name, place) => {
       let content;
       try {
         const { texts, copies } = await get("/playground/samples", { run: name, seed, count: SAMPLES });
@@ -180,7 +180,7 @@ export class ComparisonView {
       }
       return el("section", { "aria-label": `Samples of ${name}` }, el("h3", {}, this.key(place), name), content);
     }));
-    if (seed === this.seed) this.samples.replaceChildren(...found);
+    if (seed === this.seed && names === this.names) this.samples.replaceChildren(...found);
   }
 
   /** A document that the runs disagree on, with what it costs each of them. */
