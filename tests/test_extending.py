@@ -112,7 +112,7 @@ class CodePoints:
 '''
     },
     edits={
-        "tokens/tokenizer.py": [
+        "tokens/options.py": [
             (
                 '        "subwords": TokenizerFamily(',
                 '        "code-points": TokenizerFamily("code-points", lambda *_: code_points(), '

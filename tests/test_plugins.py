@@ -21,7 +21,7 @@ from thence.models.language.bigram import Bigram
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.output_layer import FullSoftmax
 from thence.runs.description import list_runs
-from thence.tokens import tokenizer
+from thence.tokens import options
 
 CODE = '''
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ Install = Callable[[], None]
 @pytest.fixture
 def forget() -> Iterator[None]:
     """Forget, after a test, what it has added."""
-    tables = (registry.FAMILIES, tokenizer._plugins.table)
+    tables = (registry.FAMILIES, options._plugins.table)
     before = [dict(table) for table in tables]
     yield
     sys.modules.pop("own_unigram", None)
@@ -118,7 +118,7 @@ def uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("/site")])
     sys.modules.pop("own_unigram", None)
     registry.FAMILIES.pop("unigram", None)
-    tokenizer._plugins.table.pop("pairs", None)
+    options._plugins.table.pop("pairs", None)
 
 
 def test_a_model_of_an_installed_package_works_everywhere(

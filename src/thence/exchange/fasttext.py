@@ -21,7 +21,7 @@ from thence.runs.create import create_run
 from thence.runs.run import Run
 from thence.runs.weights import save_model
 from thence.tokens import tokenizer_of, write_vectors
-from thence.tokens.tokenizer import WordOptions
+from thence.tokens.options import WordOptions
 from thence.tokens.vocabulary import UNKNOWN
 
 

@@ -36,9 +36,7 @@ from thence.models.ngram.hashed import HashedNGrams, HashTable, buckets_of, murm
 
 BEGINNING = b"mmap lm http://kheafield.com/code"
 MAGIC = BEGINNING + b" format version 5\n\0"
-SANITY = np.dtype(
-    [("magic", "S56"), ("floats", "<f4", 3), ("words", "<u4", 3), ("one", "<u8")]
-)  # fmt: skip
+SANITY = np.dtype([("magic", "S56"), ("floats", "<f4", 3), ("words", "<u4", 3), ("one", "<u8")])
 """What a file begins with: numbers that look otherwise on a machine that could not read it."""
 PARAMETERS = np.dtype(
     {
@@ -130,12 +128,10 @@ class _File:
 
 
 def _open(path: Path, mapped: bool) -> _File:
-    content: UInt8[np.ndarray, " bytes"]
     try:
-        if mapped:
-            content = np.memmap(path, np.uint8, "r")
-        else:
-            content = np.frombuffer(read_whole(path), np.uint8)
+        content: UInt8[np.ndarray, " bytes"] = (
+            np.memmap(path, np.uint8, "r") if mapped else np.frombuffer(read_whole(path), np.uint8)
+        )
     except (OSError, ValueError) as error:
         raise TextError(f"The file {path} cannot be read: {error}.") from error
     header = SANITY.itemsize + PARAMETERS.itemsize

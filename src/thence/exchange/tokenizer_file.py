@@ -23,7 +23,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from thence.array_types import Bool
 from thence.errors import SettingError
 from thence.tokens import Tokenizer as OurTokenizer
-from thence.tokens.tokenizer import TokenOptions
+from thence.tokens.options import TokenOptions
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 from thence.tokens.word_splitting import (
     APOSTROPHE,

@@ -20,7 +20,7 @@ from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe, read_toml
 from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.sources import STANDARD_INPUT
 from thence.settings import as_in_file, check_parts, shown
-from thence.tokens.tokenizer import is_tokenizer, tokenizer_suppliers
+from thence.tokens.options import is_tokenizer, tokenizer_suppliers
 
 FORMAT = 2
 """Number of the format of run folders, which every config says; see ``MIGRATIONS``."""

@@ -9,17 +9,16 @@ from thence.tokens.making import (
     tokenizer_from_json,
     tokenizer_of,
 )
-from thence.tokens.store import TokenStore
-from thence.tokens.texts import Texts, encode_texts
-from thence.tokens.tokenizer import (
+from thence.tokens.options import (
     COUNTED,
-    Tokenizer,
     TokenizerFamily,
     TokenOptions,
     WordOptions,
-    encode_in_memory,
     register_tokenizer,
 )
+from thence.tokens.store import TokenStore
+from thence.tokens.texts import Texts, encode_texts
+from thence.tokens.tokenizer import Tokenizer, encode_in_memory
 from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 

@@ -16,18 +16,16 @@ from thence.tokens.characters import (
     character_counts,
     count_characters,
 )
+from thence.tokens.options import COUNTED, TokenOptions, learned
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries
 from thence.tokens.symbols import Symbols, pack, symbols_of
 from thence.tokens.tokenizer import (
     CHUNK,
-    COUNTED,
     EncodedChunk,
     Sizes,
     Tokenizer,
-    TokenOptions,
     chunks_of,
-    learned,
     normalized,
     normalized_chunks,
     store_of,
