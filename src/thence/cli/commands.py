@@ -105,7 +105,7 @@ COMMANDS: Mapping[str, Command] = {
     "examples": Command(
         "Show the pairs of context and target that a text is cut into.",
         "batches.examples:examples",
-        "evaluating:print_examples",
+        "texts:print_examples",
         ("texts",),
         settings=("corpus:ReadingOptions", "tokens:TokenOptions"),
         help={"texts": LITERAL_HELP},
@@ -158,7 +158,7 @@ COMMANDS: Mapping[str, Command] = {
     "look": Command(
         "Look inside a model while it reads a text: every token, and why it is as likely as it is.",
         "inspection:look",
-        "evaluating:print_look",
+        "texts:print_look",
         ("run", "text"),
         renamed={"lenses": "lens"},
     ),

@@ -1,4 +1,4 @@
-"""What the commands print that evaluate models, look into them, and let them write texts."""
+"""What the commands print that evaluate models, and that let them write texts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,26 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from thence.batches.examples import Examples
-from thence.cli.colours import coloured, coloured_look
 from thence.cli.output import (
     Json,
     note_unknown,
     print_json,
     print_pairs,
     print_result,
-    print_shown,
     print_table,
     shows_for_people,
 )
-from thence.cli.streams import print_note, print_styled, print_text
-from thence.cli.texts import literal_texts
+from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
 from thence.generation import Completions, Fillings, Samples, split_blanks
-from thence.inspection import Look
-from thence.inspection.lenses import FOLLOWING
-from thence.runs import LanguageRun
 from thence.terminal import print_prose
+
+if TYPE_CHECKING:
+    from thence.evaluation import SimilarWords
 
 
 @dataclass(frozen=True)
@@ -148,42 +144,3 @@ def print_samples(
         notes.append(f"{samples.copies} of {len(samples.texts)} are copies of train documents")
     if notes:
         print_note("; ".join(notes) + ".")
-
-
-def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
-    """Print the tokens of a text as a model reads it, or everything as JSON."""
-    lenses, is_language = given.lenses, isinstance(given.run, LanguageRun)
-    if lenses and is_language and not json:  # They are shown below the table of tokens.
-        lenses = [FOLLOWING, *lenses]
-    found = call(lenses=lenses)
-    if isinstance(found, Look):
-        lines = given.text.split("\n") if found.by_lines else None  # A line end is a boundary.
-        note_unknown(given.run, given.text, lines)
-    if json:
-        print_json(found.to_json())
-    elif isinstance(found, Look):
-        if shows_for_people():
-            print_styled(coloured_look(found) + "\n")
-        print_shown(found)
-        for table in found.tables(*(lenses or ())):
-            print_text("")
-            print_shown(table)
-    else:
-        if shows_for_people():
-            print_styled(coloured(found.explanation))
-        print_text(str(found))
-
-
-def print_examples(
-    call: Callable[..., Examples], given: SimpleNamespace, *, json: Json = False
-) -> None:
-    """Print the examples of a text, and how many there are."""
-    texts = literal_texts(given.texts)
-    found = call(texts=given.texts[0] if texts is None else texts)
-    print_result(found, json)
-    if not json:
-        print_note(found.shapes())
-
-
-if TYPE_CHECKING:
-    from thence.evaluation import SimilarWords

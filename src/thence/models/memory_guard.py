@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from thence.corpus.opening import free_memory
+from thence.corpus.opening import CONTAINER_LIMIT, free_memory
 from thence.errors import SettingError
 from thence.settings import Range
 
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LARGEST_SIZE = 1 << 20
 """Units of a layer, tokens of a document and so on at most, in a classifier."""
 Size = Annotated[int, Range(ge=1, le=LARGEST_SIZE)]

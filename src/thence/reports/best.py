@@ -18,7 +18,7 @@ from thence.autopilot.result import (
     tried_rows,
 )
 from thence.evaluation.metrics import nats_and_bits
-from thence.reports.colours import BLUE, ORANGE
+from thence.reports.colours import BLUE, GREY, ORANGE
 from thence.reports.content import (
     Block,
     Chart,
@@ -35,7 +35,6 @@ from thence.reports.content import (
 )
 from thence.reports.markup import page
 
-GREY = "#8a939c"
 OVERTIME = 1.05
 """How much longer than its budget it may take before the page says why."""
 NEARLY_NOTHING = 0.005

@@ -18,7 +18,7 @@ from thence.evaluation.labels import (
 from thence.evaluation.metrics import Calibration, Mistake, excerpt
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
-from thence.reports.colours import BLUE
+from thence.reports.colours import BLUE, GREY
 from thence.reports.content import (
     Bars,
     Block,
@@ -195,7 +195,7 @@ def reliability_chart(report: ClassificationReport) -> Chart:
             points.append((100 * float(sure), float(right)))
             abouts.append(f"{right:.1%} right of {count:,} {answers} that were {sure:.1%} sure")
     title = f"On average {report.calibration.error:.1%} between how sure and how often right"
-    diagonal = Series("as sure as right", [(0, 0), (100, 1)], "#8a939c", "dashes")
+    diagonal = Series("as sure as right", [(0, 0), (100, 1)], GREY, "dashes")
     series = [diagonal, Series("this run", points, BLUE, "line", abouts)]
     said = f"{title}. " + "; ".join(abouts)
     return Chart(title, said, series, "sure (%)", "right", in_percent=True, limits=(0, 1))

@@ -2,6 +2,8 @@
 
 INK = "#1f2429"
 FAINT = "#c3cad2"
+GREY = "#8a939c"
+"""For what is beside the matter: seen on white and on black."""
 PAPER = "#fffffe"
 BLUE = "#2f7fd1"
 ORANGE = "#d9730d"

@@ -7,7 +7,7 @@ import numpy as np
 
 from thence.array_types import Float, Int64
 from thence.models.base import LanguageModel
-from thence.reports.colours import BLUE
+from thence.reports.colours import BLUE, GREY
 from thence.reports.content import Cell, Chart, HeatMap, Note, Section, Series
 from thence.reports.reading import DevReading
 from thence.reports.symbols import most_frequent, symbol_names
@@ -21,7 +21,6 @@ FEWEST = 30
 """Targets or documents below which a mean is not shown: it would be chance."""
 BINS = 8
 """Groups of documents by their length."""
-GREY = "#8a939c"
 PLACES, MOST_ROWS = 2048, 256
 """Places of dev whose distributions are looked at, in so many documents at most."""
 MOST_CELLS = 8_000_000

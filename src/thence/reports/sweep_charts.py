@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from thence.reports.colours import BLUE, ORANGE
+from thence.reports.colours import BLUE, GREY, ORANGE
 from thence.reports.content import Bars, Block, Chart, Note, Series
 from thence.reports.formatting import number, short
 from thence.sweeps import Sweep, Trial
 from thence.sweeps.results import field_text
 
-GREY = "#8a939c"
 OUTLIER = 4.0
 """A loss is left out if it is this many times further above the lowest than three quarters are."""
 LONGEST_TICK = 14

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from thence.evaluation.verdict import Verdict, judge, verdict
 from thence.models.registry import get_family
-from thence.reports.colours import BLUE, ORANGE
+from thence.reports.colours import BLUE, GREY, ORANGE
 from thence.reports.content import Block, Chart, Folded, Note, Pairs, Section, Series, Table
 from thence.reports.formatting import duration, number
 from thence.reports.reading import DevReading, token_name
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METRICS_ROWS = 100
 """Evaluations that are listed at most, evenly spread over the training."""
-GREY = "#8a939c"
 LARGE_FALL = 3
 """How many times the lowest loss the highest is for a logarithmic axis."""
 UNFINISHED = Note(

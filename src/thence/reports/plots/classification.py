@@ -12,6 +12,7 @@ from thence.array_types import Float, Int64
 from thence.evaluation.labels import ClassificationReport
 from thence.evaluation.metrics import Calibration
 from thence.reports import style
+from thence.reports.classifier import most_mistaken
 
 MOST_LABELS = 40
 """Labels of a confusion matrix that are drawn."""
@@ -79,12 +80,6 @@ def draw_confusion_matrix(confusion: Counts, labels: Sequence[str], text: str) -
     title = f"Confusion matrix, {style.shortened(text)}{shown}"
     style.add_titles(axes, title, "predicted label", "true label")
     return figure
-
-
-def most_mistaken(confusion: Counts, number: int) -> Int64[np.ndarray, " shown"]:
-    """Return the labels most often taken for another or another for them, in their own order."""
-    mistakes = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * confusion.diagonal()
-    return np.sort(np.argsort(-mistakes, kind="stable")[:number])
 
 
 def _draw_lines_between(axes: Axes, size: int) -> None:
