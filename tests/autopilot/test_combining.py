@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thence.autopilot.averaging import average_equally, combine_classifiers
+from thence.autopilot.averaging import average_few, combine_classifiers
 from thence.autopilot.candidates import TrainedCandidate
 from thence.autopilot.combining import (
     combine_language_models,
@@ -21,6 +22,7 @@ from thence.autopilot.pace import SAFETY, Pace
 from thence.corpus.documents import Labels
 from thence.deadline import check_deadline
 from thence.models.base import Classes
+from thence.models.labels.linear import LinearOptions
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import evaluate_labels
@@ -248,8 +250,20 @@ def test_few_documents_average_all_members_alike() -> None:
         classifier("sure", np.log([[0.8, 0.2], [0.8, 0.2]]), labels),
         classifier("right", np.log([[0.6, 0.4], [0.2, 0.8]]), labels),
     ]
-    made = average_equally(members, labels, 5, Classes(2))
+    made = average_few(members, labels, 5, Classes(2))
     assert made.weights == (0.5, 0.5)
     # The means are 0.7 for the first and 0.5 for the second: -(ln 0.7 + ln 0.5) / 2 = 0.5249.
     assert made.nats == pytest.approx(0.5249, abs=1e-4)
-    assert average_equally(members[:1], labels, 5, Classes(2)).model is members[0].model
+    assert average_few(members[:1], labels, 5, Classes(2)).model is members[0].model
+
+
+def test_of_few_documents_a_centroid_counts_like_all_others_together() -> None:
+    sums = {}
+    for documents in (100, 250, 2000):
+        labels = labels_of([[0], [1]] * (documents // 2))
+        said = np.log(np.full((documents, 2), 0.5))
+        centroid = replace(classifier("it", said, labels), options=LinearOptions(loss="centroid"))
+        others = [classifier(f"other {number}", said, labels) for number in range(4)]
+        sums[documents] = average_few([centroid, *others], labels, 5, Classes(2)).weights[0]
+    # 500 / 100 = 5, but at most 4 like the 4 others; 2 of 2 + 4; and 1 of 5.
+    assert sums == pytest.approx({100: 1 / 2, 250: 1 / 3, 2000: 1 / 5})

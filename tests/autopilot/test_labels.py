@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from thence.autopilot import labels as module
+from thence.autopilot import networks
 from thence.autopilot.autopilot import Autopilot, Budget
 from thence.autopilot.candidates import ScheduledCandidate, single
 from thence.autopilot.labels import LabelStrategy
+from thence.autopilot.networks import Trained
 from thence.models.base import Classifier
 from thence.recipes import make_recipe
+from thence.recipes.recipe import Recipe
 from thence.signals import StopEvent
 from thence.training.callbacks import silent_progress
 from thence.training.data import TrainingData, load_data, with_dev_in_train
@@ -97,6 +100,32 @@ def test_what_is_fitted_again_learns_from_dev_too(
     ]
     assert finished.refit and right[1] > right[0]
     assert finished.nats == one.nats and finished.model.strength == one.model.strength
+
+
+def test_a_network_that_is_trained_again_learns_from_dev_and_shares_the_weight(
+    strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW", 0)
+    made = strategy()
+    found = ScheduledCandidate("averaging", 1.0, {"ngrams": 1}, trains=True)
+    [first] = made.train(found, None, 60)
+    assert not made.train(replace(found, seed=1), None, None)  # It is in no ensemble yet.
+    made.combine([first])
+    read: list[int] = []
+    train = networks.train
+
+    def reading(recipe: Recipe, data: TrainingData, *others: object) -> Trained | None:
+        read.append(data.train.num_documents)
+        assert recipe.training.seed == made.autopilot.recipe.training.seed + 1
+        return train(recipe, data, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(networks, "train", reading)
+    [again] = made.train(replace(found, seed=1), None, None)
+    assert read == [96] and (again.like, again.nats) == (first.name, first.nats)
+    both = made.combine([first, again])
+    assert both.weights == (0.5, 0.5) and both.refit and both.nats == first.nats
+    said = [one.model.classify(made.autopilot.data.dev_texts) for one in (first, again, both)]
+    np.testing.assert_allclose(np.exp(said[2]), (np.exp(said[0]) + np.exp(said[1])) / 2, atol=1e-5)
 
 
 def test_without_refit_the_labels_of_dev_change_no_weight(

@@ -7,6 +7,8 @@ little are pruned. Language models are mixed by the same rules (``combining``).
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
 MIN_GAIN_OF_CLASSIFIER = 0.0005
 """Nats per document that a member of an average must gain."""
+CENTROID_DOCUMENTS = 500.0
+"""Of few documents a centroid classifier counts like so many, divided by how many there are, of the
+others: like all others together of 100, where it is the best, and like one of 1,000."""
 
 
 def combine_classifiers(
@@ -58,10 +63,12 @@ def combine_classifiers(
     return min((made, best), key=lambda one: one.nats)
 
 
-def average_equally(
+def average_few(
     members: Sequence[TrainedCandidate], labels: Labels, vocabulary_size: int, classes: Classes
 ) -> Ensemble:
-    """Average all members with the same weight: few documents say too little of which is better.
+    """Average all members alike: few documents say too little of which is better.
+
+    Only a centroid classifier counts for more the fewer documents there are.
 
     Args:
         members: What was trained; at least one.
@@ -71,11 +78,18 @@ def average_equally(
     """
     if len(members) == 1:
         return single(members[0])
-    weights = np.full(len(members), 1 / len(members))
+    for_centroid = min(max(1.0, CENTROID_DOCUMENTS / max(1, len(labels))), len(members) - 1.0)
+    counted = np.array([for_centroid if is_centroid(one.options) else 1.0 for one in members])
+    weights = counted / counted.sum()
     result = evaluate_labels(classifiers.pooled([one.scores for one in members], weights), labels)
     model = average_of(members, weights, vocabulary_size, classes)
     accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
     return Ensemble(tuple(members), shares, "ensemble", model.options, model, result.nats, accuracy)
+
+
+def is_centroid(options: Any) -> bool:
+    """Return whether these are the settings of a centroid classifier."""
+    return getattr(options, "loss", None) == "centroid"
 
 
 def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[TrainedCandidate]:
@@ -103,6 +117,29 @@ def _evaluate_held_out(members: Sequence[TrainedCandidate], labels: Labels) -> E
         weights = classifiers.learn_pool(said, labels.take(learned)).weights
         found[judged] = classifiers.pooled([one.scores[judged] for one in members], weights)
     return evaluate_labels(found, labels)
+
+
+def sharing_weights(
+    made: Ensemble, others: Sequence[TrainedCandidate], vocabulary_size: int, classes: Classes
+) -> Ensemble:
+    """Return an ensemble in which members share their weights with those that are judged like them.
+
+    Args:
+        made: The ensemble.
+        others: What learned from dev too (``TrainedCandidate.like``).
+        vocabulary_size: Number of token ids (V).
+        classes: The classes of the labels.
+    """
+    members, weights = [], []
+    for one, weight in zip(made.members, made.weights, strict=True):
+        alike = [one, *(other for other in others if other.like == one.name)]
+        members += alike
+        weights += [weight / len(alike)] * len(alike)
+    model = average_of(members, np.array(weights), vocabulary_size, classes)
+    return replace(
+        made, members=tuple(members), weights=tuple(weights), family="ensemble",
+        options=model.options, model=model, refit=True,
+    )  # fmt: skip
 
 
 def average_of(

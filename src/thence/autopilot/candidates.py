@@ -78,6 +78,8 @@ class TrainedCandidate:
         rule: The ``Rule`` by which it learns from running text that it scores; None: it does not.
         inputs: Names of candidates whose decisions are inputs of this one.
         log_odds: What it says of each decision of dev, for such a one; None: it was not asked.
+        like: Name of the candidate that it is judged as, for it learned from dev too; None: it is
+            judged by itself.
     """
 
     name: str
@@ -94,6 +96,7 @@ class TrainedCandidate:
     rule: Any = None
     inputs: Sequence[str] = ()
     log_odds: Array | None = None
+    like: str | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What is tried for labels, and how it is put together.
 
 Of few documents a dev split is too small to choose by. There linear classifiers are judged by
-cross-validation on train and dev together, all are averaged alike, and no network is trained. Of
+cross-validation on train and dev together, all are averaged, and no network is trained. Of
 more documents everything is judged on dev, and in the end the linear classifiers of the result are
-fitted again to train and dev together, with what was chosen on dev.
+fitted again to train and dev together, with what was chosen on dev. Networks that are trained once
+more learn from both as well, and share the weight of the first.
 """
 
 import math
@@ -18,7 +19,12 @@ import numpy as np
 
 from thence.array_types import Float
 from thence.autopilot.autopilot import TOLERANCE, Autopilot, reported_settings, with_training
-from thence.autopilot.averaging import average_equally, average_of, combine_classifiers
+from thence.autopilot.averaging import (
+    average_few,
+    average_of,
+    combine_classifiers,
+    sharing_weights,
+)
 from thence.autopilot.candidates import (
     Ensemble,
     ScheduledCandidate,
@@ -83,8 +89,10 @@ class LabelStrategy:
     autopilot: Autopilot
     refit: bool = True
     unit: ClassVar[Literal["document"]] = "document"
-    _fitting: dict[str, float] = field(default_factory=dict)
-    _per_feature: float = 0.0
+    _fitting: dict[str, float] = field(default_factory=dict, init=False)
+    _per_feature: float = field(default=0.0, init=False)
+    _networks: dict[str, Recipe] = field(default_factory=dict, init=False)
+    _kept: Mapping[str, TrainedCandidate] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self._few:  # Dev is learned from, and its words would be missed.
@@ -136,7 +144,9 @@ class LabelStrategy:
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
         found = schedule("labels", seconds, "fit", "train")
-        return _linear(found) if self._few else found
+        if self._few:
+            return _linear(found)
+        return tuple(one for one in found if one.options.get("loss") != "centroid")
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more, and to refit them."""
@@ -157,7 +167,8 @@ class LabelStrategy:
         recipe = self._recipe(
             self.autopilot.recipe_of(candidate), candidate.family, candidate.options
         )
-        name = self.autopilot.unused_name(_title(candidate.family, candidate.options))
+        title = _title(candidate.family, candidate.options)
+        name = self.autopilot.unused_name(title)
         if family.method == "fit":
             return self._fit(name, recipe, timed=seconds is not None)
         needed = 0.0
@@ -165,6 +176,8 @@ class LabelStrategy:
             needed = SETTING_UP * self._seconds_for_features(recipe.options.bags)[0]
         if self.autopilot.left() < needed:
             return []
+        if candidate.seed and self.refit:
+            return self._train_with_dev(name, title, recipe.training.seed, seconds)
         return self._train_network(name, recipe, seconds, steps)
 
     def _seconds_for_features(self, options: BagOptions) -> tuple[float, float]:
@@ -213,13 +226,33 @@ class LabelStrategy:
             more = {"training": reported_settings(trained.recipe), "curve": trained.curve}
             made = self._classified(name, trained.recipe, trained.model, **more)
             likelier = best is None or made.nats < best.nats
-            best = made if likelier else best
+            if likelier:
+                best, self._networks[name] = made, trained.recipe
             now = self.autopilot.budget.spent()
             if epochs is None or not likelier or now + MORE_EPOCHS * (now - began) > ends:
                 break
             epochs *= MORE_EPOCHS
             recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
         return [] if best is None else [best]
+
+    def _train_with_dev(
+        self, name: str, first: str, seed: int, seconds: float | None
+    ) -> list[TrainedCandidate]:
+        """Train a network as the first one was, from another seed, on train and dev together.
+
+        It is judged as the first one; where that is not in the ensemble, it is not trained.
+        """
+        if first not in self._kept:
+            return []
+        from thence.autopilot.networks import train_until
+
+        recipe, ends = self._networks[first], self.autopilot.budget.after(seconds)
+        recipe = replace(recipe, training=replace(recipe.training, seed=seed))
+        trained = train_until(ends, self.autopilot, name, recipe, data=self._all)
+        if trained is None:
+            return []
+        alike = replace(self._kept[first], name=name, model=trained.model, like=first)
+        return [replace(alike, training=reported_settings(trained.recipe), curve=())]
 
     def _fit(self, name: str, recipe: Recipe, timed: bool) -> list[TrainedCandidate]:
         """Fit a classifier to all at once; nothing where others have been and there is no time.
@@ -283,11 +316,14 @@ class LabelStrategy:
         """Average the members that pay for their place."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
         if self._few:
-            return average_equally(members, self._judged, size, data.classes)
+            return average_few(members, self._judged, size, data.classes)
         began = time.monotonic()
-        made = combine_classifiers(members, self._judged, size, data.classes, ends)
+        judged = [one for one in members if one.like is None]
+        made = combine_classifiers(judged, self._judged, size, data.classes, ends)
         self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))
-        return made
+        self._kept = {one.name: one for one in made.members}
+        others = [one for one in members if one.like in self._kept]
+        return sharing_weights(made, others, size, data.classes) if others else made
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single classifier as an average of one."""

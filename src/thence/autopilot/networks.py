@@ -217,13 +217,25 @@ def train_until(
     recipe: Recipe,
     with_cache: bool = False,
     with_decisions: bool = False,
+    data: TrainingData | None = None,
 ) -> Trained | None:
-    """Train a network until a given time of the budget; return None if too little time is left."""
+    """Train a network until a given time of the budget; return None if too little time is left.
+
+    Args:
+        ends: When it has to be ready, in seconds of the budget.
+        autopilot: The search.
+        name: What to call it.
+        recipe: With threads and precision chosen, and the steps where they count.
+        with_cache: Whether a cache of its hidden states is wanted, if there is time.
+        with_decisions: Whether dev is read once more, for what it says of each decision.
+        data: What to train it on; None: the text of the search.
+    """
     seconds = None if math.isinf(ends) else ends - autopilot.budget.spent()
     if seconds is not None and seconds < MIN_TRAINING:
         return None
     with autopilot.listening(name) as listener:
-        return train(recipe, autopilot.data, seconds, listener, with_cache, with_decisions)
+        chosen = data or autopilot.data
+        return train(recipe, chosen, seconds, listener, with_cache, with_decisions)
 
 
 def train(

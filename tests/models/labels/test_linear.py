@@ -116,6 +116,17 @@ def test_it_is_a_support_vector_machine(
     np.testing.assert_allclose(found / found.std(), expected / expected.std(), atol=0.05)
 
 
+def test_a_centroid_is_a_mean_without_its_length(noisy: tuple[Data, Data]) -> None:
+    (texts, labels), _ = noisy
+    model = fitted((texts, labels), loss="centroid", weighting="tfidf", naive_bayes=0.0)
+    values = dense(model, texts)
+    means = [values[labels.single == label].mean(0) for label in (0, 1)]
+    likenesses = [values @ mean / np.linalg.norm(mean) for mean in means]
+    found = np.diff(model.classify(texts), axis=1)[:, 0]  # The logit, which a temperature scales.
+    expected = likenesses[1] - likenesses[0]
+    np.testing.assert_allclose(found / found.std(), expected / expected.std(), atol=1e-4)
+
+
 def dense(model: Linear, texts: Texts) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     design = model._features(texts)
     found = np.zeros((len(texts), design.num_rows))

@@ -13,8 +13,9 @@ a document's logits are
 Without naive Bayes r is 1. The summed loss, and the squared weights divided by twice the strength,
 are as small as can be: of a logistic regression, the softmax of s over the labels (one difference
 where there are two), or one yes or no each where a document may have several, by L-BFGS
-(``linear_fit.py``); or of a support vector machine for each label (``dual_descent.py``). What the
-strength is, and how logits of the latter become probabilities, is in ``linear_choice.py``.
+(``linear_fit.py``); or of a support vector machine for each label (``dual_descent.py``). Or the
+weights are differences of means (``linear_fit.py``). What the strength is, and how logits of the
+latter two become probabilities, is in ``linear_choice.py``.
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
 classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
@@ -91,7 +92,8 @@ class LinearOptions(Settings):
     """What is added to every count of naive Bayes, by whose log ratios values are multiplied; 0 \
 leaves naive Bayes out."""
     loss: Loss = "log_loss"
-    """Logistic regression (log_loss) or a support vector machine (squared_hinge, hinge)."""
+    """Logistic regression (log_loss), a support vector machine (squared_hinge, hinge), or which \
+label's mean is nearer (centroid), for a few documents."""
     strength: PositiveFloat | None = None
     """How closely the train documents are followed, as C of scikit-learn (default: chosen on dev, \
 from 1 to 300 for log_loss and 0.03 to 10 for others; 30 or 1 without a dev split)."""

@@ -23,8 +23,9 @@ from thence.models.base import Array, Classes, class_log_probs, log_probs_of_tru
 from thence.models.labels.design import Design
 from thence.models.labels.linear_fit import Learned, Loss, Problem
 
-FIRST: dict[Loss, float] = {"log_loss": 30.0, "squared_hinge": 1.0, "hinge": 1.0}
-"""Strength that is tried first, and used where there is nothing to choose by."""
+FIRST: dict[Loss, float] = {"log_loss": 30.0, "squared_hinge": 1.0, "hinge": 1.0, "centroid": 1.0}
+"""Strength that is tried first, and used where there is nothing to choose by. Centroids have none:
+others would be as likely, so none is tried for long."""
 STRONGER, WEAKER = (10 / 3, 10.0), (1 / 3, 1 / 10, 1 / 30)
 """Multiples of it that are tried next: larger ones while the others get likelier, else smaller."""
 LOWEST_LOG, HIGHEST_LOG = -6.0, 4.0

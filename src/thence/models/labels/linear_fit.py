@@ -1,6 +1,12 @@
-"""How the linear classifier learns its weights: by L-BFGS, or by dual coordinate descent.
+"""How the linear classifier learns its weights: by L-BFGS, dual coordinate descent, or as means.
 
-The equations are in ``linear.py`` and ``dual_descent.py``.
+The equations are in ``linear.py`` and ``dual_descent.py``. The weights of a centroid classifier are
+the mean m of the documents with a label and the mean n of the others, each divided by its length,
+
+    w = m / |m| - n / |n|,  b = 0
+
+so that a document's logit says how much more it is like the former. Source: J. Rocchio 1971,
+"Relevance feedback in information retrieval".
 """
 
 from collections.abc import Callable
@@ -16,7 +22,7 @@ from thence.models.base import Array, Classes
 from thence.models.labels.design import Design
 from thence.models.labels.dual_descent import learn_hinge
 
-Loss = Literal["log_loss", "squared_hinge", "hinge"]
+Loss = Literal["log_loss", "squared_hinge", "hinge", "centroid"]
 MAX_ITERATIONS = 100
 """Iterations of L-BFGS at most."""
 HISTORY = 10
@@ -83,6 +89,8 @@ class Problem:
             ratios = log_count_ratios(self.design, self.is_label, sample_weight, self.naive_bayes)
         if self.loss == "log_loss":
             solution = self._minimize_log_loss(strength, ratios, sample_weight, start)
+        elif self.loss == "centroid":
+            solution = between_centroids(self.design, ratios, self.is_label, sample_weight)
         else:
             costs = strength * sample_weight.astype(np.float64)
             solution = learn_hinge(
@@ -132,6 +140,32 @@ class Problem:
 def label_columns(labels: Labels, classes: Classes) -> Float32[np.ndarray, "documents columns"]:
     """Return 1 where a document has the label of a column, else 0."""
     return labels.matrix()[:, classes.num_classes - classes.num_columns : classes.num_classes]
+
+
+def between_centroids(
+    design: Design,
+    ratios: Float32[np.ndarray, "rows columns"] | None,
+    is_label: Float32[np.ndarray, "documents columns"],
+    sample_weight: Float32[np.ndarray, " documents"],
+) -> Float32[np.ndarray, "rows+1 columns"]:
+    """Return the weights of a centroid classifier for each column, and in the last row zeros.
+
+    Args:
+        design: The documents.
+        ratios: What the values of each row are multiplied by for each column; None: 1.
+        is_label: 1 where a document has the label of a column, else 0.
+        sample_weight: How much each document counts.
+    """
+    factors = np.float32(1) if ratios is None else ratios
+
+    def direction(counted: Array) -> Array:
+        total: Array = factors * design.to_rows(counted)
+        total /= np.maximum(np.linalg.norm(total, axis=0), np.finfo(np.float32).tiny)
+        return total
+
+    having = direction(is_label * sample_weight[:, None])
+    others = direction((1 - is_label) * sample_weight[:, None])
+    return np.concatenate([having - others, np.zeros_like(having[:1])])
 
 
 def log_count_ratios(
