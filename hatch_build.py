@@ -30,10 +30,11 @@ ROOT = Path(__file__).parent
 FOLDER = ROOT / "src" / "thence" / "_core"
 FLAGS = (
     "-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off",
-    "-fno-math-errno", "-Wall", "-Wextra",
+    "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra",
 )  # fmt: skip
 """Nothing for the processor at hand: a wheel runs on others. No multiplication and addition are
-contracted into one, so that every compiler gives the same bits; roots are the processor's."""
+contracted into one, so that every compiler gives the same bits; roots are the processor's. Nobody
+waits for floating-point exceptions, so that a choice between two numbers need not be a branch."""
 
 
 @dataclass(frozen=True)

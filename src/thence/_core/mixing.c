@@ -4,33 +4,33 @@
 #include <math.h>
 #include <string.h>
 
-#include "mixing.h"
+#include "mixing_vectors.h"
 
-enum { PADDED = (CONTEXTS + LANES - 1) / LANES * LANES };
-static const float LIMIT = 1.0f / 500; /* slowest rate of a state's probability */
+enum { OWN = 3 }; /* vectors of inputs: contexts, matches, and the constant */
+_Static_assert(CONTEXTS == 19 && MATCHES == 2 && LANES == 8, "inputs are put into vectors one by one");
 static const float FIRST_RATE = 0.02f, RATE = 0.003f, FINAL_RATE = 0.0007f, MAP_RATE = 0.02f;
 static const float SMALLEST = 1e-5f; /* probability of a decision */
-
-typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4)));
+static const float SURE = 0.004f; /* error from which on mixing weights learn: all others teach nothing */
 
 typedef struct { /* One decision, and what it was made of. */
     int32_t node, depth, at; /* at: the node's place in its slots, 1 to 7 */
     uint8_t *slots[CONTEXTS];
-    int32_t places[CONTEXTS]; /* of the contexts' states in their table, */
-    float probs[PADDED];      /* and the probabilities there */
-    int32_t agrees[MATCHES];  /* the bit that a match expects, or -1 */
-    float inputs[INPUTS], outputs[LANES];
+    int32_t places[CONTEXTS];       /* of the contexts' states in their table, */
+    Vector probs[OWN];              /* and the probabilities there; then those of matches */
+    int32_t agrees[MATCHES];        /* the bit that a match expects, or -1 */
+    Vector inputs[INPUTS / LANES], outputs;
     float *chosen[SETS], *final, *cells[MAPS];
     float fraction, mixed, prob;
 } Decision;
 
 static uint8_t NOTHING[8]; /* the slot of a context never seen */
 
-static INLINE float bounded(float x, float bound) { return x < -bound ? -bound : x > bound ? bound : x; }
-
-static INLINE float sum_of(const Vector *of) {
-    const Vector v = *of;
-    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+/* A table's numbers at the places of the contexts, and two others. */
+static INLINE void gather(const float *table, const int32_t *at, float a, float b, Vector *found) {
+    for (int v = 0; v < OWN - 1; v++, at += LANES)
+        found[v] = (Vector){table[at[0]], table[at[1]], table[at[2]], table[at[3]],
+                            table[at[4]], table[at[5]], table[at[6]], table[at[7]]};
+    found[OWN - 1] = (Vector){table[at[0]], table[at[1]], table[at[2]], a, b, 0.5f, 0.5f, 0.5f};
 }
 
 /* The slot of a context and node. Where it has none, it takes the one with least evidence of four
@@ -39,8 +39,9 @@ static INLINE float sum_of(const Vector *of) {
 static INLINE uint8_t *find(const Mixing *m, uint64_t h, int insert) {
     uint64_t at = h & (((uint64_t)1 << m->slot_bits) - 1);
     uint8_t check = (uint8_t)(h >> 56), *near = m->slots + 8 * (at & ~(uint64_t)3);
-    int found = 0;
-    for (int i = 0; i < 4; i++) found |= ((near[8 * i] == check) & (near[8 * i + 1] != 0)) << i;
+    const Slots slots = *(const Slots *)near;
+    const Slots hits = ((slots & 0xFF) == check) & ((slots & 0xFF00) != 0) & (Slots){1, 2, 4, 8};
+    int found = (int)((hits[0] | hits[2]) | (hits[1] | hits[3]));
     if (found) return near + 8 * __builtin_ctz((unsigned)found);
     if (!insert) return NOTHING;
     uint8_t *weakest = m->slots + 8 * at;
@@ -97,49 +98,52 @@ static INLINE void map_places(const Mixing *m, const Position *known, int32_t no
 
 /* Predict a decision: d has node, depth, at and slots; others are the other models' log-odds. */
 static INLINE void predict(const Mixing *m, const Position *known, const float *others, Decision *d) {
-    int order = 0, n = CONTEXTS;
+    int order = 0;
     /* The adaptive maps are far apart: ask for them before the sums are made. */
     uint64_t found[MAPS];
     map_places(m, known, d->node, found);
     for (int i = 0; i < MAPS; i++)
         for (int c = 0; c < CELLS; c += CELLS / 2) PREFETCH(m->maps + found[i] * CELLS + c);
 
-    float probs[PADDED];
-    for (int i = 0; i < PADDED; i++) probs[i] = 0.5f;
     for (int i = 0; i < CONTEXTS; i++) {
-        uint8_t state = d->slots[i][d->at];
+        int state = d->slots[i][d->at];
         d->places[i] = i * STATES + state;
-        d->probs[i] = m->probs[d->places[i]];
-        probs[i] = state ? d->probs[i] : 0.5f;
-        if (state && i < ORDERS) order = i;
+        if (i < ORDERS) order = state ? i : order;
     }
-    for (int i = 0; i < PADDED; i++) d->inputs[i] = quick_log(probs[i] / (1 - probs[i]));
     const int32_t *range = m->ranges + 3 * d->node;
+    float sure[MATCHES], signs[MATCHES];
     for (int i = 0; i < MATCHES; i++) {
         int32_t rank = known->expected[i] < 0 ? -1 : m->ranks[known->expected[i]];
         int agrees = rank >= range[0] && rank < range[2];
         d->agrees[i] = agrees ? rank >= range[1] : -1;
-        float p = m->match_probs[i * LENGTHS + known->lengths[i]], odds = quick_log(p / (1 - p));
-        d->inputs[n++] = !agrees ? 0 : d->agrees[i] ? odds : -odds;
+        sure[i] = m->match_probs[i * LENGTHS + known->lengths[i]];
+        signs[i] = !agrees ? 0 : d->agrees[i] ? 1 : -1;
     }
-    d->inputs[n++] = 0.3f; /* A constant, of the size of the others. */
-    for (int i = 0; i < m->models; i++) d->inputs[n++] = others[i];
-    while (n < m->inputs) d->inputs[n++] = 0;
+    gather(m->probs, d->places, sure[0], sure[1], d->probs);
+    for (int v = 0; v < OWN; v++) {
+        d->inputs[v] = d->probs[v] / (1 - d->probs[v]);
+        take_logs(d->inputs + v);
+    }
+    d->inputs[OWN - 1] *= (Vector){1, 1, 1, signs[0], signs[1], 0, 0, 0};
+    d->inputs[OWN - 1] += (Vector){0, 0, 0, 0, 0, 0.3f, 0, 0}; /* A constant, of the size of the others. */
+    for (int v = OWN; v < m->inputs / LANES; v++) d->inputs[v] = (Vector){0};
+    for (int i = 0; i < m->models; i++) ((float *)d->inputs)[CONTEXTS + MATCHES + 1 + i] = others[i];
 
     int32_t rows[SETS];
     choose(known, d, order, rows);
     d->final = m->final_weights + LANES * row(d->node);
-    float mixed = 0;
+    float said[LANES] = {0}, mixed = 0;
     for (int s = 0; s < SETS; s++) {
         const float *weights = d->chosen[s] = m->weights + (int64_t)rows[s] * m->inputs;
         Vector sums = {0};
-        for (int i = 0; i < m->inputs; i += LANES)
-            sums += *(const Vector *)(weights + i) * *(const Vector *)(d->inputs + i);
-        d->outputs[s] = bounded(sum_of(&sums), 12);
-        mixed += d->final[s] * d->outputs[s];
+        for (int v = 0; v < m->inputs / LANES; v++) sums += ((const Vector *)weights)[v] * d->inputs[v];
+        said[s] = bounded(sum_of(&sums), 12);
+        mixed += d->final[s] * said[s];
     }
-    for (int s = SETS; s < LANES; s++) d->outputs[s] = 0;
-    d->mixed = squash(bounded(mixed, 12));
+    d->outputs = (Vector){said[0], said[1], said[2], said[3], said[4], said[5], 0, 0};
+    Vector prob = (Vector){0} + bounded(mixed, 12);
+    squash(&prob);
+    d->mixed = prob[0];
 
     float at = (bounded(mixed, 7.99f) + 8) * 2, maps[MAPS];
     int cell = (int)at;
@@ -152,46 +156,41 @@ static INLINE void predict(const Mixing *m, const Position *known, const float *
     d->prob = p < SMALLEST ? SMALLEST : p > 1 - SMALLEST ? 1 - SMALLEST : p;
 }
 
-/* Move some probabilities towards what came: by one over how often they were asked, but no slower than
-   LIMIT. Without branches: none could be foreseen. */
-static INLINE void move(float *probs, float *counts, int n, const float *bits) {
-    for (int i = 0; i < n; i++) {
-        float seen = counts[i], p = probs[i], rate = 1 / (seen + 1.5f);
-        counts[i] = seen + (rate < LIMIT ? 0 : 1);
-        p += (bits[i] - p) * (rate < LIMIT ? LIMIT : rate);
-        p = p < 1.0f / 4096 ? 1.0f / 4096 : p;
-        probs[i] = p > 4095.0f / 4096 ? 4095.0f / 4096 : p;
-    }
-}
-
 /* Learn from a decision that was predicted; slowing: what rates are higher by at first. */
 static INLINE void learn(const Mixing *m, const Position *known, Decision *d, int bit, float slowing) {
-    float came = (float)bit, final_rate = (came - d->mixed) * (FINAL_RATE + slowing);
-    float rates[LANES], counts[PADDED] = {0}, bits[PADDED];
-    for (int s = 0; s < LANES; s++) rates[s] = (came - squash(d->outputs[s])) * (RATE + slowing);
-    *(Vector *)d->final += final_rate * *(const Vector *)d->outputs;
-    for (int s = 0; s < SETS; s++) {
-        float *weights = d->chosen[s];
-        for (int i = 0; i < m->inputs; i += LANES)
-            *(Vector *)(weights + i) += rates[s] * *(const Vector *)(d->inputs + i);
+    float came = (float)bit;
+    if (fabsf(came - d->mixed) > SURE) {
+        Vector rates = d->outputs;
+        squash(&rates);
+        rates = (came - rates) * (RATE + slowing);
+        *(Vector *)d->final += (came - d->mixed) * (FINAL_RATE + slowing) * d->outputs;
+        for (int s = 0; s < SETS; s++)
+            for (int v = 0; v < m->inputs / LANES; v++)
+                ((Vector *)d->chosen[s])[v] += rates[s] * d->inputs[v];
     }
     for (int i = 0; i < MAPS; i++) {
         d->cells[i][0] += (came - d->cells[i][0]) * MAP_RATE * (1 - d->fraction);
         d->cells[i][1] += (came - d->cells[i][1]) * MAP_RATE * d->fraction;
     }
-    for (int i = 0; i < PADDED; i++) bits[i] = came;
-    for (int i = 0; i < CONTEXTS; i++) counts[i] = m->counts[d->places[i]];
-    move(d->probs, counts, PADDED, bits);
+    float *asked[MATCHES];
+    for (int i = 0; i < MATCHES; i++) asked[i] = m->match_counts + i * LENGTHS + known->lengths[i];
+    Vector counts[OWN], bits = (Vector){0} + came;
+    gather(m->counts, d->places, *asked[0], *asked[1], counts);
+    for (int v = 0; v < OWN; v++) {
+        if (v == OWN - 1) bits[3] = d->agrees[0] == bit, bits[4] = d->agrees[1] == bit;
+        move(d->probs + v, counts + v, &bits);
+    }
+    const float *probs = (const float *)d->probs, *seen = (const float *)counts;
     for (int i = 0; i < CONTEXTS; i++) {
         int place = d->places[i], state = place - i * STATES;
-        m->probs[place] = d->probs[i], m->counts[place] = counts[i];
+        m->probs[place] = state ? probs[i] : 0.5f; /* Of nothing seen nothing is learned. */
+        m->counts[place] = seen[i];
         d->slots[i][d->at] = m->next[2 * state + bit];
     }
     for (int i = 0; i < MATCHES; i++)
         if (d->agrees[i] >= 0) {
-            int place = i * LENGTHS + known->lengths[i];
-            float agreed = d->agrees[i] == bit;
-            move(m->match_probs + place, m->match_counts + place, 1, &agreed);
+            m->match_probs[i * LENGTHS + known->lengths[i]] = probs[CONTEXTS + i];
+            *asked[i] = seen[CONTEXTS + i];
         }
 }
 

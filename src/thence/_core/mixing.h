@@ -65,29 +65,6 @@ typedef struct { /* What is known before a symbol. */
     uint64_t slots[GROUPS][CONTEXTS]; /* hashes of the slots on the path of the symbol that comes */
 } Position;
 
-/* The natural logarithm to some six digits, in steps that a compiler takes for several numbers at
-   once: of the exponent, and of the rest x, from 0.71 to 1.41, the first terms of the series
-   2 (t + t^3 / 3 + t^5 / 5 + ...) with t = (x - 1) / (x + 1). */
-static INLINE float quick_log(float x) {
-    union { float number; int32_t bits; } u = {x};
-    int32_t e = (u.bits - 0x3F3504F3) >> 23;
-    u.bits -= e * (1 << 23);
-    float t = (u.number - 1) / (u.number + 1), t2 = t * t;
-    return (float)e * 0.69314718f + 2 * t * (1 + t2 * (0.33333333f + t2 * (0.2f + t2 * 0.142857f)));
-}
-
-/* e^x to some seven digits, for x from -12 to 12, in steps as those of quick_log: of the power of two,
-   and of the rest, x from -0.35 to 0.35, the first terms of the series. */
-static INLINE float quick_exp(float x) {
-    float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* the nearest integer */
-    float r = x - n * 0.693147181f;
-    union { int32_t bits; float number; } u = {((int32_t)n + 127) * (1 << 23)};
-    return u.number * (1 + r * (1 + r * (0.5f + r * (0.16666667f + r * (0.041666667f +
-                       r * (0.0083333333f + r * 0.0013888889f))))));
-}
-
-static INLINE float squash(float x) { return 1 / (1 + quick_exp(-x)); }
-
 static INLINE uint64_t hash(uint64_t a, uint64_t b) {
     uint64_t h = (a + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u + b * 0x94D049BB133111EBu;
     h ^= h >> 29;

@@ -13,8 +13,8 @@ same context (a byte in a hashed table, ``bit_history``), and its adaptive proba
 
 The symbol that followed the last 5 and 12 symbols when they stood together before is an input, too,
 as are the decisions of other models (``mixture``). After each decision with bit b everything
-learns: histories, p_i towards b by one over how often it was asked, w_k by the gradient of
-log-likelihood, (b - q_k) x_i, and the maps.
+learns: histories, p_i towards b by one over how often it was asked, the maps, and, unless q was all
+but sure of b, w_k by the gradient of log-likelihood, (b - q_k) x_i.
 
 The model is read once to learn it and, with running text, goes on learning from what it scores,
 each symbol after it was scored. Probabilities of all symbols sum to one because those of each
@@ -334,6 +334,8 @@ class ContextMixing:
         check(tensors, "symbol_counts", (self.vocabulary_size,), np.int64, (0, 1 << 40))
         check(tensors, "history", (len(history),), np.int32, (0, self.vocabulary_size - 1))
         check_tables(learned, self._learned, self.models)
+        learned["probs"] = learned["probs"].copy()
+        learned["probs"][:, 0] = 0.5  # What has seen nothing says nothing.
         self._set_code(tensors["symbol_counts"])
         self._learned, self._history = learned, history
 

@@ -16,7 +16,7 @@ from thence.models.language.bit_history import STATES
 
 ORDERS, MATCH_ORDERS, GROUP, ROWS, LENGTHS, WINDOW = 9, (5, 12), 3, 256, 64, 128
 LIMIT, FIRST_RATE, RATE, FINAL_RATE, MAP_RATE = 1 / 500, 0.02, 0.003, 0.0007, 0.02
-SMALLEST, SETS, CONSTANT = 1e-5, 6, 0.3
+SMALLEST, SURE, SETS, CONSTANT = 1e-5, 0.004, 6, 0.3
 SHARES = np.array([0.15, 0.3, 0.3])
 """Shares of the adaptive maps in a probability; the rest is the mixers'."""
 MASK = (1 << 64) - 1
@@ -329,14 +329,16 @@ class MixingTwin:
         """Learn from a decision that was predicted."""
         a = self.arrays
         slowing = FIRST_RATE / (1 + float(a["learned"][0]) * 0.001)
-        final = (bit - made.mixed) * (FINAL_RATE + slowing) * made.outputs
-        errors = (bit - _squash(made.outputs)) * (RATE + slowing)
-        a["final_weights"][made.node_row, :SETS] += final
-        a["weights"][made.rows] += errors[:, None] * made.inputs
+        if abs(bit - made.mixed) > SURE:
+            final = (bit - made.mixed) * (FINAL_RATE + slowing) * made.outputs
+            errors = (bit - _squash(made.outputs)) * (RATE + slowing)
+            a["final_weights"][made.node_row, :SETS] += final
+            a["weights"][made.rows] += errors[:, None] * made.inputs
         flat = a["maps"].reshape(-1)
         flat[made.cells] += (bit - flat[made.cells]) * MAP_RATE * (1 - made.fraction)
         flat[made.cells + 1] += (bit - flat[made.cells + 1]) * MAP_RATE * made.fraction
         _move(a["probs"].reshape(-1), a["counts"].reshape(-1), made.states, np.float32(bit))
+        a["probs"][:, 0] = 0.5  # Of nothing seen nothing is learned.
         states = made.states % STATES
         a["slots"][slots, at] = a["next"][states, bit]
         for number, expected in enumerate(made.agrees):
