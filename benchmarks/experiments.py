@@ -1,25 +1,43 @@
 """Variations of how networks are trained, at equal processor seconds.
 
-    python benchmarks/experiments.py DATA run TEXT VARIATION SEED [SEED ...]
+    python benchmarks/experiments.py DATA run TEXT VARIATIONS SEED [SEED ...]
     python benchmarks/experiments.py DATA table
 
 ``run`` trains a small network for the steps of ``TEXTS``, or for as many as take equally long where
-a step of the variation takes longer, and adds its loss on dev to ``results/experiments.jsonl``.
-``table`` compares what is there: the mean difference over the seeds, and the p-value of a paired
-t-test. ``docs/experiments.md`` tells what came of it. A training takes 10 to 20 seconds.
+a step of the variation takes longer, and adds its loss on dev, alone and mixed with counted
+n-grams, to a file of ``results``. ``table`` compares what is there: the mean difference over the
+seeds, and the p-value of a paired t-test. ``docs/experiments.md`` tells what came of it. A training
+takes 10 to 40 seconds. ``results/experiments.jsonl`` is of another machine, and of trainings alone.
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import numpy as np
+from experiment_parts import (
+    Change,
+    both,
+    gated_heads,
+    mixed_softmaxes,
+    more_samples,
+    ngrams,
+    several_tokens,
+    swiglu,
+    taught,
+)
+
 import thence  # noqa: F401  (Before torch, which it tells how its threads wait.)
+from thence.autopilot.candidates import TrainedCandidate
+from thence.autopilot.combining import _mixed
+from thence.models.ngram import NGram, NGramOptions
+from thence.models.ngram.model import fit_orders
 from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, make_recipe
@@ -31,11 +49,9 @@ from thence.training.world import World
 
 import torch  # isort: skip
 from scipy.stats import ttest_rel  # isort: skip
-from torch import Tensor, nn  # isort: skip
-from torch.nn import functional  # isort: skip
 
-RESULTS = Path(__file__).parent / "results" / "experiments.jsonl"
-TIMED_STEPS = 14
+RESULTS = Path(__file__).parent / "results" / "experiments-networks.jsonl"
+TIMED_STEPS = 40
 """Steps of the plain training and of the variation that are timed in turn."""
 
 
@@ -51,6 +67,8 @@ class Text:
         hidden: Its hidden units.
         steps: Of the plain training.
         train: Tokens of the beginning that it is trained on; None for all.
+        options: Settings of a network whose family has no sizes.
+        training: Settings of its training.
     """
 
     path: str
@@ -60,12 +78,17 @@ class Text:
     hidden: int
     steps: int
     train: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 PLAYS = "tinyshakespeare/input.txt.gz"
 RUNNING = {"by": "position", "carry_context": True}
 CHARACTERS = {**RUNNING, "tokens": "characters", "keep_empty": True}
 WORDS = {**RUNNING, "tokens": "words", "word_split": "whitespace"}
+ATTENDING = {"embedding_size": 96, "layers": 3, "heads": 4, "context": 64, "dropout": 0.0}
+OF_WORDS = {**ATTENDING, "layers": 2, "softmax": "sampled", "dropout": 0.1}
+STREAMS = {"lr": 0.004, "batch_size": 16, "window": 64, "vary_windows": True, "clip": 5.0}
 TEXTS = {
     "names": Text("names/names.txt", {}, "names", "gru", 96, 700),
     "names-mlp": Text("names/names.txt", {}, "names", "mlp", 128, 1400),
@@ -73,7 +96,17 @@ TEXTS = {
     "plays": Text(PLAYS, CHARACTERS, "characters", "gru", 128, 700),
     "plays-200k": Text(PLAYS, CHARACTERS, "characters", "gru", 128, 700, 200_000),
     "news": Text("ptb/ptb.train.txt.gz", WORDS, "words", "lstm", 96, 500),
+    "news-256": Text("ptb/ptb.train.txt.gz", WORDS, "words", "lstm", 256, 700),
+    "wiki": Text("wikitext-2/train.txt.gz", WORDS, "words", "lstm", 96, 400, 800_000),
+    "plays-transformer": Text(
+        PLAYS, CHARACTERS, "characters", "transformer", 96, 700, None, ATTENDING, STREAMS
+    ),
+    "news-transformer": Text(
+        "ptb/ptb.train.txt.gz", WORDS, "words", "transformer", 96, 500, None, OF_WORDS, STREAMS
+    ),
 }
+ORDERS = {"names": range(2, 8), "characters": (3, 4, 5, 6, 7, 9), "words": (3, 5)}
+"""Orders of the counted n-grams that the networks are mixed with, as in ``thence best``."""
 DEV_TARGETS = {"names": 10**9, "characters": 30_000, "words": 15_000}
 """Targets of dev, from its beginning, that are scored."""
 
@@ -85,107 +118,94 @@ class Variation:
     Attributes:
         training: Settings of training.
         rate: Multiple of the learning rate.
-        ngrams: Orders of n-grams that have embeddings of their own, in hashed tables.
+        options: Settings of the model.
+        change: Is called with the model before its training.
+        late: Is called with the model and the share of the steps that are done before each step.
+        teachers: How many models of other seeds are trained before, and teach it.
         last: Share of the learning rate at which it stays at the end.
         snapshots: Steps, as shares of all, whose probabilities are averaged.
+        over: The variation that it is compared with.
     """
 
     training: Mapping[str, Any] = field(default_factory=dict)
     rate: float = 1.0
-    ngrams: tuple[int, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    change: Change | None = None
+    late: Callable[[Any, float], None] | None = None
+    teachers: int = 0
     last: float = 0.0
     snapshots: tuple[float, ...] = (1.0,)
+    over: str = "plain"
 
 
+MUON: Mapping[str, Any] = {"optimizer": "muon"}
 VARIATIONS = {
     "plain": Variation(),
     "double rate": Variation(rate=2.0),
-    "muon": Variation({"optimizer": "muon"}),
-    "muon, double rate": Variation({"optimizer": "muon"}, rate=2.0),
-    "ngrams": Variation(ngrams=(2, 3)),
-    "muon and ngrams": Variation({"optimizer": "muon"}, ngrams=(2, 3)),
+    "muon": Variation(MUON),
+    "muon, double rate": Variation(MUON, rate=2.0),
+    "ngrams": Variation(change=ngrams(2, 3)),
+    "muon and ngrams": Variation(MUON, change=ngrams(2, 3)),
     "decay 0.03": Variation({"weight_decay": 0.03}),
     "decay 0.3": Variation({"weight_decay": 0.3}),
-    "muon, decay 0.3": Variation({"optimizer": "muon", "weight_decay": 0.3}),
+    "muon, decay 0.3": Variation({**MUON, "weight_decay": 0.3}),
     "ema": Variation({"average": "ema", "ema_decay": 0.99}),
     "ema, rate ends at a tenth": Variation({"average": "ema", "ema_decay": 0.99}, last=0.1),
     "2 snapshots": Variation(snapshots=(0.8, 1.0)),
     "3 snapshots": Variation(snapshots=(0.6, 0.8, 1.0)),
+    "SwiGLU": Variation(change=swiglu),
+    "gated heads": Variation(change=gated_heads),
+    "SwiGLU, gated heads": Variation(change=both(swiglu, gated_heads)),
+    "2 softmaxes": Variation(change=mixed_softmaxes(2)),
+    "muon, 2 softmaxes": Variation(MUON, change=mixed_softmaxes(2), over="muon"),
+    "muon, 3 softmaxes": Variation(MUON, change=mixed_softmaxes(3), over="muon"),
+    "2 tokens": Variation(change=several_tokens(0.3)),
+    "muon, 2 tokens": Variation(MUON, change=several_tokens(0.3), over="muon"),
+    "muon, 3 tokens": Variation(MUON, change=several_tokens(0.2, 2), over="muon"),
+    "muon, 2 teachers": Variation(MUON, teachers=2, over="muon"),
+    "samples 384": Variation(options={"samples": 384}),
+    "samples 512": Variation(options={"samples": 512}),
+    "samples 1024": Variation(options={"samples": 1024}),
+    "samples 512, then 2048": Variation(options={"samples": 512}, late=more_samples(2048, 0.8)),
+    "samples 512, then 4096": Variation(options={"samples": 512}, late=more_samples(4096, 0.8)),
+    "samples 2048, then all": Variation(late=more_samples(10**6, 0.85)),
 }
-
-
-class WithNgrams(nn.Module):
-    """A recurrent network whose symbols have embeddings of the n-grams that they end, too.
-
-    Args:
-        network: The network, with its own embedding.
-        orders: Of the n-grams.
-        boundary: The id before every text.
-        rows: Of each table; n-grams share the rows that their hashes fall on.
-    """
-
-    context_length = None
-
-    def __init__(
-        self, network: Any, orders: tuple[int, ...], boundary: int, rows: int = 1 << 13
-    ) -> None:
-        super().__init__()
-        self.network, self.orders, self.boundary, self.rows = network, orders, boundary, rows
-        size = network.options.embedding_size
-        self.tables = nn.ModuleList(nn.Embedding(rows, size) for _ in orders)
-        for table in self.tables:
-            nn.init.zeros_(table.weight)
-
-    def start(self, batch_size: int, device: torch.device) -> Any:
-        """Return the state before any text: boundaries, and the state of the network."""
-        before = torch.full((batch_size, max(self.orders) - 1), self.boundary, device=device)
-        return (before, *self.network.start(batch_size, device))
-
-    def forward(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the hidden states after each id, and the state after the last."""
-        before, *inner = state
-        read = torch.cat([before, ids], dim=1)
-        first, time_steps = before.shape[1], ids.shape[1]
-        added = torch.zeros(())
-        for order, table in zip(self.orders, self.tables, strict=True):
-            hashes = torch.zeros_like(ids)
-            for back in range(order):
-                place = read[:, first - back : first - back + time_steps]
-                hashes = hashes * 1_000_003 + place + 1
-            rows = (hashes * 0x9E3779B1 % (1 << 40) >> 8) % self.rows
-            added = added + functional.embedding(rows, table.weight)
-        # The network adds them to what it looks up, before its own scaling and dropout.
-        scale = math.sqrt(self.network.options.embedding_size)
-        hook = self.network.input_dropout.register_forward_pre_hook(
-            lambda _, inputs: (inputs[0] + scale * added,)
-        )
-        hidden, new = self.network(ids, tuple(inner))
-        hook.remove()
-        return hidden, (read[:, time_steps:], *new)
+PLAIN: Mapping[str, Any] = {"samples": 2048}
+"""Settings of plain networks that those of ``thence best`` no longer have."""
+TEACHING = 0.2
+"""Share of the steps of the plain training that each teacher is trained for."""
 
 
 class Training:
     """One training, step by step."""
 
     def __init__(
-        self, recipe: Recipe, data: TrainingData, variation: Variation, steps: int
+        self,
+        recipe: Recipe,
+        data: TrainingData,
+        variation: Variation,
+        steps: int,
+        teachers: Sequence[Any] = (),
     ) -> None:
         torch.manual_seed(recipe.training.seed)
         self.recipe, self.variation, self.steps = recipe, variation, steps
         setup = build_setup(recipe, data)
         self.model, self.batches = setup.network, setup.batches
-        if variation.ngrams:
-            network, boundary = self.model.network, self.model.vocabulary_size - 1
-            self.model.network = WithNgrams(network, variation.ngrams, boundary)
+        for change in (variation.change, taught(teachers) if teachers else None):
+            if change is not None:
+                change(self.model)
         self.learner = NetworkLearner(self.model, recipe.training, World())
 
     def step(self, step: int) -> float:
         """Make a step; return its processor seconds."""
         began, training = time.process_time(), self.recipe.training
         done = step / self.steps
+        self.model.done = done
         factor = learning_rate_factor(training, step, done)
         if done > 0.5:
             factor = max(factor, self.variation.last)
+        if self.variation.late is not None:
+            self.variation.late(self.model, done)
         self.learner.step([self.batches.at(step)], float(training.lr) * factor, done)  # type: ignore[arg-type]
         return time.process_time() - began
 
@@ -200,59 +220,122 @@ class Training:
                     found = self.model.score(dev, self.recipe.training.carry_context)
                 scores.append(torch.from_numpy(found).double())
         mixed = torch.logsumexp(torch.stack(scores), 0) - math.log(len(scores))
-        return mixed, seconds
+        return mixed.numpy(), seconds
 
 
 def recipe_for(base: Recipe, text: Text, variation: Variation, seed: int) -> Recipe:
     """Return the recipe of a training on a text, with the sizes of ``thence best``."""
     family = get_family(text.family)
-    size = family.sized(text.kind, text.hidden, {})
-    options = family.options_class()(**size.options)
-    rate = float(size.training["lr"]) * variation.rate
+    if family.size is None:
+        options, own = dict(text.options), dict(text.training)
+    else:
+        size = family.sized(text.kind, text.hidden, {})
+        options, own = dict(size.options), dict(size.training)
+    rate = float(own["lr"]) * variation.rate
     more = {"lr": rate, "seed": seed, "threads": 1, "precision": "float32", "steps": text.steps}
-    training = TrainingOptions(
-        **{**size.training, "carry_context": base.training.carry_context},  # type: ignore[arg-type]
-    )
+    training = TrainingOptions(**{**own, "carry_context": base.training.carry_context})
     training = replace(training, **{"optimizer": "adamw", **variation.training, **more})
-    return replace(base, model=text.family, options=options, training=training)
+    made = family.options_class()(**{**options, **PLAIN, **variation.options})
+    return replace(base, model=text.family, options=made, training=training)
 
 
-def run(data_folder: Path, name: str, variation_name: str, seed: int) -> dict[str, Any]:
-    """Train once; return the record."""
-    text, variation = TEXTS[name], VARIATIONS[variation_name]
-    base = make_recipe(str(data_folder / text.path), "ngram", dict(text.reading))
-    data = load_data(base)
-    if text.train is not None:
-        data = replace(data, train=data.train.beginning(text.train))
-    plain, recipe = (recipe_for(base, text, one, seed) for one in (Variation(), variation))
-    steps, ratio = text.steps, 1.0
-    if variation_name != "plain":
-        pair = [Training(plain, data, Variation(), steps), Training(recipe, data, variation, steps)]
-        times = [[one.step(step) for one in pair] for step in range(TIMED_STEPS)]
-        own, others = (median(column) for column in zip(*times[2:], strict=True))
-        ratio = others / own
-        steps = round(steps / ratio)
-    scores, seconds = Training(recipe, data, variation, steps).run(
-        data.dev.beginning(DEV_TARGETS[text.kind])
-    )
-    nats = round(-float(scores.mean()), 4)
-    record = {"text": name, "variation": variation_name, "seed": seed, "nats": nats}
-    return {**record, "steps": steps, "step": round(ratio, 3), "seconds": round(seconds, 1)}
+class Bench:
+    """A text, its networks, and counted n-grams to mix them with.
+
+    Args:
+        data_folder: That of the data sets.
+        name: Of the text.
+        times: Multiple of its steps.
+    """
+
+    def __init__(self, data_folder: Path, name: str, times: float = 1.0) -> None:
+        self.name, self.text = name, TEXTS[name]
+        if times != 1:
+            self.name = f"{name}, {times:g} times"
+            self.text = replace(self.text, steps=round(times * self.text.steps))
+        text = self.text
+        self.base = make_recipe(str(data_folder / text.path), "ngram", dict(text.reading))
+        self.data = load_data(self.base)
+        if text.train is not None:
+            self.data = replace(self.data, train=self.data.train.beginning(text.train))
+        self.dev = self.data.dev.beginning(DEV_TARGETS[text.kind])
+        self.carries = self.base.training.carry_context
+        size = len(self.data.tokenizer.vocabulary)
+        models = [NGram(NGramOptions(order=order), size) for order in ORDERS[text.kind]]
+        fitted = fit_orders(models, self.data.train, self.carries)
+        self.counted = [
+            self.candidate("ngram", one.options, one, one.score(self.dev, self.carries))
+            for one in fitted
+        ]
+
+    def candidate(self, family: str, options: Any, model: Any, scores: Any) -> TrainedCandidate:
+        """Return a model as the autopilot knows it."""
+        nats = -float(scores.mean())
+        name = f"{family} {options}"
+        return TrainedCandidate(name, family, options, model, scores, nats, None, self.carries)
+
+    def run(self, variation_name: str, seed: int) -> dict[str, Any]:
+        """Train once; return the record."""
+        variation, data, steps = VARIATIONS[variation_name], self.data, self.text.steps
+        over = VARIATIONS[variation.over]
+        plain, recipe = (recipe_for(self.base, self.text, one, seed) for one in (over, variation))
+        ratio, spent, teachers = 1.0, 0, []
+        for number in range(variation.teachers):
+            spent += round(TEACHING * steps)
+            teacher = replace(plain, training=replace(plain.training, seed=seed + 1000 + number))
+            made = Training(teacher, data, over, round(TEACHING * steps))
+            made.run(self.dev)
+            teachers.append(made.model.eval())
+        if variation != over:
+            pair = [
+                Training(plain, data, over, TIMED_STEPS),
+                Training(recipe, data, variation, TIMED_STEPS, teachers),
+            ]
+            pair[0].step(0), pair[1].step(0)  # Warms up.
+            times = [[one.step(step) for one in pair] for step in range(TIMED_STEPS)]
+            # What a step takes may change in the course of a training.
+            parts = [zip(*times[at : at + 5], strict=True) for at in range(0, TIMED_STEPS, 5)]
+            own, others = np.sum([[median(column) for column in part] for part in parts], axis=0)
+            ratio = float(others / own)
+            steps = round((steps - spent) / ratio)
+        training = Training(recipe, data, variation, steps, teachers)
+        scores, seconds = training.run(self.dev)
+        # Only the scores count; a changed network would not be one of the family.
+        unchanged = build_setup(plain, data).network
+        network = self.candidate(self.text.family, plain.options, unchanged, scores)
+        mixed = _mixed(
+            [*self.counted, network], self.dev, len(data.tokenizer.vocabulary), adapts=False
+        )
+        return {
+            "text": self.name, "variation": variation_name, "seed": seed,
+            "nats": round(network.nats, 4), "mixed": round(mixed.nats, 4), "steps": steps,
+            "step": round(ratio, 3), "seconds": round(seconds, 1),
+        }  # fmt: skip
 
 
 def table(records: list[dict[str, Any]]) -> str:
     """Return the mean gain of each variation on each text over the seeds, with p-values."""
-    nats = {(one["text"], one["variation"], one["seed"]): one["nats"] for one in records}
-    lines = ["| text | variation | seeds | plain | gain | p |", "|---|---|---:|---:|---:|---:|"]
+    found = {(one["text"], one["variation"], one["seed"]): one for one in records}
+    lines = [
+        "| text | variation | seeds | plain | gain | p | gain mixed | p |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for text, variation in dict.fromkeys((one["text"], one["variation"]) for one in records):
-        seeds = [s for t, v, s in nats if (t, v) == (text, variation) and (t, "plain", s) in nats]
-        if variation == "plain" or not seeds:
+        over = VARIATIONS[variation].over
+        seeds = [s for t, v, s in found if (t, v) == (text, variation) and (t, over, s) in found]
+        if variation == over or not seeds:
             continue
-        plain = [nats[text, "plain", seed] for seed in seeds]
-        changed = [nats[text, variation, seed] for seed in seeds]
-        p = f"{ttest_rel(plain, changed).pvalue:.3f}" if len(seeds) > 1 else ""
-        gain = mean(plain) - mean(changed)
-        row = (text, variation, len(seeds), f"{mean(plain):.4f}", f"{gain:+.4f}", p)
+        row: list[Any] = [text, variation, len(seeds)]
+        for key in ("nats", "mixed"):
+            pairs = [(found[text, over, s], found[text, variation, s]) for s in seeds]
+            pairs = [(a[key], b[key]) for a, b in pairs if key in a and key in b]
+            if not pairs:
+                row += ["", ""]
+                continue
+            plain, changed = zip(*pairs, strict=True)
+            p = f"{ttest_rel(plain, changed).pvalue:.3f}" if len(pairs) > 1 else ""
+            row += [f"{mean(plain):.4f}"] * (key == "nats")
+            row += [f"{mean(plain) - mean(changed):+.4f}", p]
         lines.append(f"| {' | '.join(map(str, row))} |")
     return "\n".join(lines)
 
@@ -263,17 +346,22 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("text", nargs="?", choices=TEXTS)
-    parser.add_argument("variation", nargs="?", choices=VARIATIONS)
+    parser.add_argument("variations", nargs="?", help="names, between semicolons")
     parser.add_argument("seeds", nargs="*", type=int)
+    parser.add_argument("--times", type=float, default=1.0, help="multiple of the steps")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.what == "table":
-        print(table([json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]))
+        print(table([json.loads(line) for line in given.results.read_text("utf-8").splitlines()]))
         return
+    torch.set_num_threads(1)
+    bench = Bench(given.data.resolve(), given.text, given.times)
     for seed in given.seeds:
-        line = json.dumps(run(given.data.resolve(), given.text, given.variation, seed))
-        print(line, flush=True)
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        for variation in given.variations.split(";"):
+            line = json.dumps(bench.run(variation.strip(), seed))
+            print(line, flush=True)
+            with given.results.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,11 @@ def test_recurrent_networks_learn_characters_by_muon_and_words_by_adamw() -> Non
         assert "optimizer" not in size_of(model, "words").training
 
 
+def test_the_sample_of_words_grows_with_the_network() -> None:
+    samples = [size_of("lstm", "words", hidden).options["samples"] for hidden in (96, 256, 1024)]
+    assert samples == [4 * 96, 4 * 256, 2048]
+
+
 def test_a_small_text_bounds_the_network_however_long_the_time() -> None:
     assert fit("lstm", "characters", math.inf, 1000) == HIDDEN_SIZES[0]
     assert fit("lstm", "characters", math.inf, 10**10) == HIDDEN_SIZES[-1]

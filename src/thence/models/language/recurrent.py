@@ -40,6 +40,8 @@ from thence.models.output_layer import draw_output, make_output_layer
 
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 """Blocks of H rows in the weights of a cell: i, f, g, o of an LSTM; r, z, n of a GRU."""
+MOST_SAMPLES = 2048
+"""Of the sampled softmax in ``thence best``."""
 FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
 """Functions that compute a whole layer over time in one call, in C++ or cuDNN."""
 
@@ -63,7 +65,8 @@ def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
     if kind == "characters":
         training |= {"batch_size": 32, "window": 64, "vary_windows": True}
     if kind == "words":
-        options |= {"tied": True, "softmax": "sampled"}
+        # Then the output costs at most half as much as a layer (docs/experiments.md).
+        options |= {"tied": True, "softmax": "sampled", "samples": min(4 * hidden, MOST_SAMPLES)}
         dropouts |= {"embedding_dropout": 1 / 8, "input_dropout": 1.0}
         training = {"lr": 0.8 * rate, "batch_size": 40, "window": 35, "vary_windows": True}
     weights = GATES[cell] * hidden * (inputs + layers * hidden)
