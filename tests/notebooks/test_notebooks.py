@@ -126,7 +126,7 @@ def test_the_numbers_of_the_lectures(tmp_path: Path, home: Path) -> None:
     text = shortened((FOLDER / "1-names.py").read_text("utf-8"))
     source.write_text(text.replace('TEXT = "given-names"', 'TEXT = "names"'), encoding="utf-8")
     shown = run_as_script(source, tmp_path, home, THENCE_DATA=str(data))
-    for number in ("2.4533 nats per token", "2.4529", "3,481", "11,897"):
+    for number in ("2.4533 nats", "2.4529", "3,481", "11,897"):
         assert number in shown
 
 
