@@ -388,7 +388,7 @@ def test_the_finder_shows_its_suggestion(tmp_path: Path) -> None:
     curve = find_learning_rate(thence.make_recipe(text, "bigram", {}), rates=20)
     page = page_of(curve)
     assert f"{curve.suggestion:.2g}" in page.text
-    assert page.tags["img"] == 1
+    assert page.tags["svg"] == 1
     assert page.is_harmless()
 
 
