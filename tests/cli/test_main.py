@@ -71,6 +71,7 @@ def test_help_explains_every_flag(thence, command, flags):
         ("evaluate run --splt dev", "Unknown option: --splt. Did you mean --split?"),
         ("evaluate run --split dve", 'Invalid value "dve" for --split.'),
         ("evaluate run --split", "--split needs a value after it"),
+        ("import model.arpa", "--output is missing"),
         ("evaluate run a b", "Too many arguments: b is left over."),
         ("best names --model mlp", "thence best has no --model: it chooses models and"),
         ("fill run", "TEXT is missing. (see: thence fill --help)"),

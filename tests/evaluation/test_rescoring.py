@@ -147,6 +147,9 @@ def test_weights_and_references_that_are_missing_are_refused(counted: Counted) -
     run, listed = counted(), [Hypothesis("x", -1.0, "ab")]
     with pytest.raises(SettingError, match="`alpha` has 2 numbers; give one for each"):
         thence.rescore(run, listed, alpha=(1.0, 2.0))
+    for weights in ({"alpha": math.nan}, {"beta": math.inf}):
+        with pytest.raises(SettingError, match="must be a number from -100,000"):
+            thence.rescore(run, listed, **weights)  # type: ignore[arg-type]
     with pytest.raises(TextError, match="lack references"):
         thence.rescore(run, listed, dev=listed)
     with pytest.raises(RunError, match="no run"):

@@ -364,6 +364,7 @@ def test_a_row_that_has_no_text_left_is_refused(run: LanguageRun, tmp_path: Path
 REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("x.txt", "out.txt", {}, "Nothing says what to keep"),
     ("x.txt", "out.txt", {"below": -1.0}, "`below` is -1"),
+    ("x.txt", "out.txt", {"above": 5, "below": 3}, r"`above` is 5 and `below` is 3: nothing"),
     ("x.txt", "out.txt", {"quantile": (0.8, 0.2)}, r"`quantile` is 0.8\.\.0.2"),
     ("x.txt", "out.txt", {"below": 9, "column": "text"}, "plain text without columns"),
     ("x.txt", "out.txt", {"score_column": "ppl"}, "has no columns"),

@@ -103,7 +103,7 @@ def _not_of_its_kind(error: CoercionError) -> str:
 def _missing(error: MissingArgumentError) -> str:
     assert error.argument is not None
     name = error.keyword or error.argument.name
-    if name.startswith("-"):
+    if error.keyword:
         return f"{name} needs a value after it; one that begins with a hyphen is written {name}=-x."
     return f"{name} is missing."
 

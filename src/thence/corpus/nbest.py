@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thence.corpus.opening import open_named
 from thence.corpus.reading import ReadingOptions, inner_suffix, read_file, table_rows
 from thence.corpus.tables import TABLES, choose_column, usable_text
 from thence.errors import TextError
@@ -46,7 +47,8 @@ def read_nbest(path: str | Path) -> list[Hypothesis]:
     """
     path = Path(path)
     if inner_suffix(path) not in TABLES:
-        raise TextError(f"{path} is no table. {FORM}")
+        with open_named(path):  # It may not be there.
+            raise TextError(f"{path} is no table. {FORM}")
     data = bytes(read_file(path))
     first = data.partition(b"\n")[0].split(b"\t")
     names = [some[0] for some in NAMES] + [REFERENCE]

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thence.corpus.opening import open_named
 from thence.corpus.reading import (
     ReadingOptions,
     inner_suffix,
@@ -72,7 +73,8 @@ def _tables(path: Path) -> list[Path]:
     if is_folder(path):
         return [file for file in text_files(path) if inner_suffix(file) in TABLES]
     if inner_suffix(path) not in TABLES:
-        raise TextError(f"{path} is no table. {FORM}")
+        with open_named(path):  # It may not be there.
+            raise TextError(f"{path} is no table. {FORM}")
     return [path]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.evaluation.data import EvaluationData
 from thence.results import Listing, format_pairs
 from thence.runs.run import LanguageRun, Run
+from thence.settings import Range, validate
 
 
 def word_errors(reference: str, hypotheses: Sequence[str]) -> Int64[np.ndarray, " hypotheses"]:
@@ -253,6 +254,9 @@ def rescore(
         raise SettingError(
             f"`alpha` has {len(given)} numbers; give one for each run, {len(opened)} in all."
         )
+    for name, values in (("alpha", given or ()), ("beta", [] if beta is None else [beta])):
+        for value in values:
+            validate(name, value, Annotated[float, Range(ge=LOWEST, le=-LOWEST)])
     table = _table(opened, nbest, static, progress)
     start = Weights(given or (START,) * len(opened), beta or 0.0)
     fixed = [given is not None] * len(opened) + [beta is not None]

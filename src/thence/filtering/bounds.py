@@ -52,6 +52,11 @@ class Bounds:
         for name, given in (("below", below), ("above", above)):
             values = _per_model(name, given, labels)
             limits.append([np.nan if one is None else validate(name, one, limit) for one in values])
+        for most, least in zip(*limits, strict=True):
+            if least >= most:
+                raise SettingError(
+                    f"`above` is {least:g} and `below` is {most:g}: nothing lies between them."
+                )
         shares = []
         for pair in _per_model("quantile", quantile, labels):
             low, high = (np.nan, np.nan) if pair is None else pair
