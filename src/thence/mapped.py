@@ -5,7 +5,9 @@ something else. ``release`` gives such pages back at once, so a large array that
 a time takes the memory of a block.
 """
 
+import ctypes
 import mmap
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
@@ -107,12 +109,29 @@ def map_file(file: Any, dtype: Any, size: int, offset: int = 0) -> Array:
 
 def release(*arrays: Array) -> None:
     """Give the memory back that was read of mapped arrays; others are left as they are."""
-    for array in arrays:
-        base: Any = array
-        while isinstance(base, np.ndarray):
-            base = base.base
+    for base in map(_base, arrays):
         if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Not on Windows.
             base.madvise(mmap.MADV_DONTNEED)
+
+
+def is_mapped(array: Array) -> bool:
+    """Return whether an array is in a file."""
+    return isinstance(_base(array), mmap.mmap)
+
+
+def _base(array: Any) -> Any:
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array
+
+
+def trim() -> None:
+    """Give memory back that was freed: the allocator of Linux keeps what is below something in use.
+
+    After millions of small arrays that may be as much as what is in use.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 @contextmanager

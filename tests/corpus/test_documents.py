@@ -1,8 +1,12 @@
+from random import Random
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thence.corpus import Documents
+from thence.corpus import Documents, documents
+from thence.mapped import Spool
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
 
@@ -57,3 +61,17 @@ def test_hash_sees_text_order_and_boundaries_but_not_what_lies_between() -> None
     assert len(set(different)) == 4
     documents = Documents.from_strings(["x", "ab", "x", "c"])
     assert documents.take(np.array([1, 3])).content_hash() == hashed("ab", "c")
+
+
+@given(st.lists(st.text(max_size=5), max_size=9), st.randoms())
+def test_shuffled_documents_on_disk_are_put_in_order(texts: list[str], random: Random) -> None:
+    made = Documents.from_strings(texts)
+    order = random.sample(range(len(texts)), len(texts))
+    on_disk = Spool(np.uint8)
+    on_disk.append(made.text)
+    shuffled = Documents(on_disk.array(), made.starts, made.ends).take(np.array(order, np.int64))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "PART", 4)
+        found = shuffled.in_order_on_disk()
+    assert list(found) == [texts[at] for at in order]
+    assert (found.starts[1:] >= found.ends[:-1]).all()

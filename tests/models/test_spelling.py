@@ -44,9 +44,9 @@ def test_what_known_words_would_take_is_given_to_the_others() -> None:
     assert tokenizer.vocabulary.symbols == ("sat", "the")
     assert tokenizer.left_out == ("a", "bat", "cat", "cats")
     spelling = Spelling(tokenizer)
-    known = float(np.exp(spelling._spelled(["sat", "the"])).sum())
+    known = float(np.exp(spelling._spelled(Documents.from_strings(["sat", "the"]))).sum())
     strings = ["bat", "dog", "zoë"]
-    expected = spelling._spelled(strings) - math.log(1 - known)
+    expected = spelling._spelled(Documents.from_strings(strings)) - math.log(1 - known)
     assert spelling.log_probs(strings) == pytest.approx(expected)
     # A word like those of the text is likelier than one that is not.
     assert spelling.log_probs(["cat"])[0] > spelling.log_probs(["tac"])[0]

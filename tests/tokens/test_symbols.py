@@ -51,7 +51,7 @@ def test_the_tokenizer_is_the_same(texts: list[str], data: st.DataObject) -> Non
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((symbols, "MANY"), (making, "LARGE_DEFINITION")):
             patch.setattr(module, name, 0)
-        for module, name in ((tokenizer, "MANY"), (making, "CHUNK")):
+        for module, name in ((tokenizer, "WORDS_AT_ONCE"), (making, "CHUNK")):
             patch.setattr(module, name, 2)
         many, same = learn_tokens(documents, options)
         read = tokenizer_from_json(many.to_json(), "it")

@@ -7,7 +7,7 @@ documents have one label each, or any number of them.
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import PurePath
 
@@ -17,8 +17,11 @@ from thence._core import library
 from thence._core.words import copy_documents
 from thence.array_types import Float32, Int64, UInt8
 from thence.errors import SettingError, TextError
-from thence.mapped import release
+from thence.mapped import Spool, is_mapped, release
 from thence.settings import Settings
+
+PART = 1 << 25
+"""Bytes of a shuffled text on disk that are put in order at once."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Documents:
     def compact(self) -> "Documents":
         """Return the same documents next to each other, nothing between them."""
         lengths = self.ends - self.starts
-        ends = np.cumsum(lengths)
+        edges = bounds(lengths)
         gaps = self.starts[1:] - self.ends[:-1]
         if len(self) and not gaps.any():
             text = self.text[self.starts[0] : self.ends[-1]]
@@ -111,7 +114,7 @@ class Documents:
             text = copy_documents(
                 self.text, np.ascontiguousarray(self.starts), np.ascontiguousarray(self.ends)
             )
-        elif len(self) and np.all(gaps >= 0) and gaps.sum() <= ends[-1]:
+        elif len(self) and np.all(gaps >= 0) and gaps.sum() <= edges[-1]:
             # As in the file: one byte for each of the text says whether it is kept.
             is_kept = np.ones(2 * len(self) - 1, bool)
             is_kept[1::2] = False
@@ -119,9 +122,9 @@ class Documents:
             runs[0::2], runs[1::2] = lengths, gaps
             text = self.text[self.starts[0] : self.ends[-1]][np.repeat(is_kept, runs)]
         else:
-            shift = np.repeat(self.starts - (ends - lengths), lengths)
+            shift = np.repeat(self.starts - edges[:-1], lengths)
             text = self.text[np.arange(len(shift)) + shift]
-        return Documents(text, ends - lengths, ends)
+        return Documents(text, edges[:-1], edges[1:])
 
     def chunks(self, size: int = 1 << 22) -> Iterator["Documents"]:
         """Yield the documents in order, compacted, about ``size`` bytes at a time.
@@ -136,6 +139,26 @@ class Documents:
             yield Documents(self.text, self.starts[first:last], self.ends[first:last]).compact()
             release(self.text)
             first = last
+
+    def in_order_on_disk(self) -> "Documents":
+        """Return the same documents as they follow one another; nothing else where they do already.
+
+        Reading shuffled documents of a mapped text takes the memory of most of the text at once. So
+        it is gone through from beginning to end for each part of the copy.
+        """
+        if not is_mapped(self.text) or np.all(self.starts[1:] >= self.ends[:-1]):
+            return self
+        sizes = self.ends - self.starts
+        parts = np.searchsorted(np.cumsum(sizes), np.arange(PART, sizes.sum(), PART))
+        copy = Spool(np.uint8)
+        for part in np.split(np.arange(len(self)), parts):
+            order = part[np.argsort(self.starts[part], kind="stable")]
+            ascending = Documents.join(
+                [Documents.from_strings([]), *self.take(order).chunks(1 << 20)]
+            )
+            copy.append(ascending.take(np.argsort(order)).compact().text)
+        edges = bounds(sizes)
+        return replace(self, text=copy.array(), starts=edges[:-1], ends=edges[1:])
 
     def character_counts(self) -> Int64[np.ndarray, " documents"]:
         """Return the number of code points of each document."""

@@ -149,7 +149,8 @@ def cut(
         if isinstance(documents, LabelledDocuments):
             order, bounds = stratify(order, strata(documents.labels), shares)
             refuse_rare(np.diff(bounds), shares)
-    return [documents.take(order[start:end]) for start, end in pairwise(bounds)]
+    parts = (documents.take(order[start:end]) for start, end in pairwise(bounds))
+    return [part.in_order_on_disk() for part in parts]
 
 
 def refuse_rare(sizes: Int64[np.ndarray, "parts"], shares: tuple[float, float, float]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from thence.array_types import Int32
 from thence.corpus import Documents
 from thence.errors import RunError, SettingError
+from thence.mapped import trim
 from thence.tokens.characters import (
     ByteTokenizer,
     CharacterTokenizer,
@@ -124,7 +125,9 @@ def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, To
     once = options.tokens == "words" and options.unknown == "symbol"
     once = once and options.vocabulary is None
     if not once or train.num_bytes >= LARGEST_AT_ONCE:
+        trim()  # What reading took.
         tokenizer = make_tokenizer(train, options)
+        trim()  # What counting took.
         return tokenizer, tokenizer.encode(train)
     counter, parts = WordCounter(), []
     for found, characters in _found_words(train, options):

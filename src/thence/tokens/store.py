@@ -180,7 +180,7 @@ def load_store(folder: Path) -> TokenStore:
         for name, written in meta["sha256"].items():
             if _hash(folder / name) != written:
                 raise ValueError(f"{name} is not what was written")
-        tables = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in TABLES]
+        tables = [np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in TABLES]
         ids = np.memmap(folder / "ids.bin", meta["dtype"], mode="r")
         boundary_id = int(meta["boundary"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -16,8 +16,10 @@ import numpy as np
 from thence.array_types import Int64, UInt
 from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
+from thence.corpus.documents import bounds
 from thence.corpus.opening import free_memory
 from thence.errors import RunError, TextError
+from thence.mapped import MemoryColumn, trim
 from thence.tokens.characters import (
     CharacterTokenizer,
     character_counts,
@@ -26,7 +28,7 @@ from thence.tokens.characters import (
 from thence.tokens.options import COUNTED, LearnedTokenizer, LevelTokenizer, TokenOptions
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
-from thence.tokens.symbols import MANY, Symbols
+from thence.tokens.symbols import Symbols
 from thence.tokens.vocabulary import RefusedError, Vocabulary
 from thence.tokens.word_splitting import (
     ASCII_SPACES,
@@ -39,6 +41,8 @@ from thence.tokens.words import WordTokenizer
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
+WORDS_AT_ONCE = 1 << 14
+"""Symbols of a large vocabulary that are written at once."""
 CHUNK = 1 << 17
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 LONG, BYTES_FOR_A_BYTE = 1 << 20, 50
@@ -100,6 +104,12 @@ class Tokenizer:
         if documents.num_bytes < LARGE_TEXT:
             return encode_in_memory(self, documents)
         return _encode_cached(self, documents)
+
+    def release(self) -> None:
+        """Give memory back that encoding took; what it needs is made again when it is needed."""
+        if isinstance(self.vocabulary.symbols, Symbols):
+            vars(self.level).pop("_ids", None)
+            trim()
 
     def unknown_symbols(self, documents: Documents) -> list[str] | None:
         """Return what ``<unk>`` stands for, target by target, in the order of ``encode``.
@@ -164,8 +174,8 @@ def _json_parts(value: Any) -> Iterator[bytes]:
         yield json.dumps(value, ensure_ascii=False).encode("utf-8")
         return
     yield b"["
-    for first in range(0, len(value), MANY):
-        some = json.dumps(value[first : first + MANY], ensure_ascii=False)
+    for first in range(0, len(value), WORDS_AT_ONCE):
+        some = json.dumps(value[first : first + WORDS_AT_ONCE], ensure_ascii=False)
         yield ((", " if first else "") + some[1:-1]).encode("utf-8")
     yield b"]"
 
@@ -255,7 +265,10 @@ def store_of(tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedCh
     """Return the store of documents whose chunks were encoded."""
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
     ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
-    return _assemble(tokenizer, documents, ids, encoded)
+    none = np.zeros(0, np.int64)
+    target_counts = np.concatenate([none, *(chunk.target_counts for chunk in encoded)])
+    characters = np.concatenate([none, *(chunk.character_counts for chunk in encoded)])
+    return _assemble(tokenizer, documents, ids, target_counts, characters)
 
 
 def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
@@ -282,29 +295,26 @@ def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
 
 
 def _stream_to(tokenizer: Tokenizer, documents: Documents, folder: Path) -> None:
-    vocabulary = tokenizer.vocabulary
-    encoded = []
+    vocabulary, size = tokenizer.vocabulary, len(documents)
+    target_counts, characters = MemoryColumn(np.int64, size), MemoryColumn(np.int64, size)
     with (folder / "ids.bin").open("wb") as file:
         file.write(np.array([vocabulary.boundary_id], vocabulary.dtype).tobytes())
         for chunk in _encode_chunks(tokenizer, documents):
             file.write(chunk.targets.data)
-            encoded.append(replace(chunk, targets=np.zeros(0, vocabulary.dtype)))
+            target_counts.append(chunk.target_counts)
+            characters.append(chunk.character_counts)
     ids = np.memmap(folder / "ids.bin", vocabulary.dtype, mode="r")
-    write_store_tables(_assemble(tokenizer, documents, ids, encoded), folder)
+    of_documents = target_counts.array(), characters.array()
+    write_store_tables(_assemble(tokenizer, documents, ids, *of_documents), folder)
 
 
 def _assemble(
     tokenizer: Tokenizer,
     documents: Documents,
     ids: UInt[np.ndarray, " positions"],
-    encoded: list[EncodedChunk],
+    target_counts: Sizes,
+    characters: Sizes,
 ) -> TokenStore:
-    target_counts = [chunk.target_counts for chunk in encoded]
-    characters = [chunk.character_counts for chunk in encoded]
-    return TokenStore(
-        ids,
-        np.concatenate([np.ones(1, np.int64), *target_counts]).cumsum(),
-        documents.ends - documents.starts,
-        np.concatenate([np.zeros(0, np.int64), *characters]),
-        tokenizer.vocabulary.boundary_id,
-    )
+    offsets = bounds(target_counts) + 1
+    sizes = documents.ends - documents.starts
+    return TokenStore(ids, offsets, sizes, characters, tokenizer.vocabulary.boundary_id)

@@ -130,6 +130,7 @@ def tokenize(
             warn_of_symbols(recipe, found, splits.train)
     _check_context(recipe, train)
     dev = tokenizer.encode(splits.dev)
+    tokenizer.release()
     vectors = load_word_vectors(recipe, tokenizer)
     return TrainingData(splits, tokenizer, train, dev, vectors, weights)
 
