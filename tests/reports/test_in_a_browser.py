@@ -65,7 +65,7 @@ def test_a_text_opens_by_key_without_a_script(pages: dict[str, Path], chromium: 
     assert not text.locator("rt").first.is_visible()
     text.locator("summary").press("Enter")
     notes = text.locator("rt")
-    assert notes.first.is_visible()
+    notes.first.wait_for(state="visible")
     assert float(notes.first.inner_text()) > 0
     context.close()
 
