@@ -318,3 +318,9 @@ def test_the_last_token_of_a_long_text_is_explained(visit, families, monkeypatch
     page.get_by_role("button", name="gates", exact=True).click()
     expect(page.locator(".lens-panel")).to_contain_text("Unit ")
     expect(page.locator(".lens-panel .on").first).to_be_visible()
+    page.locator(".strip .t").first.click()
+    expect(page.locator(".inspector-title").first).to_contain_text("M at the beginning")
+    expect(page.locator(".lens-panel.stale")).to_have_count(0)
+    page.locator(".strip .t").nth(33).click()  # Asked for already, and not among the 12 that came.
+    expect(page.locator(".inspector-title").first).to_contain_text("t after ")
+    expect(page.locator(".lens-panel .on").first).to_be_visible()

@@ -53,6 +53,11 @@ function backoffColour(look, index) {
   return stack ? `o${Math.min(stack.order, 6)}` : "";
 }
 
+/** Return the first token that an answer shows, and the one after the last: a lens may show fewer than were asked for. */
+function shownIn(look, lens) {
+  return look.lenses?.[lens.lens]?.places ?? look.places ?? [0, Infinity];
+}
+
 export class Lens {
   /**
    * @param {() => Object} scene Returns `{chosen, strips, text, place}`: the models, their answers.
@@ -173,7 +178,8 @@ export class Lens {
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
     if (lens.draw === drawWhy && this.look.against !== (this.memory.against ?? null)) return false;
     if (lens.load) return this.look.token === strip.ids[at];
-    return strip.ids.length === 0 || (at >= this.look.places[0] && at < this.look.places[1]);
+    const [first, stop] = shownIn(this.look, lens);
+    return strip.ids.length === 0 || stop <= first || (at >= first && at < stop);
   }
 
   ask(lens, model) {
@@ -194,7 +200,7 @@ export class Lens {
   take(look, asked) {
     // By name: the list of models is read again now and then, and has other objects then.
     if (asked.lens !== this.lens || asked.model.id !== this.subject().model?.id) return; // The newer one is asked for.
-    const [first, stop] = look.lenses?.[asked.lens.lens]?.places ?? look.places ?? [0, Infinity];
+    const [first, stop] = shownIn(look, asked.lens);
     if (asked.chosen >= stop && stop > first) { // Too much of each token for so many: fewer, up to the chosen one.
       const places = [Math.max(0, asked.chosen + 1 - Math.ceil((stop - first) / 2)), asked.chosen + 1];
       this.asking({ ...asked, body: { ...asked.body, places } });
