@@ -9,7 +9,7 @@ import torch
 from thence.errors import SettingError, TextError
 from thence.evaluation import evaluate
 from thence.recipes import make_recipe
-from thence.runs import Run
+from thence.runs import Run, open_run
 from thence.training import find_learning_rate, train
 from thence.training.new_run import default_run_folder
 
@@ -132,3 +132,13 @@ def test_a_path_that_is_no_unicode_is_a_sentence(text: Path, tmp_path: Path) -> 
         train(odd, model="bigram-counts", output=tmp_path / "run")
     assert type(caught.value).__name__ == "RunError"
     assert not (tmp_path / "run").exists()
+
+
+def test_what_was_read_and_counted_is_not_read_again(text: Path, tmp_path: Path) -> None:
+    run = train(text, model="ngram", output=tmp_path / "run")
+    bounded = train(text, model="ngram", memory="64MB", output=tmp_path / "bounded")
+    assert run.num_parameters == bounded.num_parameters == open_run(run.folder).num_parameters
+    text.unlink()
+    assert len(run.documents("train")) > len(run.documents("dev")) > 0
+    with pytest.raises(TextError, match="no longer there"):  # The memory has a bound.
+        bounded.documents("train")

@@ -1,6 +1,7 @@
 """What the small files of a run folder say, and its documents, read again and checked."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -55,10 +56,14 @@ class RunFolder:
         """Return the model or the classifier, whichever the run has; it is read only once."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def num_parameters(self) -> int:
         """How many numbers the run has learned or counted."""
         return self.load().num_parameters()
+
+    def remember(self, **known: Any) -> None:
+        """Keep properties of a run that was just made, by name, so that nobody reads them again."""
+        self.__dict__.update(known)
 
     @property
     def name(self) -> str:

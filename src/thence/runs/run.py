@@ -158,17 +158,13 @@ class Run(RunFolder):
         """
         return read_splits(self)
 
-    def set_splits(self, splits: Splits, known: bool = False) -> None:
-        """Give a run its documents, so that they are not read again.
-
-        Args:
-            splits: The documents.
-            known: Whether the run has just been made from them.
+    def set_splits(self, splits: Splits) -> None:
+        """Give a run its documents, if it has only their hashes.
 
         Raises:
             TextError: If they are not what the run was trained on.
         """
-        self.__dict__["splits"] = splits if known else check_splits(self, splits)
+        self.__dict__["splits"] = check_splits(self, splits)
 
     @property
     def snapshots(self) -> list[tuple[int, Self]]:

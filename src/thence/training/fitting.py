@@ -7,7 +7,7 @@ They have no training loop, no checkpoint and one line of metrics. Networks are 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,21 +51,24 @@ class FittedModel:
     Attributes:
         tensors: All that it has learned, by name.
         metrics: Its line of ``metrics.jsonl``.
+        known: Properties of its run; see ``Run.remember``.
     """
 
     tensors: Mapping[str, Array]
     metrics: Mapping[str, Any]
+    known: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(recipe: Recipe, data: TrainingData) -> FittedModel:
     """Count or fit the model of a recipe in memory."""
     started = time.monotonic()
     fit_task = _fit_classifier if is_classifier(recipe.model) else _fit_language_model
-    tensors, losses = fit_task(recipe, data)
-    return FittedModel(tensors, fitted_metrics(data.train.num_targets, losses, started))
+    model, losses = fit_task(recipe, data)
+    metrics = fitted_metrics(data.train.num_targets, losses, started)
+    return FittedModel(model.tensors(), metrics, {"num_parameters": model.num_parameters()})
 
 
-def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:
+def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[CountedModel, Losses]:
     carry_context = recipe.training.carry_context
     family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
     model = cast(CountedModel, family.language_model(recipe.options, size))
@@ -77,7 +80,7 @@ def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str
     losses = {"train_nats_per_token": -log_prob / data.train.num_targets}
     if dev is not None:
         losses["dev_nats_per_token"] = -_log_prob(model, dev, carry_context) / dev.num_targets
-    return model.tensors(), losses
+    return model, losses
 
 
 def _log_prob(model: CountedModel, store: TokenStore, carry_context: bool) -> float:
@@ -87,14 +90,14 @@ def _log_prob(model: CountedModel, store: TokenStore, carry_context: bool) -> fl
     return float(np.sum(model.score(store, carry_context)))
 
 
-def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:
+def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[FittedClassifier, Losses]:
     classifier = _fitted_classifier(recipe, data, lambda: False)
     train = evaluate_labels(classifier.classify(data.train_texts), data.train_labels)
     losses = {"train_nats_per_document": train.nats}
     if data.dev.num_documents:
         dev = evaluate_labels(classifier.classify(data.dev_texts), data.dev_labels)
         losses |= {"dev_nats_per_document": dev.nats, **dev.metrics}
-    return classifier.tensors(), losses
+    return classifier, losses
 
 
 def _fitted_classifier(

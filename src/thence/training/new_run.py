@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Set
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def new_run_writer(
 ) -> Callable[[Path], Run]:
     """Return a function that writes the tokenizer and the config of a new run into a folder.
 
-    The text is hashed here, once, however often the function is called.
+    The text is hashed here, once, however often the function is called, and a folder written once.
 
     Args:
         recipe: Resolved by ``resolve_recipe``.
@@ -125,4 +126,9 @@ def new_run_writer(
         more["launches"] = sorted(launches)
     looks = inherited_looks(source_runs(recipe), data.splits.test)
     hashes = data.splits.hashes()
-    return lambda folder: create_run(folder, recipe, data.tokenizer, hashes, sources, more, looks)
+
+    @cache
+    def write(folder: Path) -> Run:
+        return create_run(folder, recipe, data.tokenizer, hashes, sources, more, looks)
+
+    return write

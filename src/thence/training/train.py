@@ -202,6 +202,7 @@ def train_recipe(
         raise SettingError(
             "With --max-restarts, name the run folder with `output`, to continue it."
         )
+    known: dict[str, Any] = {}
     with processes() as world:
         launched_by = launches(world)
         with fail_together(world):
@@ -225,12 +226,13 @@ def train_recipe(
                         new.put_in_place()
                     else:  # Its folder appears when all is there.
                         fitted = fit(run.recipe, data)
+                        known |= fitted.known
                         new.fill(lambda path: save_fitted(write(path), fitted))
             with _removed_on(folder, ThenceError):
                 run = shared_run(folder, data, world)
-            memory = recipe.options.memory_bytes if recipe.model == "ngram" else None
-            if not run.sources.keep or memory is None:
-                run.set_splits(data.splits, known=True)
+            if not (run.sources.keep and getattr(recipe.options, "memory_bytes", None)):
+                known["splits"] = data.splits
+            run.remember(**known)
             if not _is_network(run):
                 log_fitted(run, data.dev, logs)
                 return run
@@ -334,12 +336,9 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
     kept = {name: path for name, path in run.sources.instead.items() if name in settings.values()}
     with readable_sources(recipe, in_memory, known=kept) as sources:
         splits = load_splits(
-            recipe.text,
-            recipe.reading,
-            recipe.splitting,
-            labelling=recipe.labelling,
+            recipe.text, recipe.reading, recipe.splitting, labelling=recipe.labelling,
             instead=sources.instead,
-        )
+        )  # fmt: skip
     run.set_splits(splits)
 
 
