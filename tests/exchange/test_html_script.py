@@ -248,7 +248,10 @@ def test_classifiers(visit: Callable[..., Any], folder: Path, tmp_path: Path, na
             folder / "reviews.csv", model, label="label", output=tmp_path / name, **settings
         )
     )
-    check_classifier(visit(run), run)
+    page = visit(run)
+    check_classifier(page, run)
+    if name == "averaging":
+        check_by_axe(page)
 
 
 def test_an_ensemble(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
@@ -354,6 +357,16 @@ def test_right_to_left_and_narrow(visit: Callable[..., Any], names: Run) -> None
     page.locator(".tokens").press("ArrowLeft")
     sync_api.expect(page.locator("[aria-selected=true]")).to_have_text("س")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    check_by_axe(page)
+
+
+def check_by_axe(page: Any) -> None:
+    """Let axe find nothing, in the light and in the dark."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 def test_what_was_read_is_not_read_again(visit: Callable[..., Any], names: Run) -> None:
