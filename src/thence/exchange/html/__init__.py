@@ -40,11 +40,16 @@ MOST_NUMBERS = 8_000_000
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = {
     "language": ("pack", "numbers", "graph", "models", "tokens", "reader", "elements", "language"),
-    "labels": ("pack", "numbers", "tokens", "bags", "fasttext", "elements", "labels"),
+    "labels": ("pack", "numbers", "tokens", "bags", "fasttext", "explain", "elements", "labels"),
 }
 """The files of JavaScript of each kind of page, in order."""
-ONLY_FOR = {"graph": "network", "fasttext": "fasttext"}
-"""Files that a page has only if its model, or a member of it, is of a kind."""
+ONLY_FOR = {
+    "graph": {"network"},
+    "models": {"ngrams", "classes", "mixture"},
+    "bags": {"averaging", "linear"},
+    "fasttext": {"fasttext"},
+}
+"""Files that a page has only if its model, or a member of it, is of one of these kinds."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def page_with(
         difference = partial(differences.of_language, model, rounded)
         header["model"] = language.describe(pack, rounded, bits)
     kinds = _kinds(header["model"])
-    scripts = [one for one in SCRIPTS[kind] if ONLY_FOR.get(one) in {None, *kinds}]
+    scripts = [one for one in SCRIPTS[kind] if one not in ONLY_FOR or ONLY_FOR[one] & kinds]
     content = page_of(run.name, facts_of(run), kind, scripts, pack.to_base64(header)).encode()
     fits = len(content) <= largest
     return len(content), Page(content, bits, difference()) if fits else None

@@ -84,13 +84,7 @@ class Averaging {
   }
 
   classify(text) {
-    const rows = this.features.rows(text);
-    const { data, shape: [size, count] } = this.arrays.embeddings;
-    let hidden = filled(size, (_, column) => {
-      let sum = 0;
-      for (const row of rows) sum += data[column * count + row];
-      return sum / Math.max(rows.length, 1);
-    });
+    let hidden = meanOf(this.arrays.embeddings, this.features.rows(text));
     for (let i = 0; i < this.layers; i++) {
       const name = `hidden.${i}`;
       hidden = layer(this.arrays[`${name}.weight`], this.arrays[`${name}.bias`], hidden).map((x) => Math.max(x, 0));
@@ -126,19 +120,6 @@ class Linear {
   }
 }
 
-class Ensemble {
-  constructor(spec, pack, tokenizer) {
-    this.members = spec.members.map((member) => modelOf(member, pack, tokenizer));
-    this.weights = spec.weights;
-  }
-
-  classify(text) {
-    const found = this.members.map((member) => member.classify(text));
-    const average = (_, label) => logSumExp(found.map((part, i) => part[label] + Math.log(this.weights[i])));
-    return found[0].map((_, label) => Math.min(average(_, label), 0));
-  }
-}
-
 function arraysOf(spec, pack) {
   return Object.fromEntries(Object.entries(spec.arrays).map(([part, name]) => [part, pack.array(name)]));
 }
@@ -150,34 +131,4 @@ function logProbsOf(logits, multilabel) {
   return logits.map((x) => x - all);
 }
 
-const [MOST_PARTS, FEWEST_PARTS, MOST_CHARACTERS, LARGEST_ODDS] = [400, 20, 1 << 24, 100];
-
-/** Return the log-odds of a label. */
-function logOdds(logProbs, label, multilabel) {
-  const no = multilabel ? Math.log(-Math.expm1(logProbs[label]))
-    : logSumExp(logProbs.filter((_, i) => i !== label));
-  return Math.min(Math.max(logProbs[label] - no, -LARGEST_ODDS), LARGEST_ODDS);
-}
-
-/** Return the parts {start, end} of a text, runs of them where there are very many. */
-function partsOf(text, pattern) {
-  const whole = Array.from(text.matchAll(pattern), ({ 0: part, index }) => [index, index + part.length]);
-  const most = Math.max(FEWEST_PARTS, Math.min(MOST_PARTS, Math.floor(MOST_CHARACTERS / Math.max(text.length, 1))));
-  const size = Math.ceil(whole.length / most);
-  const parts = [];
-  for (let at = 0; at < whole.length; at += size) {
-    const run = whole.slice(at, at + size);
-    parts.push({ start: run[0][0], end: run.at(-1)[1] });
-  }
-  return parts;
-}
-
-/** Return a text without a part and the white space after it; words never grow together. */
-function without(text, { start, end }, keepsSpace) {
-  const [before, after] = [text.slice(0, start), text.slice(end)];
-  if (keepsSpace) return before + after;
-  const rest = after.replace(SPACES_AT_BEGIN, "");
-  return before && rest && !SPACE_AT_END.test(before) ? `${before} ${rest}` : before + rest;
-}
-
-Object.assign(MODELS, { averaging: Averaging, linear: Linear, ensemble: Ensemble });
+Object.assign(MODELS, { averaging: Averaging, linear: Linear });

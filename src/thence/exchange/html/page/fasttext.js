@@ -73,14 +73,8 @@ class FastText {
   }
 
   classify(text) {
-    const rows = this.rows(text);
-    const { data, shape: [size, count] } = this.input;
-    const hidden = filled(size, (_, column) => {
-      let sum = 0;
-      for (const row of rows) sum += data[column * count + row];
-      return sum / Math.max(rows.length, 1);
-    });
-    const scores = filled(this.output.shape[0], (_, label) => dot(this.output.data, label * size, hidden, 0, size));
+    const hidden = meanOf(this.input, this.rows(text));
+    const scores = filled(this.output.shape[0], (_, label) => dot(this.output.data, label * hidden.length, hidden, 0, hidden.length));
     const chances = this.spec.loss === "softmax" ? softmaxOf(scores) : this.spec.loss === "hs" ? this.onTree(scores)
       : scores.map(tableSigmoid);
     const found = new Float64Array(chances.length);

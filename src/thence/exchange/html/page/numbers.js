@@ -27,6 +27,15 @@ function dot(matrix, from, vector, at, length) {
   return a + b + c + d;
 }
 
+/** Return the mean of some columns of a matrix; zeros of none. */
+function meanOf({ data, shape: [size, count] }, columns) {
+  return filled(size, (_, row) => {
+    let sum = 0;
+    for (const column of columns) sum += data[row * count + column];
+    return sum / Math.max(columns.length, 1);
+  });
+}
+
 function logSumExp(row) {
   let most = -Infinity;
   for (let i = 0; i < row.length; i++) if (row[i] > most) most = row[i];
