@@ -37,7 +37,7 @@ from thence.runs.provenance import (
     read_config,
 )
 from thence.runs.snapshots import check_step, snapshot_steps, split_address
-from thence.runs.weights import load_model
+from thence.runs.weights import Model, load_model
 from thence.settings import as_in_file
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 
@@ -273,6 +273,12 @@ class Run(RunFolder):
         return len(self.test_looks())
 
 
+def _filled(run: Run, make: Callable[[Any, int], Model]) -> Model:
+    """Return a model, made of a run's options and vocabulary size, with the weights of the run."""
+    options, size = run.recipe.options, len(run.tokenizer.vocabulary)
+    return load_model(run.weights, run.recipe, run.identity, lambda: make(options, size))
+
+
 class LanguageRun(Run):
     """A run that models language: it says how likely each next token is."""
 
@@ -283,13 +289,8 @@ class LanguageRun(Run):
     @cached_property
     def model(self) -> LanguageModel:
         """The best language model of the run."""
-        family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
-        return load_model(
-            self.weights,
-            self.recipe,
-            self.identity,
-            lambda: family.language_model(self.recipe.options, size, inference=True),
-        )
+        make = get_family(self.recipe.model).language_model
+        return _filled(self, lambda options, size: make(options, size, inference=True))
 
     @cached_property
     def network(self) -> "NeuralLanguageModel":
@@ -297,13 +298,7 @@ class LanguageRun(Run):
 
         ``model`` gives the same log-probabilities, without torch where that can be.
         """
-        family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
-        model = load_model(
-            self.weights,
-            self.recipe,
-            self.identity,
-            lambda: family.language_model(self.recipe.options, size),
-        )
+        model = _filled(self, get_family(self.recipe.model).language_model)
         return cast("NeuralLanguageModel", model)
 
     def load(self) -> LanguageModel:
@@ -340,13 +335,8 @@ class ClassifierRun(Run):
     @cached_property
     def classifier(self) -> Classifier:
         """The best classifier of the run."""
-        family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
-        return load_model(
-            self.weights,
-            self.recipe,
-            self.identity,
-            lambda: family.classifier(self.recipe.options, size, self.classes, inference=True),
-        )
+        make, classes = get_family(self.recipe.model).classifier, self.classes
+        return _filled(self, lambda options, size: make(options, size, classes, inference=True))
 
     def load(self) -> Classifier:
         """Return ``classifier``."""

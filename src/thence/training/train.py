@@ -192,6 +192,7 @@ def train_recipe(
         keep_text: Keep texts that cannot be read again in the run.
     """
     from thence.training.fitting import fit, fit_on_cluster, log_fitted, save_fitted
+    from thence.training.gradient_steps import train_network
 
     check_logs(logs)
     refuse_combined(recipe.model)
@@ -237,7 +238,7 @@ def train_recipe(
                 log_fitted(run, data.dev, logs)
                 return run
             with _removed_on(folder, TrainingError, SettingError):
-                _train_network(run, data, progress, world, logs)
+                train_network(run, data, progress, world, logs)
     return run
 
 
@@ -255,14 +256,6 @@ def _removed_on(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
         if is_first_process() and not (folder / "last").exists():
             shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _train_network(
-    run: Run, data: TrainingData, progress: ProgressFactory, world: "World | None", logs: Logs
-) -> None:
-    from thence.training.gradient_steps import train_network
-
-    train_network(run, data, progress, world, logs)
 
 
 def resume(
@@ -345,6 +338,7 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
 def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: Logs) -> Run:
     """Train a run from its newest checkpoint to the end."""
     from thence.training.fitting import fit, log_fitted, save_fitted
+    from thence.training.gradient_steps import train_network
 
     is_combined = get_family(run.recipe.model).method == "combine"
     # Such folders are whole as soon as they appear.
@@ -362,7 +356,7 @@ def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: 
             if not (run.folder / "last").exists():  # A checkpoint has the vectors in its weights.
                 data = replace(data, vectors=load_word_vectors(run.recipe, run.tokenizer))
         if _is_network(run):
-            _train_network(run, data, progress, world, logs)
+            train_network(run, data, progress, world, logs)
         elif not run.metrics() and is_first_process():  # Of thence 0.1, whose process was killed.
             save_fitted(run, fit(run.recipe, data))
             log_fitted(run, data.dev, logs)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thence.models.base import LanguageModel, leaves, read
-from thence.models.graph import OPERATORS
+from thence.models.graph_evaluation import OPERATORS
 from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, State, check_weights
-from thence.models.graph import CELLS as RECURRENT
-from thence.models.graph import Graph, Hidden, evaluate, gates_of, round_matrices
+from thence.models.graph import Graph, Hidden
+from thence.models.graph_evaluation import CELLS as RECURRENT
+from thence.models.graph_evaluation import evaluate, gates_of, round_matrices
 from thence.models.language import graphs, scoring
 from thence.models.language.options import BigramOptions, MLPOptions, RecurrentOptions
 from thence.tokens import TokenStore
