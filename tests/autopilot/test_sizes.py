@@ -153,9 +153,9 @@ def test_what_is_trained_for_how_long() -> None:
     assert names_of("words", 0, "fit") == counted
     linear = (
         "linear 1 tfidf squared_hinge, linear 1 tfidf squared_hinge 0.0 1 2, "
-        "linear 1 tfidf squared_hinge (1, 2, 3, 4, 5), "
-        "linear 1 tfidf squared_hinge 0.0 1 (1, 2, 3, 4, 5), "
-        "linear 1 squared_hinge (1, 2, 3, 4, 5), "
+        "linear 1 tfidf squared_hinge (3, 5), "
+        "linear 1 tfidf squared_hinge 0.0 1 (3, 5), "
+        "linear 1 squared_hinge (3, 5), "
         "linear 1 tfidf centroid 0.0 1 1 (3, 4, 5, 6)"
     )
     labels = {

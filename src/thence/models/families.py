@@ -45,7 +45,7 @@ def _built_in(
 
 _TFIDF: Mapping[str, Any] = {"weighting": "tfidf", "loss": "squared_hinge"}
 _PLAIN: Mapping[str, Any] = {**_TFIDF, "naive_bayes": 0.0, "min_ngram_count": 1}
-_CHARACTERS: Mapping[str, Any] = {"character_ngrams": (1, 2, 3, 4, 5)}
+_CHARACTERS: Mapping[str, Any] = {"character_ngrams": (3, 5)}
 LINEAR: Sequence[Mapping[str, Any]] = (
     _TFIDF,
     {**_PLAIN, "ngrams": 2},
