@@ -17,7 +17,7 @@ from thence._core import library
 from thence._core.words import copy_documents
 from thence.array_types import Float32, Int64, UInt8
 from thence.errors import SettingError, TextError
-from thence.mapped import Spool, is_mapped, release
+from thence.mapped import Spool, is_mapped, release, trim
 from thence.settings import Settings
 
 PART = 1 << 25
@@ -157,6 +157,7 @@ class Documents:
                 [Documents.from_strings([]), *self.take(order).chunks(1 << 20)]
             )
             copy.append(ascending.take(np.argsort(order)).compact().text)
+        trim()
         edges = bounds(sizes)
         return replace(self, text=copy.array(), starts=edges[:-1], ends=edges[1:])
 

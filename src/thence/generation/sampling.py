@@ -17,6 +17,7 @@ from thence.generation.sampling_filters import (
     apply_filters,
     without_bad_words,
 )
+from thence.mapped import release
 from thence.models.base import LanguageModel, State, read, take_rows
 from thence.printable import printable
 from thence.results import Listing
@@ -32,6 +33,8 @@ UNIFORMS_AT_ONCE = 256
 CELLS_AT_ONCE = 1 << 20
 """Probabilities of next tokens that are held at once: texts of 8 MB of them are drawn side by side,
 which is more than enough for a processor's caches."""
+DOCUMENTS_AT_ONCE = 1 << 16
+"""Train documents that texts are compared with at once: their places take 8 MB."""
 FEW_LEFT = 0.75
 """Share of the texts drawn side by side below which those that have ended are left out: to copy
 the states of the others costs about as much as a step."""
@@ -271,8 +274,12 @@ def _are_copies(run: Run, drawn: list[Ids]) -> list[bool] | None:
     documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
     # Of running text the boundaries between documents stay, so only single documents can match.
     rows = np.flatnonzero(np.isin(train.target_counts, [len(ids) + 1 for ids in documents]))
-    size = train.ids.itemsize
-    starts, ends = train.offsets[rows] * size, (train.offsets[rows + 1] - 1) * size
-    data = train.ids.view(np.uint8).data
-    known = {bytes(data[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)}
+    wanted = {ids.astype(train.ids.dtype).tobytes() for ids in documents}
+    known, size, data = set(), train.ids.itemsize, train.ids.view(np.uint8).data
+    for first in range(0, len(rows), DOCUMENTS_AT_ONCE):
+        some = rows[first : first + DOCUMENTS_AT_ONCE]
+        starts, ends = train.offsets[some] * size, (train.offsets[some + 1] - 1) * size
+        places = zip(starts.tolist(), ends.tolist(), strict=True)
+        known |= wanted.intersection(bytes(data[a:b]) for a, b in places)
+        release(train.ids)
     return [ids.astype(train.ids.dtype).tobytes() in known for ids in documents]
