@@ -124,7 +124,7 @@ def test_the_future_changes_no_past_score(words: TokenStore, data: st.DataObject
     )
     ids[-1] = changed[-1] = boundary
 
-    def scores(of: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def scores(of: np.ndarray) -> np.ndarray:
         ends = np.flatnonzero(of == boundary)
         counts = np.zeros(len(ends) - 1, np.int64)
         return model.score(TokenStore(of, ends + 1, counts, counts, boundary), True)
