@@ -257,13 +257,13 @@ def test_few_documents_average_all_members_alike() -> None:
     assert average_few(members[:1], labels, 5, Classes(2)).model is members[0].model
 
 
-def test_of_few_documents_a_centroid_counts_like_all_others_together() -> None:
-    sums = {}
-    for documents in (100, 250, 2000):
+def test_the_fewer_documents_the_more_a_centroid_counts() -> None:
+    found = {}
+    for documents in (100, 300, 600):
         labels = labels_of([[0], [1]] * (documents // 2))
         said = np.log(np.full((documents, 2), 0.5))
         centroid = replace(classifier("it", said, labels), options=LinearOptions(loss="centroid"))
         others = [classifier(f"other {number}", said, labels) for number in range(4)]
-        sums[documents] = average_few([centroid, *others], labels, 5, Classes(2)).weights[0]
-    # 500 / 100 = 5, but at most 4 like the 4 others; 2 of 2 + 4; and 1 of 5.
-    assert sums == pytest.approx({100: 1 / 2, 250: 1 / 3, 2000: 1 / 5})
+        found[documents] = average_few([centroid, *others], labels, 5, Classes(2)).weights[0]
+    # It counts like 3^2, 1 and 1/2^2 of the 4 others.
+    assert found == pytest.approx({100: 9 / 13, 300: 1 / 5, 600: 1 / 17})

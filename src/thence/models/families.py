@@ -46,17 +46,19 @@ def _built_in(
 _TFIDF: Mapping[str, Any] = {"weighting": "tfidf", "loss": "squared_hinge"}
 _PLAIN: Mapping[str, Any] = {**_TFIDF, "naive_bayes": 0.0, "min_ngram_count": 1}
 _CHARACTERS: Mapping[str, Any] = {"character_ngrams": (3, 5)}
+_CENTROID: Mapping[str, Any] = {**_PLAIN, "loss": "centroid", "ngrams": 1}
 LINEAR: Sequence[Mapping[str, Any]] = (
     _TFIDF,
     {**_PLAIN, "ngrams": 2},
     {**_TFIDF, **_CHARACTERS},
     {**_PLAIN, **_CHARACTERS},
     {"loss": "squared_hinge", **_CHARACTERS},
-    {**_PLAIN, "loss": "centroid", "ngrams": 1, "character_ngrams": (3, 4, 5, 6)},
+    {**_CENTROID, "character_ngrams": (3, 4, 5, 6)},
+    _CENTROID,
 )
 """Linear classifiers that ``thence best`` tries: with naive Bayes, which suits opinions, and
 without, which suits topics; of words, which is fast, and of characters too. Together they do better
-on all texts than any of them. The last one is for few documents."""
+on all texts than any of them. The last two are for few documents."""
 
 
 def _cache(seconds: float = 0.0, **options: Any) -> Candidate:
