@@ -70,6 +70,7 @@ def kill_midway(agent: Process, folder: Path) -> None:
     """Kill the worker of an agent when a checkpoint is there."""
     until = time.monotonic() + 120
     while not (folder / "last").exists():
+        assert agent.poll() is None, agent.communicate()
         assert time.monotonic() < until
         time.sleep(0.02)
     os.kill(worker_of(agent), signal.SIGKILL)
