@@ -116,7 +116,7 @@ def test_counted_words(texts, max_size, min_count, unknown):
             counts = counter.counts()
             kept, left = counter.choose(max_size, 2 * min_count, unknown)
             left = counter.ordered(left, by_count=False)
-            words = [list(counter.words(some)) for some in (kept, left)]
+            words = [list(counter.words.take(some)) for some in (kept, left)]
             results.append((numbers, counts, words))
     assert results[0] == results[1]
     assert counts == {word: 2 * count for word, count in expected.items()}
