@@ -76,37 +76,6 @@ def ngrams(*orders: int) -> Change:
     return change
 
 
-class SwiGLU(nn.Module):
-    """W_2 (silu(W_1 x) * V x), with as many weights as the usual feed-forward part.
-
-    Source: N. Shazeer 2020, "GLU variants improve transformer".
-
-    Args:
-        size: Numbers per place (H).
-        scale: Factor of the first W_2.
-    """
-
-    def __init__(self, size: int, scale: float) -> None:
-        super().__init__()
-        inner = 8 * size // 3 // 8 * 8
-        self.wide, self.narrow = nn.Linear(size, 2 * inner), nn.Linear(inner, size)
-        with torch.no_grad():
-            self.narrow.weight.mul_(scale)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return what is added at each place."""
-        gate, inner = self.wide(values).chunk(2, dim=-1)
-        found: Tensor = self.narrow(functional.silu(gate) * inner)
-        return found
-
-
-def swiglu(model: Any) -> None:
-    """Replace the feed-forward parts of a transformer."""
-    options = model.network.options
-    for layer in model.network.layers:
-        layer.feed_forward = SwiGLU(options.embedding_size, 1 / math.sqrt(2 * options.layers))
-
-
 class GatedHeads(nn.Module):
     """The last product of attention, each head multiplied by 2 sigmoid(G x) before it.
 
@@ -141,16 +110,6 @@ def gated_heads(model: Any) -> None:
     """Give each head of a transformer a gate that depends on the place."""
     for layer in model.network.layers:
         layer.attention.output = GatedHeads(layer.attention)
-
-
-def both(*changes: Change) -> Change:
-    """Return a change that makes several."""
-
-    def change(model: Any) -> None:
-        for one in changes:
-            one(model)
-
-    return change
 
 
 class MixedSoftmaxes(nn.Module):
@@ -221,10 +180,10 @@ def targets_of(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     return targets, valid if batch.valid is None else torch.from_numpy(batch.valid)
 
 
-def several_tokens(share: float, ahead: int = 1) -> Change:
-    """Let hidden states predict the tokens after the next one too, by a linear layer each.
+def two_tokens(share: float) -> Change:
+    """Let hidden states predict the token after the next one too, by a linear layer of its own.
 
-    The share of these losses falls to zero in the course of the training.
+    The share of its loss falls to zero in the course of the training.
 
     Source: F. Gloeckle et al. 2024, "Better and faster large language models via multi-token
     prediction", with a linear layer in place of a layer of the transformer.
@@ -232,17 +191,16 @@ def several_tokens(share: float, ahead: int = 1) -> Change:
 
     def change(model: Any) -> None:
         size = model.output_layer.project.weight.shape[1]
-        model.ahead = nn.ModuleList(nn.Linear(size, size) for _ in range(ahead))
+        model.ahead = nn.Linear(size, size)
 
         def batch_loss(batch: Batch, state: Any = None) -> Any:
             hidden, after = model._read(batch, state)
             targets, valid = targets_of(model, batch)
             loss = model.output_layer.loss(hidden[valid], targets[valid])
-            for lag, layer in enumerate(model.ahead, 1):
-                counted = valid[:, lag:]
-                states = layer(hidden[:, :-lag][counted])
-                further = model.output_layer.loss(states, targets[:, lag:][counted])
-                loss = loss + share * (1 - model.done) * further
+            counted = valid[:, 1:]
+            states = model.ahead(hidden[:, :-1][counted])
+            further = model.output_layer.loss(states, targets[:, 1:][counted])
+            loss = loss + share * (1 - model.done) * further
             return loss, map_state(Tensor.detach, after)
 
         model.batch_loss = batch_loss

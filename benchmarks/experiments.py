@@ -23,14 +23,12 @@ from typing import Any
 import numpy as np
 from experiment_parts import (
     Change,
-    both,
     gated_heads,
     mixed_softmaxes,
     more_samples,
     ngrams,
-    several_tokens,
-    swiglu,
     taught,
+    two_tokens,
 )
 
 import thence  # noqa: F401  (Before torch, which it tells how its threads wait.)
@@ -89,6 +87,7 @@ WORDS = {**RUNNING, "tokens": "words", "word_split": "whitespace"}
 ATTENDING = {"embedding_size": 96, "layers": 3, "heads": 4, "context": 64, "dropout": 0.0}
 OF_WORDS = {**ATTENDING, "layers": 2, "softmax": "sampled", "dropout": 0.1}
 STREAMS = {"lr": 0.004, "batch_size": 16, "window": 64, "vary_windows": True, "clip": 5.0}
+DOCUMENTS = {"lr": 0.004, "batch_size": 128, "clip": 5.0}
 TEXTS = {
     "names": Text("names/names.txt", {}, "names", "gru", 96, 700),
     "names-mlp": Text("names/names.txt", {}, "names", "mlp", 128, 1400),
@@ -98,6 +97,9 @@ TEXTS = {
     "news": Text("ptb/ptb.train.txt.gz", WORDS, "words", "lstm", 96, 500),
     "news-256": Text("ptb/ptb.train.txt.gz", WORDS, "words", "lstm", 256, 700),
     "wiki": Text("wikitext-2/train.txt.gz", WORDS, "words", "lstm", 96, 400, 800_000),
+    "names-transformer": Text(
+        "names/names.txt", {}, "names", "transformer", 96, 300, None, ATTENDING, DOCUMENTS
+    ),
     "plays-transformer": Text(
         PLAYS, CHARACTERS, "characters", "transformer", 96, 700, None, ATTENDING, STREAMS
     ),
@@ -153,15 +155,11 @@ VARIATIONS = {
     "ema, rate ends at a tenth": Variation({"average": "ema", "ema_decay": 0.99}, last=0.1),
     "2 snapshots": Variation(snapshots=(0.8, 1.0)),
     "3 snapshots": Variation(snapshots=(0.6, 0.8, 1.0)),
-    "SwiGLU": Variation(change=swiglu),
+    "SwiGLU": Variation(options={"feed_forward": "swiglu"}),
     "gated heads": Variation(change=gated_heads),
-    "SwiGLU, gated heads": Variation(change=both(swiglu, gated_heads)),
-    "2 softmaxes": Variation(change=mixed_softmaxes(2)),
     "muon, 2 softmaxes": Variation(MUON, change=mixed_softmaxes(2), over="muon"),
-    "muon, 3 softmaxes": Variation(MUON, change=mixed_softmaxes(3), over="muon"),
-    "2 tokens": Variation(change=several_tokens(0.3)),
-    "muon, 2 tokens": Variation(MUON, change=several_tokens(0.3), over="muon"),
-    "muon, 3 tokens": Variation(MUON, change=several_tokens(0.2, 2), over="muon"),
+    "2 tokens": Variation(change=two_tokens(0.3)),
+    "muon, 2 tokens": Variation(MUON, change=two_tokens(0.3), over="muon"),
     "muon, 2 teachers": Variation(MUON, teachers=2, over="muon"),
     "samples 384": Variation(options={"samples": 384}),
     "samples 512": Variation(options={"samples": 512}),

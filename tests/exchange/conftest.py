@@ -12,6 +12,8 @@ from thence.training import train
 
 SMALL = {"hidden_size": 8, "embedding_size": 6, "layers": 2}
 ATTENTIVE = {"embedding_size": 8, "heads": 2, "layers": 2, "context": 4}
+OTHERWISE = {"positions": "learned", "tied": False, "feed_forward": "swiglu"}
+"""Other choices of a transformer than the usual ones."""
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from thence.models.base import read, static_model
 from thence.runs import ClassifierRun, LanguageRun, Run
 from thence.tokens import encode_texts
 
+from .conftest import OTHERWISE
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -61,7 +63,7 @@ LANGUAGE: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", SMALL | {"layers": 2, "tokens": "subwords", "max_size": 280}),
     "gru": ("gru", SMALL | {"softmax": "adaptive", "unknown": "bytes"}),
     "transformer": ("transformer", ATTENTIVE),
-    "learned": ("transformer", ATTENTIVE | {"positions": "learned", "tied": False}),
+    "learned": ("transformer", ATTENTIVE | OTHERWISE),
     "alone": ("transformer", ATTENTIVE | {"context": 1}),
 }
 LABELS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -19,7 +19,7 @@ from thence.exchange import export, export_checked, hugging_face, parity
 from thence.exchange.parity import read_texts
 from thence.runs import Run
 
-from .conftest import ATTENTIVE, SMALL
+from .conftest import ATTENTIVE, OTHERWISE, SMALL
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", SMALL | {"layers": 1, "dropout": 0.5, "weight_drop": 0.5}),
     "lstm-tied-equal": ("lstm", SMALL | {"tied": True, "embedding_size": 8, "softmax": "sampled"}),
     "transformer": ("transformer", ATTENTIVE | {"dropout": 0.5}),
-    "transformer-learned": ("transformer", ATTENTIVE | {"positions": "learned", "tied": False}),
+    "transformer-learned": ("transformer", ATTENTIVE | OTHERWISE),
     "transformer-words": ("transformer", ATTENTIVE | {"tokens": "words"}),
     "lstm-bytes": ("lstm", SMALL | {"tokens": "bytes"}),
     "lstm-subwords": ("lstm", SMALL | {"tokens": "subwords", "max_size": 300}),

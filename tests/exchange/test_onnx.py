@@ -22,7 +22,7 @@ from thence.models.registry import families
 from thence.runs import Run
 from thence.training import train
 
-from .conftest import ATTENTIVE, SMALL
+from .conftest import ATTENTIVE, OTHERWISE, SMALL
 
 Network = Callable[..., Run]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -43,7 +43,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("gru", SMALL | {"softmax": "sampled"}),
     "gru-adaptive": ("gru", SMALL | {"softmax": "adaptive"}),
     "transformer": ("transformer", ATTENTIVE),
-    "transformer-learned": ("transformer", ATTENTIVE | {"positions": "learned", "tied": False}),
+    "transformer-learned": ("transformer", ATTENTIVE | OTHERWISE),
     "transformer-context-1": ("transformer", ATTENTIVE | {"context": 1, "heads": 1}),
     "transformer-adaptive": ("transformer", ATTENTIVE | {"tied": False, "softmax": "adaptive"}),
 }

@@ -20,6 +20,8 @@ from thence.errors import RunError, SettingError
 from thence.evaluation import LikelihoodReport
 from thence.exchange.pytorch_script import filled
 
+from .conftest import OTHERWISE
+
 ROUNDING = 2e-5
 SMALL = {"hidden_size": 12, "embedding_size": 6, "steps": 20}
 ATTENTIVE = {"embedding_size": 8, "heads": 2, "layers": 2, "dropout": 0.0, "steps": 20}
@@ -54,7 +56,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("gru", SMALL | {"tied": True, "schedule": "plateau", "min_count": 2}),
     "gru bytes": ("gru", SMALL | STREAMS | {"tokens": "bytes", "hidden_size": 6}),
     "transformer": ("transformer", ATTENTIVE),
-    "transformer learned": ("transformer", ATTENTIVE | {"positions": "learned", "tied": False}),
+    "transformer learned": ("transformer", ATTENTIVE | OTHERWISE),
     "transformer windows": ("transformer", ATTENTIVE | {"window": 5, "context": 4}),
     "transformer learned windows": (
         "transformer", ATTENTIVE | {"window": 5, "context": 4, "positions": "learned"}

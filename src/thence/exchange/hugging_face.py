@@ -29,7 +29,7 @@ MODELING = "modeling_thence"
 FAMILIES = ("rnn", "lstm", "gru", "transformer")
 TOLERANCE = 1e-5
 """How far log-probabilities may be from the run's."""
-SIZES = ("embedding_size", "hidden_size", "layers", "heads", "context", "positions")
+SIZES = ("embedding_size", "hidden_size", "layers", "heads", "context", "positions", "feed_forward")
 SYMBOLS = 10_000
 """So many symbols of a vocabulary are put into a text on which the tokenizers must agree."""
 SAMPLE = (

@@ -35,6 +35,7 @@ class ThenceConfig(PretrainedConfig):
         heads: Heads of attention.
         context: How many places each place attends to.
         positions: ``rotary`` or ``learned``.
+        feed_forward: ``gelu`` or ``swiglu``.
         tied: Whether the embeddings are the output weights.
         dropout: Chance that an output of a layer is left out while training.
         kwargs: What all configurations have.
@@ -52,6 +53,7 @@ class ThenceConfig(PretrainedConfig):
         heads: int = 1,
         context: int = 1,
         positions: str = "rotary",
+        feed_forward: str = "gelu",
         tied: bool = False,
         dropout: float = 0.0,
         **kwargs,
@@ -64,6 +66,7 @@ class ThenceConfig(PretrainedConfig):
         self.heads = heads
         self.context = context
         self.positions = positions
+        self.feed_forward = feed_forward
         self.tied = tied
         self.dropout = dropout
         boundary = vocabulary_size - 1
@@ -129,6 +132,15 @@ def turn(values: Tensor, turns: Tensor) -> Tensor:
     return torch.cat(turned, dim=-1).to(values.dtype)
 
 
+class SwiGLU(nn.Module):
+    """The second half of what it reads, times the SiLU of the first."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return half as many numbers."""
+        gates, inner = values.chunk(2, dim=-1)
+        return functional.silu(gates) * inner
+
+
 class Layer(nn.Module):
     """Attention, then a feed-forward part, each added to what it reads."""
 
@@ -138,9 +150,12 @@ class Layer(nn.Module):
         self.attention_norm = nn.LayerNorm(size)
         self.attention = Attention(size, config.heads)
         self.feed_forward_norm = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size)
-        )
+        wide = inner = 4 * size
+        if config.feed_forward == "swiglu":
+            inner = max(wide * 2 // 3 // 8, 1) * 8
+            wide = 2 * inner
+        between = SwiGLU() if config.feed_forward == "swiglu" else nn.GELU()
+        self.feed_forward = nn.Sequential(nn.Linear(size, wide), between, nn.Linear(inner, size))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, values: Tensor, mask: Tensor, turns: Tensor | None) -> Tensor:

@@ -198,6 +198,7 @@ def _model_facts(run: LanguageRun) -> Facts:
     facts |= {"locked": bool(facts.get("locked") and (drop or drops[1])), "deep": layers > 1}
     facts |= {
         "rotary": facts.get("positions") == "rotary",
+        "swiglu": facts.get("feed_forward") == "swiglu",
         "after": "after" if layers > 1 else "state",
     }
     if model in CELLS:

@@ -114,6 +114,8 @@ def test_numbers_of_parameters(tied: bool) -> None:
     expected = 7 * 8 + 2 * (12 * 64 + 13 * 8) + 2 * 8 + 7 + (0 if tied else 7 * 8)
     assert make(tied=tied).num_parameters() == expected
     assert make(tied=tied, positions="learned").num_parameters() == expected + 4 * 8
+    # With SwiGLU a feed-forward part is 8 x 32 + 32 and 16 x 8 + 8, for 8 x 32 + 32 and 32 x 8 + 8.
+    assert make(tied=tied, feed_forward="swiglu").num_parameters() == expected - 2 * 16 * 8
 
 
 def test_turning_all_places_alike_changes_no_product() -> None:

@@ -1,8 +1,8 @@
 """A transformer that reads one symbol at a time, as a graph of ONNX operators.
 
-The graph of an ONNX file (``models/language/transformer.py``) reads a text from its start. A page
-reads what is typed, so here each layer keeps the keys and values of the places before. Keys are
-turned by the angle of their place when they are read; only differences of angles matter.
+The graph of ``models/language/transformer_graph.py`` reads a text from its start. A page reads what
+is typed, so here each layer keeps the keys and values of the places before. Keys are turned by the
+angle of their place when they are read; only differences of angles matter.
 
     place               (1,), single precision: how many symbols were read before
     keys.N, values.N    (1, heads, P, D): of layer N, of at most C - 1 places, the latest last
@@ -14,7 +14,7 @@ import numpy as np
 
 from thence.models.graph import END, Graph, Hidden, Value
 from thence.models.language.options import TransformerOptions
-from thence.models.language.transformer import onnx_feed_forward, onnx_turn
+from thence.models.language.transformer_graph import feed_forward, turn
 
 
 def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
@@ -35,7 +35,9 @@ def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
         read = _attention(graph, f"{name}.attention", normed, options, str(index), turns)
         values = graph.add("Add", values, read)
         normed = graph.layer_norm(values, f"{name}.feed_forward_norm")
-        values = graph.add("Add", values, onnx_feed_forward(graph, f"{name}.feed_forward", normed))
+        values = graph.add(
+            "Add", values, feed_forward(graph, f"{name}.feed_forward", normed, options)
+        )
         for part in ("keys", "values"):
             start = -room or END  # Without room nothing is kept.
             kept = graph.slice(f"all_{part}.{index}", 2, start)
@@ -68,7 +70,7 @@ def _attention(
         graph.add("Gather", projected, graph.constant(part, np.int64), axis=0) for part in range(3)
     )
     if turns is not None:
-        queries, keys = (onnx_turn(graph, part, turns, size // 2) for part in (queries, keys))
+        queries, keys = (turn(graph, part, turns, size // 2) for part in (queries, keys))
     keys = graph.add("Concat", f"keys.{layer}", keys, axis=2)
     read = graph.add("Concat", f"values.{layer}", read, axis=2)
     graph.name(keys, f"all_keys.{layer}")

@@ -134,6 +134,10 @@ class GRUOptions(RecurrentOptions):
     cell = "gru"
 
 
+FEED_FORWARD_FACTOR = 4
+"""The inner layer of the feed-forward part is this many times wider (Vaswani et al. 2017)."""
+
+
 @dataclass(frozen=True)
 class TransformerOptions(OutputLayerOptions):
     """Settings of the ``transformer`` model."""
@@ -148,6 +152,9 @@ class TransformerOptions(OutputLayerOptions):
     """Heads of attention in each layer, among which the embedding size is divided."""
     positions: Literal["rotary", "learned"] = "rotary"
     """Rotary embedding (rotates queries and keys), or a learned embedding of each position."""
+    feed_forward: Literal["gelu", "swiglu"] = "gelu"
+    """What stands between the two products of the feed-forward part: GELU, or SwiGLU, which \
+multiplies half of the numbers by the SiLU of the others and learns more in the same time."""
     dropout: DropProbability = 0.1
     """Chance that a number of the embeddings or of a part's output is left out."""
     tied: bool = True
@@ -161,6 +168,15 @@ class TransformerOptions(OutputLayerOptions):
                 "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
                 "output weights; use `tied=False`, or another softmax."
             )
+
+    @property
+    def feed_forward_sizes(self) -> tuple[int, int]:
+        """Numbers that come out of the first product, and that go into the second."""
+        inner = FEED_FORWARD_FACTOR * self.embedding_size
+        if self.feed_forward == "gelu":
+            return inner, inner
+        inner = max(2 * inner // 3 // 8, 1) * 8  # About as many weights, in rows of whole vectors.
+        return 2 * inner, inner
 
     def _check_heads(self) -> None:
         size, heads = self.embedding_size, self.heads

@@ -4,6 +4,7 @@
     x_i = x_i + dropout(W_o a_i)                     in each layer, a_i of all heads in a row
     x_i = x_i + dropout(W_2 gelu(W_1 norm(x_i)))
     h_i = norm(x_i)                                  after the last layer
+    W_2 (silu(V y) * W_1 y)                          in place of W_2 gelu(W_1 y) with SwiGLU
 
     a_i = sum_j softmax_j(q_i . k_j / sqrt(d)) v_j   in each head, of d numbers, over the places
                                                      j = i - C + 1 .. i, C the ``context``
@@ -12,11 +13,12 @@
                                                      the angle 10000^(-2 m / d)
 
 Code names: ``embedding`` is E, ``positions`` holds all p; of a layer, ``attention.project`` is W_q,
-W_k and W_v in one, ``attention.output`` is W_o, ``feed_forward`` holds W_1 and W_2.
+W_k and W_v in one, ``attention.output`` is W_o, ``feed_forward`` holds W_1 (below V) and W_2.
 
 Sources: A. Vaswani et al. 2017, "Attention is all you need"; norms before and not after each part:
 R. Xiong et al. 2020, "On layer normalization in the transformer architecture"; rotary positions:
-J. Su et al. 2021, "RoFormer: enhanced transformer with rotary position embedding".
+J. Su et al. 2021, "RoFormer: enhanced transformer with rotary position embedding"; SwiGLU: N.
+Shazeer 2020, "GLU variants improve transformer", with two thirds of the inner numbers.
 
 Where we differ: pair m is numbers m and m + d / 2, not two neighbours, which is the same but for
 the order of rows in W_q and W_k. Every place attends to as many places as the context has, however
@@ -28,13 +30,13 @@ embeddings are. Dropout acts on what comes out of each part, not on the weights 
 import math
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Float, Int64
-from thence.models.graph import FLOAT, Graph, Hidden
+from thence.models.graph import Graph, Hidden
+from thence.models.language import transformer_graph
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import TransformerOptions
 from thence.models.memory_guard import check_memory
@@ -48,8 +50,6 @@ State = tuple[Int64[Tensor, " batch"] | Cache, ...]
 """How many places each row has read, then the cache of every layer. The counts are kept on the CPU,
 where reading them does not wait for a GPU; they say how much of the cache is filled."""
 
-FEED_FORWARD_FACTOR = 4
-"""The inner layer of the feed-forward part is this many times wider (Vaswani et al. 2017)."""
 ALIGNMENT = 16
 """Attention with a cache is computed over a multiple of so many places, the first of them empty:
 with 64 bytes of single precision in a row, products of matrices take up to a fifth less time."""
@@ -154,6 +154,15 @@ def last_places(
     return torch.cat([cache[:, :, :, time:], new.to(cache.dtype)], dim=3)
 
 
+class SwiGLU(nn.Module):
+    """The second half of what it reads, times the SiLU of the first."""
+
+    def forward(self, values: Float[Tensor, "*batch wide"]) -> Float[Tensor, "*batch inner"]:
+        """Return half as many numbers."""
+        gates, inner = values.chunk(2, dim=-1)
+        return functional.silu(gates) * inner
+
+
 class Layer(nn.Module):
     """Attention, then a feed-forward part, each added to what it reads.
 
@@ -167,11 +176,9 @@ class Layer(nn.Module):
         self.attention_norm = nn.LayerNorm(size)
         self.attention = Attention(size, options.heads)
         self.feed_forward_norm = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(size, FEED_FORWARD_FACTOR * size),
-            nn.GELU(),
-            nn.Linear(FEED_FORWARD_FACTOR * size, size),
-        )
+        wide, inner = options.feed_forward_sizes
+        between = SwiGLU() if options.feed_forward == "swiglu" else nn.GELU()
+        self.feed_forward = nn.Sequential(nn.Linear(size, wide), between, nn.Linear(inner, size))
         self.dropout = Dropout(options.dropout)
         # 2 parts per layer add to the residual stream; divided by the root of their number, their
         # sum starts with the variance of one (Radford et al. 2019, section 2.3).
@@ -292,95 +299,8 @@ class Transformer(nn.Module):
         return torch.stack([torch.cat([cosines, cosines], 1), torch.cat([-sines, sines], 1)])
 
     def onnx(self, graph: Graph) -> Hidden:
-        """Add the normed values after each id; a text is read from its start, without a state."""
-        options = self.options
-        time = graph.add("Gather", graph.add("Shape", "ids"), graph.constant(1, np.int64), axis=0)
-        zero, one = graph.constant(0, np.int64), graph.constant(1, np.int64)
-        places = graph.add("Range", zero, time, one)
-        values = graph.add("Gather", graph.weight("network.embedding.weight"), "ids")
-        if options.positions == "learned":
-            turned = graph.add("Mod", places, graph.constant(options.context, np.int64))
-            table = graph.weight("network.positions.weight")
-            values = graph.add("Add", values, graph.add("Gather", table, turned))
-        values = graph.add("Mul", values, graph.constant(math.sqrt(options.embedding_size)))
-        mask = _onnx_mask(graph, places, options.context)
-        turns = _onnx_turns(graph, places, options) if options.positions == "rotary" else None
-        for index in range(options.layers):
-            name = f"network.layers.{index}"
-            normed = graph.layer_norm(values, f"{name}.attention_norm")
-            read = _onnx_attention(graph, f"{name}.attention", normed, options, mask, turns)
-            values = graph.add("Add", values, read)
-            normed = graph.layer_norm(values, f"{name}.feed_forward_norm")
-            values = graph.add(
-                "Add", values, onnx_feed_forward(graph, f"{name}.feed_forward", normed)
-            )
-        return Hidden(graph.layer_norm(values, "network.norm"))
-
-
-def _onnx_mask(graph: Graph, places: str, context: int) -> str:
-    """Return (time, time): 0 where a place sees another, minus infinity elsewhere."""
-    rows = graph.add("Unsqueeze", places, graph.integers(1))
-    lags = graph.add("Sub", rows, places)
-    past = graph.add("GreaterOrEqual", lags, graph.constant(0, np.int64))
-    near = graph.add("Less", lags, graph.constant(context, np.int64))
-    seen = graph.add("And", past, near)
-    return str(graph.add("Where", seen, graph.constant(0), graph.constant(-np.inf)))
-
-
-def _onnx_turns(graph: Graph, places: str, options: TransformerOptions) -> tuple[str, str]:
-    """Return cosines and sines (time, D / 2) of each place's angles."""
-    size = options.embedding_size // options.heads
-    speeds = 10_000.0 ** (-torch.arange(0, size, 2) / size)
-    column = graph.add("Unsqueeze", places, graph.integers(1))
-    column = graph.add("Cast", column, to=FLOAT)
-    angles = graph.add("Mul", column, graph.constant(speeds.numpy()))
-    return graph.add("Cos", angles), graph.add("Sin", angles)
-
-
-def _onnx_attention(
-    graph: Graph,
-    name: str,
-    values: str,
-    options: TransformerOptions,
-    mask: str,
-    turns: tuple[str, str] | None,
-) -> str:
-    """Return what each place reads."""
-    size = options.embedding_size // options.heads
-    projected = graph.linear(values, f"{name}.project.weight", f"{name}.project.bias")
-    shape = graph.integers(0, 0, 3, options.heads, size)
-    projected = graph.add("Reshape", projected, shape)  # (B, T, 3, heads, D)
-    projected = graph.add("Transpose", projected, perm=[2, 0, 3, 1, 4])
-    queries, keys, read = (
-        graph.add("Gather", projected, graph.constant(part, np.int64), axis=0) for part in range(3)
-    )
-    if turns is not None:
-        queries, keys = (onnx_turn(graph, part, turns, size // 2) for part in (queries, keys))
-    scores = graph.add("MatMul", queries, graph.add("Transpose", keys, perm=[0, 1, 3, 2]))
-    scores = graph.add("Mul", scores, graph.constant(1 / math.sqrt(size)))
-    shares = graph.add("Softmax", graph.add("Add", scores, mask), axis=-1)
-    found = graph.add("Transpose", graph.add("MatMul", shares, read), perm=[0, 2, 1, 3])
-    joined = graph.add("Reshape", found, graph.integers(0, 0, options.embedding_size))
-    return graph.linear(joined, f"{name}.output.weight", f"{name}.output.bias")
-
-
-def onnx_turn(graph: Graph, values: str, turns: tuple[str, str], half: int) -> str:
-    """Return the values with each pair of numbers turned by the angle of its place."""
-    cosines, sines = turns
-    first, second = graph.slice(values, 3, 0, half), graph.slice(values, 3, half)
-
-    def combined(operator: str, one: str, other: str) -> str:
-        products = graph.add("Mul", one, cosines), graph.add("Mul", other, sines)
-        return str(graph.add(operator, *products))
-
-    turned = combined("Sub", first, second), combined("Add", second, first)
-    return str(graph.add("Concat", *turned, axis=3))
-
-
-def onnx_feed_forward(graph: Graph, name: str, values: str) -> str:
-    """Return W_2 gelu(W_1 x)."""
-    inner = graph.linear(values, f"{name}.0.weight", f"{name}.0.bias")
-    return graph.linear(graph.gelu(inner), f"{name}.2.weight", f"{name}.2.bias")
+        """Add the normed values after each id; see ``transformer_graph.py``."""
+        return transformer_graph.transformer(graph, self.options)
 
 
 def create(options: TransformerOptions, vocabulary_size: int) -> NeuralLanguageModel:
