@@ -148,6 +148,8 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "evaluation/classify.py": "records the look for all its blocks together",
         "evaluation/explain.py": "reads one document, and variants of it",
         "evaluation/similar.py": "reads one word",
+        "evaluation/pairs.py": "records the look for all its blocks together",
+        "evaluation/rescoring.py": "records the look for all its blocks together",
         "evaluation/surprisal.py": "records the look for all its blocks together",
         "generation/sampling_filters.py": "reads one word",
         "generation/infill.py": "reads candidates for a blank",

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import thence
 from thence.errors import SettingError, TextError
 from thence.inspection import Look, look
+from thence.inspection.lenses import LABEL_LENSES, LENSES, Lens
 from thence.runs import Run
 
 Counted = Callable[..., Run]
@@ -19,6 +21,12 @@ def seen(run: Run, text: str, **settings: object) -> Look:
     found = look(run, text, **settings)  # type: ignore[arg-type]
     assert isinstance(found, Look)
     return found
+
+
+@pytest.mark.parametrize("lens", [*LENSES, *LABEL_LENSES], ids=lambda lens: lens.name)
+def test_every_lens_names_a_function(lens: Lens) -> None:
+    module, _, name = lens.function.partition(":")
+    assert callable(getattr(import_module(f"thence.inspection.{module}"), name))
 
 
 def test_by_hand(counted: Counted) -> None:

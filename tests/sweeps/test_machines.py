@@ -162,6 +162,7 @@ def test_a_study_that_was_made_twice_is_found(address):
     for opened in (database, open_database(address)):
         with pytest.raises(DuplicatedStudyError):
             opened.create_new_study([StudyDirection.MINIMIZE], "shared")
+        opened._backend.engine.dispose()
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ LENSES: Sequence[Lens] = (
     Lens("backoff", "what each order of an n-gram gave, and why", "counts:backoff", _counts, True),
     Lens("mixture", "weight and share of each member", "mixtures:mixture", _mixture, True),
     Lens("cache", "what caches remembered, and how long ago", "caches:cache", _cache),
-    Lens("learning", "what learning from the text gained", "learning:learning", _adapts),
+    Lens("learning", "what learning from the text gained", "caches:learning", _adapts),
     Lens("mixing", "which contexts spoke for each token", "mixing:mixing", _mixing),
     Lens("examples", "where the train text says the same", "examples:examples", _train),
     Lens("shapes", "what models are given, and all shapes", "shapes:shapes", _all),
