@@ -20,6 +20,9 @@ from thence.serve.run_listing import RunListing
 
 
 def entries_of(listing):
+    """Return what is listed once all parameters are counted: one listing may lack the time."""
+    while any(entry.counting for entry in listing.entries().runs):
+        pass
     return {entry.name: entry for entry in listing.entries().runs}
 
 
