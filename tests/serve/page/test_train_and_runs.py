@@ -112,6 +112,7 @@ def test_runs_are_found_sorted_chosen_and_compared(visit, server, runs_folder):
     shown = [row.get_attribute("data-run") for row in rows.all()]
     assert {"names", "counts"} <= set(shown) and "sentences" not in shown  # Of another text.
     expect(page.locator('[data-run="damaged"]')).to_contain_text("unusable config")
+    expect(table.locator("td", has_text=re.compile("^…$"))).to_have_count(0)  # All are counted.
     table.get_by_role("button", name="Parameters").click()
     header = table.get_by_role("columnheader", name="Parameters")
     expect(header).to_have_attribute("aria-sort", "ascending")
