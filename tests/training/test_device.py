@@ -1,5 +1,6 @@
 """bfloat16 learns what float32 learns, on any processor; a time limit ends a training."""
 
+import ctypes
 import itertools
 import os
 import resource
@@ -57,6 +58,34 @@ def test_memory_of_large_tensors_is_kept_for_the_next_step() -> None:
     with kept_memory():
         # The first ones find their place.
         assert min(faults() for _ in range(10)) < 1000
+
+
+class _Memory(ctypes.Structure):
+    """What ``mallinfo2`` of glibc returns."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "mapped", *(f"_{i}" for i in range(5)))
+    ]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"),
+    reason="only glibc since 2.33 tells what it mapped",
+)
+def test_an_evaluation_gives_its_memory_back() -> None:
+    memory = ctypes.CDLL(None).mallinfo2
+    memory.restype = _Memory
+    size = 40 << 20
+    with kept_memory():
+        before = memory().mapped
+        kept = [torch.zeros(size // 4)]
+        assert memory().mapped < before + size
+        with kept_memory(False):
+            kept.append(torch.zeros(size // 4))
+            assert memory().mapped >= before + size  # A mapping of its own, which goes with it.
+        kept.append(torch.zeros(size // 4))
+        assert memory().mapped < before + 2 * size
 
 
 def test_a_time_limit_ends_the_training_in_time(

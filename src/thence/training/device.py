@@ -68,24 +68,32 @@ def num_threads(number: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def kept_memory() -> Iterator[None]:
+def kept_memory(keep: bool = True) -> Iterator[None]:
     """Keep freed memory for a while, to be used again; only where the C library is glibc.
 
     It gives blocks of more than 32 MiB back at once, and the system maps them anew, page by page,
     when they are next asked for: a third of a training step with 50,000 embeddings of 256 numbers.
+
+    Args:
+        keep: False gives it back for a while, within a block that keeps it: what takes much memory
+            now and then, as an evaluation does, would leave its pieces behind.
     """
-    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt"):
-        yield
-        return
-    libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, LARGEST)
+    _keep_memory(keep)
     try:
         yield
     finally:
-        libc.mallopt(M_MMAP_MAX, MOST_MAPPINGS)
+        _keep_memory(not keep)
+
+
+def _keep_memory(keep: bool) -> None:
+    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt"):
+        return
+    libc.mallopt(M_MMAP_MAX, 0 if keep else MOST_MAPPINGS)
+    if not keep:
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-        libc.mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BLOCK)
+    libc.mallopt(M_TRIM_THRESHOLD, LARGEST if keep else 2 * LARGE_BLOCK)
+    if not keep:
         libc.malloc_trim(0)
 
 

@@ -30,6 +30,7 @@ from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ig
 from thence.training.checkpoint import CHECKPOINT, Counters, finite, read_checkpoint
 from thence.training.curve import CurveWriter
 from thence.training.dev_evaluation import EvalResult
+from thence.training.device import kept_memory
 from thence.training.learner import TrainingSetup
 from thence.training.schedules import learning_rate_factor, total_steps
 from thence.training.world import World
@@ -271,7 +272,9 @@ class Trainer:
         if self.dev_evaluator.evaluate is None:
             return None
         # The others wait for the first process.
-        result = self.dev_evaluator.evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
+        evaluate = self.dev_evaluator.evaluate
+        with kept_memory(False):
+            result = evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
         numbers = [result.nats, result.selection_loss]
         nats, selection_loss = self._world.sum(numbers)
         if check:
