@@ -5,9 +5,7 @@ something else. ``release`` gives such pages back at once, so a large array that
 a time takes the memory of a block.
 """
 
-import ctypes
 import mmap
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
@@ -123,15 +121,6 @@ def _base(array: Any) -> Any:
     while isinstance(array, np.ndarray):
         array = array.base
     return array
-
-
-def trim() -> None:
-    """Give memory back that was freed: the allocator of Linux keeps what is below something in use.
-
-    After millions of small arrays that may be as much as what is in use.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 @contextmanager

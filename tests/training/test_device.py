@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 import torch
 
+from thence.allocator import kept_memory
 from thence.errors import SettingError
 from thence.models.language import recurrent
 from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.training import device
 from thence.training import trainer as loop
-from thence.training.device import autocast, check_precision, has_fast_bfloat16, kept_memory
+from thence.training.device import autocast, check_precision, has_fast_bfloat16
 
 SmallTrain = Callable[..., Run]
 LSTM = {"model": "lstm", "hidden_size": 16, "embedding_size": 8, "dropout": 0.0, "batch_size": 8}

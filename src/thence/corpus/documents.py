@@ -15,9 +15,10 @@ import numpy as np
 
 from thence._core import library
 from thence._core.words import copy_documents
+from thence.allocator import trim
 from thence.array_types import Float32, Int64, UInt8
 from thence.errors import SettingError, TextError
-from thence.mapped import Spool, is_mapped, release, trim
+from thence.mapped import Spool, is_mapped, release
 from thence.settings import Settings
 
 PART = 1 << 25

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from thence.allocator import trim
 from thence.array_types import Int32
 from thence.corpus import Documents
 from thence.errors import RunError, SettingError
-from thence.mapped import trim
 from thence.tokens.characters import (
     ByteTokenizer,
     CharacterTokenizer,

@@ -13,13 +13,14 @@ from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
+from thence.allocator import trim
 from thence.array_types import Int64, UInt
 from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
 from thence.corpus.documents import bounds
 from thence.corpus.opening import free_memory
 from thence.errors import RunError, TextError
-from thence.mapped import MemoryColumn, trim
+from thence.mapped import MemoryColumn
 from thence.tokens.characters import (
     CharacterTokenizer,
     character_counts,

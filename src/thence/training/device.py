@@ -1,15 +1,13 @@
 """Where and how a network computes: device, threads, precision, and the same result every time."""
 
-import ctypes
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import torch
 
+from thence.allocator import kept_memory
 from thence.errors import SettingError
 from thence.processes import local_number
 from thence.recipes.options import Precision, TrainingOptions
@@ -18,12 +16,6 @@ PROBE_SIZE = 256
 """Rows and columns of the matrices that are timed: half a millisecond a product in float32."""
 NUM_PROBES = 10
 """Products timed in each precision; the shortest time counts, as the least disturbed one."""
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-"""What ``mallopt`` of glibc sets: how much free memory at the end of the heap goes back to the
-system, from which size on a block is a mapping of its own, and how many of these there may be."""
-LARGEST, LARGE_BLOCK, MOST_MAPPINGS = 2**31 - 1, 32 << 20, 1 << 16
-"""The largest number that it takes; the highest size that it comes to by itself; its default."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -65,36 +57,6 @@ def num_threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def kept_memory(keep: bool = True) -> Iterator[None]:
-    """Keep freed memory for a while, to be used again; only where the C library is glibc.
-
-    It gives blocks of more than 32 MiB back at once, and the system maps them anew, page by page,
-    when they are next asked for: a third of a training step with 50,000 embeddings of 256 numbers.
-
-    Args:
-        keep: False gives it back for a while, within a block that keeps it: what takes much memory
-            now and then, as an evaluation does, would leave its pieces behind.
-    """
-    _keep_memory(keep)
-    try:
-        yield
-    finally:
-        _keep_memory(not keep)
-
-
-def _keep_memory(keep: bool) -> None:
-    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt"):
-        return
-    libc.mallopt(M_MMAP_MAX, 0 if keep else MOST_MAPPINGS)
-    if not keep:
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-    libc.mallopt(M_TRIM_THRESHOLD, LARGEST if keep else 2 * LARGE_BLOCK)
-    if not keep:
-        libc.malloc_trim(0)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from thence.allocator import kept_memory
 from thence.batches import Batch, Batches, Padded, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.models.base import Classifier
@@ -29,7 +30,6 @@ from thence.training.device import (
     choose_device,
     deterministic_mode,
     has_fast_bfloat16,
-    kept_memory,
     num_threads,
 )
 from thence.training.finetuning import encoder_run, parent_run, starts_from_encoder

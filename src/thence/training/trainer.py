@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from thence.allocator import kept_memory
 from thence.errors import RunError, TrainingError
 from thence.models.base import Array
 from thence.recipes.options import TrainingOptions
@@ -30,7 +31,6 @@ from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ig
 from thence.training.checkpoint import CHECKPOINT, Counters, finite, read_checkpoint
 from thence.training.curve import CurveWriter
 from thence.training.dev_evaluation import EvalResult
-from thence.training.device import kept_memory
 from thence.training.learner import TrainingSetup
 from thence.training.schedules import learning_rate_factor, total_steps
 from thence.training.world import World
