@@ -1,6 +1,6 @@
-"""What the C library does with memory that was freed: give it back to the system, or keep it.
+"""Whether the C library keeps freed memory or returns it to the system (glibc's ``mallopt``).
 
-Only glibc, the C library of most of Linux, can be told; elsewhere nothing happens here.
+With another C library, or another system than Linux, these functions do nothing.
 """
 
 import ctypes
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-"""What ``mallopt`` of glibc sets: how much free memory at the end of the heap goes back to the
-system, from which size on a block is a mapping of its own, and how many of these there may be."""
+"""Parameters of ``mallopt`` (glibc's malloc.h): free bytes at the top of the heap from which on
+they go back to the system, the smallest block with a mapping of its own, and the most mappings."""
 LARGEST, LARGE_BLOCK, MOST_MAPPINGS = 2**31 - 1, 32 << 20, 1 << 16
 """The largest number that it takes; the highest size that it comes to by itself; its default."""
 

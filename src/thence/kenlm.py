@@ -60,7 +60,7 @@ class Config:
 
 
 class FullScoreReturn:
-    """What is known of a word after a context.
+    """The score of a word after a context.
 
     Attributes:
         log_prob: Its log10 probability.

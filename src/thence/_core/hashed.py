@@ -32,7 +32,7 @@ class Context(ctypes.Structure):
 
 
 class Found(ctypes.Structure):
-    """What is known of a word after a context: log10 probability, order of the n-gram found, id."""
+    """The score of a word after a context: log10 probability, order of the n-gram, word id."""
 
     _fields_ = (("log_prob", ctypes.c_float), ("order", ctypes.c_int32), ("id", ctypes.c_uint32))
     FORM = "fiI"

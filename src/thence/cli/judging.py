@@ -1,4 +1,4 @@
-"""What the commands print that judge sentences: minimal pairs, words, hypotheses."""
+"""Output of ``thence pairs``, ``thence surprisal`` and ``thence rescore``."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence

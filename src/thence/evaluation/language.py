@@ -256,7 +256,7 @@ def _text_is_there(run: Run) -> bool:
 def interval_of(
     store: TokenStore, costs: Float[np.ndarray, " targets"], in_order: bool
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the mean cost of a target; no numbers if it cannot be told."""
+    """Return the 95 % interval of the mean cost of a target; NaN if it is undefined."""
     # Pieces of a document are neighbours, however the documents were drawn.
     in_order = in_order or store.num_documents < FEWEST_DOCUMENTS
     if np.isinf(costs).any():

@@ -146,7 +146,7 @@ class LevelTokenizer(Protocol):
 
 
 class LearnedTokenizer(LevelTokenizer, Protocol):
-    """A tokenizer that is not told by its vocabulary alone."""
+    """A tokenizer that has learned more than its vocabulary, such as merges."""
 
     @property
     def definition(self) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from thence.models.graph import END, Graph, Hidden, Value
 from thence.models.language.options import TransformerOptions
-from thence.models.language.transformer_graph import feed_forward, turn
+from thence.models.language.transformer_graph import feed_forward, rotary_angles, turn
 
 
 def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
@@ -27,7 +27,7 @@ def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
         values = graph.add("Add", values, read)
     values = graph.add("Mul", values, graph.constant(math.sqrt(options.embedding_size)))
     graph.name(graph.add("Add", "place", graph.constant(1)), "next_place")
-    turns = _turns(graph, size) if options.positions == "rotary" else None
+    turns = rotary_angles(graph, "place", size) if options.positions == "rotary" else None
     state: list[Value] = [("place", np.float32, ["batch"])]
     for index in range(options.layers):
         name = f"network.layers.{index}"
@@ -45,13 +45,6 @@ def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
             state.append((f"{part}.{index}", np.float32, ["batch", options.heads, 0, size]))
     new_state: list[Value] = [(f"next_{name}", kind, shape) for name, kind, shape in state]
     return Hidden(graph.layer_norm(values, "network.norm"), state, new_state)
-
-
-def _turns(graph: Graph, size: int) -> tuple[str, str]:
-    """Return cosines and sines (D / 2,) of the angles of this place."""
-    speeds = 10_000.0 ** (-np.arange(0, size, 2) / size)
-    angles = graph.add("Mul", "place", graph.constant(speeds))
-    return graph.add("Cos", angles), graph.add("Sin", angles)
 
 
 def _attention(

@@ -20,7 +20,10 @@ def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
         values = graph.add("Add", values, graph.add("Gather", table, turned))
     values = graph.add("Mul", values, graph.constant(math.sqrt(options.embedding_size)))
     mask = _mask(graph, places, options.context)
-    turns = _turns(graph, places, options) if options.positions == "rotary" else None
+    turns = None
+    if options.positions == "rotary":
+        column = graph.add("Cast", graph.add("Unsqueeze", places, graph.integers(1)), to=FLOAT)
+        turns = rotary_angles(graph, column, options.embedding_size // options.heads)
     for index in range(options.layers):
         name = f"network.layers.{index}"
         normed = graph.layer_norm(values, f"{name}.attention_norm")
@@ -43,13 +46,10 @@ def _mask(graph: Graph, places: str, context: int) -> str:
     return str(graph.add("Where", seen, graph.constant(0), graph.constant(-np.inf)))
 
 
-def _turns(graph: Graph, places: str, options: TransformerOptions) -> tuple[str, str]:
-    """Return cosines and sines (time, D / 2) of each place's angles."""
-    size = options.embedding_size // options.heads
+def rotary_angles(graph: Graph, places: str, size: int) -> tuple[str, str]:
+    """Return cosines and sines (..., size / 2) of the rotary embedding at places (..., 1)."""
     speeds = 10_000.0 ** (-np.arange(0, size, 2) / size)
-    column = graph.add("Unsqueeze", places, graph.integers(1))
-    column = graph.add("Cast", column, to=FLOAT)
-    angles = graph.add("Mul", column, graph.constant(speeds))
+    angles = graph.add("Mul", places, graph.constant(speeds))
     return graph.add("Cos", angles), graph.add("Sin", angles)
 
 
