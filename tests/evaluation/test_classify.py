@@ -8,7 +8,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
-from thence.evaluation.classify import Classification, classified
+from thence.evaluation.classify import Classification, classify_documents
 from thence.tokens import encode_texts
 
 MODULE = import_module("thence.evaluation.classify")  # The package has a function of that name.
@@ -37,8 +37,8 @@ def test_a_single_text_and_no_text(opinions):
 def test_blocks_change_nothing(opinions):
     documents = Documents.from_strings(TEXTS * 3)
     whole = list(thence.classify(opinions, TEXTS * 3))
-    small = list(classified(opinions, documents, block_size=15))
-    rows = list(classified(opinions, documents, cells=4))
+    small = list(classify_documents(opinions, documents, block_size=15))
+    rows = list(classify_documents(opinions, documents, cells=4))
     for some in (small, rows):
         assert [one.text for one in some] == TEXTS * 3
         assert [one.labels for one in some] == [one.labels for one in whole]
@@ -58,7 +58,7 @@ def test_a_refused_symbol_is_named_by_its_document_in_the_whole_text(tmp_path):
     )
     documents = Documents.from_strings(["aa", "bb", "aa", "bb", "bc"])
     with pytest.raises(UnknownSymbolError, match=r"'c' \(symbol 2 of document 5\)"):
-        list(classified(run, documents, block_size=4))
+        list(classify_documents(run, documents, block_size=4))
 
 
 def test_several_labels_are_those_that_are_probable_enough(topics):

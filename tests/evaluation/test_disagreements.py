@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 import thence
-from thence.evaluation.disagreements import _farthest, _of_each, disagreements
+from thence.evaluation.disagreements import _balanced, _by_difference, disagreements
 
 
 def test_each_run_has_documents_that_it_is_best_at():
     # Bits of three runs for five documents; the spreads are 9, 4, 3, 0 and 8.
     costs = np.array([[1.0, 1, 5, 2, 9], [10, 2, 5, 2, 1], [4, 5, 2, 2, 3]])
-    order = _farthest(costs)
+    order = _by_difference(costs)
     assert order == [0, 4, 1, 2]  # The fourth says the same to all.
     # Run 0 is best at 0 and 1, run 1 at 4, run 2 at 2: of each the farthest one comes first.
-    assert _of_each(costs, order, 3) == [0, 4, 2]
-    assert _of_each(costs, order, 9) == [0, 4, 1, 2]
+    assert _balanced(costs, order, 3) == [0, 4, 2]
+    assert _balanced(costs, order, 9) == [0, 4, 1, 2]
 
 
-def test_an_impossible_document_is_the_farthest():
+def test_an_impossible_document_is_the_by_difference():
     costs = np.array([[1.0, np.inf, np.inf], [2.0, 3.0, np.inf]])
-    assert _farthest(costs) == [1, 0]
+    assert _by_difference(costs) == [1, 0]
 
 
 @pytest.fixture(scope="module")

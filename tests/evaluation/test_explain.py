@@ -10,7 +10,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import SettingError
-from thence.evaluation.explain import MOST_PARTS, _log_odds, _without, odds_without, parts_of
+from thence.evaluation.explain import MOST_PARTS, _log_odds, _without, log_odds_without, parts_of
 from thence.tokens import encode_texts
 
 MODULE = import_module("thence.evaluation.explain")  # The package has a function of that name.
@@ -85,8 +85,8 @@ def test_many_words_are_left_out_in_runs(opinions):
 def test_variants_in_several_batches_change_nothing(opinions):
     text = "not a bad but a good film"
     bounds = parts_of(text, opinions.tokenizer)
-    whole = odds_without(opinions, text, bounds, 0)
-    np.testing.assert_allclose(odds_without(opinions, text, bounds, 0, 60), whole, atol=1e-5)
+    whole = log_odds_without(opinions, text, bounds, 0)
+    np.testing.assert_allclose(log_odds_without(opinions, text, bounds, 0, 60), whole, atol=1e-5)
 
 
 def test_words_never_grow_together_when_one_is_left_out():

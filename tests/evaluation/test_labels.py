@@ -21,8 +21,8 @@ from thence.corpus import Documents
 from thence.corpus.documents import Labels
 from thence.evaluation.compare_labels import mcnemar_p
 from thence.evaluation.intervals import REPLICATES, percentile_interval, wilson_interval
-from thence.evaluation.labels import ClassificationReport, classification_report, cut_rows
-from thence.evaluation.metrics import are_right, calibrate, excerpt
+from thence.evaluation.labels import ClassificationReport, classification_report, truncation_rows
+from thence.evaluation.metrics import are_right, calibration_bins, excerpt
 from thence.tokens import TokenStore
 
 
@@ -238,7 +238,7 @@ def test_the_weakest_of_many_labels_are_shown() -> None:
 def test_calibration_by_hand() -> None:
     # Fifteen bins are 1 / 15 wide: 0.95 and 0.97 share the last (from 0.933), 0.5 is in the
     # eighth (0.467 to 0.533). Error: 2 / 3 |1 / 2 - 0.96| + 1 / 3 |1 - 0.5| = 1.42 / 3.
-    calibration = calibrate(np.array([0.95, 0.97, 0.5]), np.array([True, False, True]))
+    calibration = calibration_bins(np.array([0.95, 0.97, 0.5]), np.array([True, False, True]))
     assert calibration.count.tolist() == [0] * 7 + [1] + [0] * 6 + [2]
     assert calibration.confidence[14] == pytest.approx(0.96)
     assert calibration.accuracy[[7, 14]].tolist() == [1, 0.5]
@@ -251,7 +251,7 @@ def test_calibration_by_hand() -> None:
 def test_a_bin_holds_its_upper_bound() -> None:
     # Rounded probabilities may be a little above one.
     confidence = np.array([0, 0.25, 0.26, 1, 1.0000001])
-    calibration = calibrate(confidence, np.ones(5, bool), bins=4)
+    calibration = calibration_bins(confidence, np.ones(5, bool), bins=4)
     assert calibration.count.tolist() == [2, 1, 0, 2]
 
 
@@ -327,8 +327,8 @@ def test_the_share_of_tokens_that_is_cut_by_hand(store_of) -> None:
 
 def test_only_splits_that_lose_something_are_named(store_of) -> None:
     store, dev = store_of(["abca", "bc"]), store_of(["a"])
-    assert cut_rows(run_of(store, dev)) == []
-    assert cut_rows(run_of(store, dev, max_length=4)) == []
-    assert cut_rows(run_of(store, dev, max_length=3)) == [
+    assert truncation_rows(run_of(store, dev)) == []
+    assert truncation_rows(run_of(store, dev, max_length=4)) == []
+    assert truncation_rows(run_of(store, dev, max_length=3)) == [
         ("train tokens cut off", "16.67 %, of 1 of 2 documents (read up to --max-length 3)")
     ]

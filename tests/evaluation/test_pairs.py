@@ -15,7 +15,7 @@ import pytest
 import thence
 from thence.corpus import MinimalPair, read_pairs
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation.pairs import Judged, pair_report
+from thence.evaluation.pairs import PairScores, pair_report
 from thence.runs import Run
 
 Counted = Callable[..., Run]
@@ -28,10 +28,10 @@ PAIRS = [
 ]
 
 
-def judged(differences: Sequence[float], unknown: Sequence[bool] | None = None) -> Judged:
+def judged(differences: Sequence[float], unknown: Sequence[bool] | None = None) -> PairScores:
     scores = np.stack([np.array(differences, float), np.zeros(len(differences))], axis=1)
     seen = np.zeros(len(scores), bool) if unknown is None else np.array(unknown)
-    return Judged(scores, np.zeros(len(scores), bool), seen)
+    return PairScores(scores, np.zeros(len(scores), bool), seen)
 
 
 def test_by_hand(counted: Counted) -> None:
@@ -55,7 +55,7 @@ def test_by_hand(counted: Counted) -> None:
 def test_pairs_are_scored_some_at_a_time(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = counted(name="a/run"), counted(name="b/run", add_k=0.5)
     whole = thence.pairs([first, second], PAIRS)
-    monkeypatch.setattr(sys.modules[Judged.__module__], "PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr(sys.modules[PairScores.__module__], "PAIRS_AT_ONCE", 3)
     done: list[float] = []
     parts = thence.pairs([first, second], PAIRS, progress=done.append)
     assert parts.log_probabilities == pytest.approx(whole.log_probabilities)
@@ -67,7 +67,7 @@ def test_pairs_are_scored_some_at_a_time(counted: Counted, monkeypatch: pytest.M
 def test_what_is_impossible_is_a_tie_with_its_like_only() -> None:
     minus = -math.inf
     scores = np.array([[minus, minus], [minus, -1.0], [-1.0, minus], [-1.0, -1.0 - 1e-12]])
-    one = Judged(scores, np.zeros(4, bool), np.zeros(4, bool))
+    one = PairScores(scores, np.zeros(4, bool), np.zeros(4, bool))
     assert one.right().tolist() == [0.5, 0.0, 1.0, 0.5]
 
 

@@ -15,7 +15,7 @@ import thence
 from thence.atomic import WriteError
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import unusual
-from thence.evaluation.unusual import FILE, Scale, calibrate, calibration_of, fitted
+from thence.evaluation.unusual import FILE, Scale, calibrate, calibration_of, fit_calibration
 from thence.runs import LanguageRun
 from thence.runs.files import load_tensors, save_tensors
 from thence.training import train
@@ -24,7 +24,7 @@ from thence.training import train
 def test_the_scale_of_a_few_texts_by_hand() -> None:
     # One bin. Nats per token 1 to 11: the median is 6, the 90 % quantile 10, the spread 4.
     per_token, targets = np.arange(1.0, 12), np.full(11, 5)
-    scale = Scale.fitted(per_token, targets)
+    scale = Scale.fit(per_token, targets)
     assert scale.lengths == pytest.approx([log(5)])
     assert (scale.median.tolist(), scale.spread.tolist()) == ([6.0], [4.0])
     # So they are -5/4 to 5/4 spreads above it, the quantiles of 50, 80, 90 % 0, 3/4 and 1, the
@@ -40,7 +40,7 @@ def test_the_scale_of_a_few_texts_by_hand() -> None:
 def test_shares_of_a_few_texts_by_hand() -> None:
     # Ten times each of 1 to 11 nats per token, so that each fold has all of them, and the scale
     # above. 12 is more than all 110 have, so 110 of 110 + 1, and 11 more than 100 of them have.
-    known = fitted("dev", np.repeat(np.arange(1.0, 12), 10), np.full(110, 5))
+    known = fit_calibration("dev", np.repeat(np.arange(1.0, 12), 10), np.full(110, 5))
     shares = known.more_unusual_than(np.array([60.0, 55.0, 4.9]), np.array([5, 5, 5]))
     assert shares == pytest.approx([110 / 111, 100 / 111, 0])
     assert known.most_unusual == 110 / 111
@@ -61,7 +61,7 @@ def test_the_rate_of_false_alarms_is_at_most_what_was_asked_for(kind: str, docum
     """Of new texts a share 1 - a is an alarm, over many calibrations, and not much fewer."""
     draw, alarms, rounds, new = np.random.default_rng(3), {0.9: 0, 0.975: 0}, 150, 20
     for _ in range(rounds):
-        known = fitted("dev", *drawn(draw, documents, kind))
+        known = fit_calibration("dev", *drawn(draw, documents, kind))
         per_token, lengths = drawn(draw, new, kind)
         shares = known.more_unusual_than(per_token * lengths, lengths)
         for share in alarms:
@@ -85,14 +85,14 @@ def of_two_kinds(draw: Any, count: int) -> tuple[Any, Any]:
 def test_short_and_long_texts_have_alarms_alike() -> None:
     draw = np.random.default_rng(5)
     for share in (0.9, 0.98):  # As in a log, the longer ones are of a kind with other tails.
-        known = fitted("dev", *of_two_kinds(draw, 4000))
+        known = fit_calibration("dev", *of_two_kinds(draw, 4000))
         per_token, lengths = of_two_kinds(draw, 40_000)
         alarms = known.more_unusual_than(per_token * lengths, lengths) >= share
         for low in (1, 67, 134):
             rate = alarms[(lengths >= low) & (lengths < low + 66)].mean()
             error = np.sqrt((1 - share) * share * (3 / 4000 + 3 / 40_000))
             assert abs(rate - (1 - share)) < 3 * error
-    known = fitted("dev", *drawn(draw, 4000, "falls"))
+    known = fit_calibration("dev", *drawn(draw, 4000, "falls"))
     per_token, lengths = drawn(draw, 40_000, "falls")
     alarms = known.more_unusual_than(per_token * lengths, lengths) >= 0.98
     thirds = [alarms[(lengths > low) & (lengths <= low + 66)].mean() for low in (1, 67, 133)]
@@ -112,7 +112,7 @@ def test_short_and_long_texts_have_alarms_alike() -> None:
 @example([(np.inf, 1), (0.0, 1), (np.inf, 1), (2.2250738585072014e-308, 1)])  # Hardly a spread.
 def test_shares_are_shares_and_rise_with_the_nats(texts: list[tuple[float, int]]) -> None:
     per_token, targets = (np.array(column) for column in zip(*texts, strict=True))
-    known = fitted("dev", per_token, targets)
+    known = fit_calibration("dev", per_token, targets)
     nats = np.array([0, 1.0, 2, 60, 1e6, np.inf])
     shares = known.more_unusual_than(nats * 9, np.full(6, 9))
     assert (np.diff(shares) >= 0).all()

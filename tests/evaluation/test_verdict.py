@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import thence
-from thence.evaluation.verdict import judge
+from thence.evaluation.verdict import diagnose
 from thence.runs import Run
 
 SmallTrain = Callable[..., Run]
@@ -50,7 +50,7 @@ def losses(train: Sequence[float], dev: Sequence[float | None]) -> list[dict[str
 def test_hand_made_losses(
     kind: str, words: str, train: list[float], dev: list[float | None]
 ) -> None:
-    found = judge(losses(train, dev), UNIFORM)
+    found = diagnose(losses(train, dev), UNIFORM)
     assert found.kind == kind
     assert words in found.sentence
     assert bool(found.advice) == (kind not in ("fine", "unknown"))
@@ -60,13 +60,13 @@ def test_a_verdict_does_not_depend_on_the_unit() -> None:
     train, dev = [2.1, 1.8, 1.5, 1.2], [2.0, 2.1, 2.2, 2.3]
     for factor in (1e-3, 1e3):
         scaled = losses([factor * x for x in train], [factor * x for x in dev])
-        assert judge(scaled, factor * UNIFORM).kind == "overfit"
+        assert diagnose(scaled, factor * UNIFORM).kind == "overfit"
 
 
 def test_pairs_are_counted_too() -> None:
     curve = losses([2.2, 2.05, 1.95, 1.9], [2.2, 2.05, 2.003, 2.0])
-    assert judge(curve, UNIFORM, pairs=2.1).kind == "fine"
-    found = judge(curve, UNIFORM, pairs=1.9)
+    assert diagnose(curve, UNIFORM, pairs=2.1).kind == "fine"
+    found = diagnose(curve, UNIFORM, pairs=1.9)
     assert found.kind == "worse than counting"
     assert "dev is at 2 nats per token, and counting pairs has 1.9" in found.sentence
     assert "Or count: --model ngram" in found.advice
@@ -90,7 +90,9 @@ def test_trainings(small: SmallTrain) -> None:
 
 def test_a_classifier_is_held_against_guessing() -> None:
     lines = [{"step": 5, "train_nats_per_document": 0.5, "dev_nats_per_document": 0.6}]
-    found = [judge([{**lines[0], "dev_accuracy": right}], 0.69, guess=0.6) for right in (0.6, 0.7)]
+    found = [
+        diagnose([{**lines[0], "dev_accuracy": right}], 0.69, guess=0.6) for right in (0.6, 0.7)
+    ]
     assert [one.kind for one in found] == ["worse than counting", "fine"]
     assert "60.00 % of dev is right" in found[0].sentence
 
@@ -102,6 +104,6 @@ def test_a_verdict_of_a_classifier(opinions: Run) -> None:
 
 def test_losses_are_said_in_another_unit() -> None:
     # 2 nats are 2 / 0.6931 = 2.885 bits and 2 / 2.3026 = 0.8686 powers of ten; the kind stays.
-    found = [judge(losses([2.2], [2.0]), UNIFORM, 1.5, unit=one) for one in ("bits", "log10")]
+    found = [diagnose(losses([2.2], [2.0]), UNIFORM, 1.5, unit=one) for one in ("bits", "log10")]
     assert "dev is at 2.885 bits per token, and counting pairs has 2.164." in str(found[0])
     assert "dev is at 0.8686 log10 per token, and counting pairs has 0.6514." in str(found[1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from thence.evaluation.metrics import calibrate
+from thence.evaluation.metrics import calibration_bins
 from thence.reports.plots.classification import (
     draw_confusion_matrix,
     draw_reliability,
@@ -83,7 +83,7 @@ def test_long_names_lose_their_middle() -> None:
 
 def test_reliability_shows_bins_and_error() -> None:
     # Error as in the test of calibration: 1.42 / 3.
-    calibration = calibrate(np.array([0.95, 0.97, 0.5]), np.array([True, False, True]))
+    calibration = calibration_bins(np.array([0.95, 0.97, 0.5]), np.array([True, False, True]))
     figure = draw_reliability(calibration, "dev split", "answers")
     top, bottom = figure.axes
     assert "expected calibration error 47.33 %" in top.get_title(loc="left")

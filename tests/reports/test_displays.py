@@ -20,9 +20,9 @@ from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.disagreements import Disagreement, Disagreements
 from thence.evaluation.explain import Part
-from thence.evaluation.pairs import Judged, pair_report
+from thence.evaluation.pairs import PairScores, pair_report
 from thence.evaluation.rescoring import Rescored, Rescoring, Utterance, Weights
-from thence.evaluation.unusual import fitted
+from thence.evaluation.unusual import fit_calibration
 from thence.filtering.result import SHOWN, Filtered, OfModel
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
@@ -98,7 +98,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield LabelLook(text, text, text, text, {text: 0.75}, parts, says, False, False)
     of_model = OfModel(text, text, 4, 2, 0, None, 9.0, {f"{share:g}": 2.0 for share in SHOWN})
     yield Filtered(text, 4, 2, 0, (of_model,))
-    yield fitted(text, np.ones(4), np.full(4, 3))
+    yield fit_calibration(text, np.ones(4), np.full(4, 3))
     yield Results([Classification(text, (text,), {text: 0.75})])
     yield Comparison(text, 3, True, (Compared(text, text, 9, 0.0, 2.0, 1.5, None, 0),), text)
     yield Disagreements(text, [Disagreement(0, text, (2.0, 1.0))])
@@ -106,7 +106,7 @@ def results_with(text: str) -> Iterator[Any]:
     compared = (ComparedClassifier(text, 0.75, None), ComparedClassifier(text, 0.25, against))
     yield LabelComparison(text, 4, compared, text)
     pairs = [MinimalPair(text, "a", text, text)]
-    judged = Judged(np.array([[-1.0, -2.0]]), np.zeros(1, bool), np.zeros(1, bool))
+    judged = PairScores(np.array([[-1.0, -2.0]]), np.zeros(1, bool), np.zeros(1, bool))
     yield pair_report([text, text], pairs, [judged, judged])
     utterance = Utterance(text, (Rescored(text, -1.0, -2.0, (-3.0,)),), text)
     yield Rescoring((text,), Weights((0.5,), 0.0), text, None, (utterance,))

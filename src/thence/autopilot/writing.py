@@ -149,7 +149,7 @@ class RunWriter:
             number = len(best.members[0].scores)
             return wilson_interval(best.accuracy * number, number)
         from thence.evaluation.data import EvaluationData
-        from thence.evaluation.language import interval_of
+        from thence.evaluation.language import loss_interval
 
         dev = self.autopilot.data.dev
         if best.held_out is None or len(best.held_out) > dev.num_targets:
@@ -157,7 +157,7 @@ class RunWriter:
         dev = dev.beginning(len(best.held_out))
         if dev.num_targets != len(best.held_out):
             return None
-        found = interval_of(dev, -best.held_out, EvaluationData(split="dev").is_in_order(run))
+        found = loss_interval(dev, -best.held_out, EvaluationData(split="dev").is_in_order(run))
         return found if math.isfinite(found[0]) else None
 
     def _fill(self, folder: Path, best: Ensemble) -> Best:

@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.text import Text
 
 from thence.evaluation import Explanation
-from thence.evaluation.metrics import highest_bits
+from thence.evaluation.metrics import surprisal_scale_end
 from thence.inspection import Look
 from thence.inspection.columns import bar
 from thence.printable import printable, printable_line
@@ -49,7 +49,7 @@ def coloured_score(score: Score) -> str:
     size, separator, _ = score.display
     for place, token in enumerate(score["tokens"]):
         bits, name = token["surprisal_bits"], printable_line(token["token"])
-        share = 1.0 if bits is None else min(bits / highest_bits(size), 1.0)
+        share = 1.0 if bits is None else min(bits / surprisal_scale_end(size), 1.0)
         is_end = token["special"] and place == len(score["tokens"]) - 1
         text.append(separator if place and not is_end else "")
         style = _style(-share, underline=share > STRONG)
@@ -62,7 +62,7 @@ def coloured_look(found: Look) -> str:
     text, end = Text(), found.shown[0].start if found.shown else 0
     for token in found.shown:
         text.append(printable(found.text[end : token.start]))
-        share = min(token.bits / highest_bits(found.vocabulary_size), 1.0)
+        share = min(token.bits / surprisal_scale_end(found.vocabulary_size), 1.0)
         piece = found.text[token.start : token.end]
         text.append(printable(piece), _style(-share, underline=share > STRONG))
         end = token.end
@@ -90,7 +90,7 @@ def described_score(score: Score, tokens: bool = False) -> str:
 
 def _token_row(token: Mapping[str, Any], vocabulary_size: int) -> list[str]:
     bits = math.inf if token["surprisal_bits"] is None else token["surprisal_bits"]
-    length = bar(bits / highest_bits(vocabulary_size))
+    length = bar(bits / surprisal_scale_end(vocabulary_size))
     return [token["token"], f"{_number(bits)}  {length}".rstrip(), f"{2.0**-bits:.4f}"]
 
 

@@ -317,7 +317,7 @@ def print_trained_run(
 ) -> None:
     """Show how good a trained run is and write its report; of several processes, one does."""
     from thence.evaluation import evaluate, verdict
-    from thence.evaluation.labels import cut_rows
+    from thence.evaluation.labels import truncation_rows
     from thence.models.memory_guard import within_memory
 
     if not is_first_process():
@@ -346,7 +346,7 @@ def print_trained_run(
     about = [("run", str(run.folder)), ("model", size)]
     about += [("pretrained vectors", vectors)] if vectors else []
     about += parent_row(run)
-    about += cut_rows(run)
+    about += truncation_rows(run)
     print_pairs([*about, *(judged.rows() if judged else [])])
     if path:
         print_text(f"\nFigures and all numbers: {path}")

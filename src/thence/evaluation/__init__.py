@@ -1,4 +1,4 @@
-"""Evaluation: how good a model is, which of several is better, what it says of a text."""
+"""Evaluation: metrics of one run, comparisons of several, and scores and labels of given texts."""
 
 from thence.evaluation.classify import Classification, classify
 from thence.evaluation.compare import Comparison, compare

@@ -15,7 +15,7 @@ from thence.tokens import TokenStore
 from thence.training.dev_evaluation import uniform_label_loss
 
 MOST_TARGETS = 4_000_000
-"""Train targets that are counted at most: a second's work."""
+"""Train targets that are counted at most, so that baselines take about a second."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class Baselines(Result):
     """Losses on dev that need no training, in nats per token or, of labels, per document.
 
     Attributes:
-        unit: What they are means over: ``token`` or ``document``.
-        uniform: Everything is equally likely.
-        unigram: Tokens, or labels, are as likely as they are frequent in train.
-        pairs: Each token depends on the one before it: an n-gram model of order 2. None of labels.
-        accuracy: Of always guessing the label that is most frequent in train; None of tokens.
+        unit: What the losses are means over: ``token`` or ``document``.
+        uniform: Loss of the uniform distribution.
+        unigram: Loss of the relative frequencies of tokens, or labels, in train.
+        pairs: Loss of an n-gram model of order 2; None for labels.
+        accuracy: Accuracy of always guessing the most frequent label of train, from 0 to 1; None
+            for language models.
     """
 
     unit: str
@@ -38,7 +39,7 @@ class Baselines(Result):
 
 
 def baselines(run: Run) -> Baselines:
-    """Return what no training is needed for, on a run's dev split.
+    """Return the baselines on a run's dev split.
 
     Raises:
         TextError: If its text cannot be read again.
@@ -59,9 +60,9 @@ class TokenLosses:
     """The surprisal of each target of a text under unigram and pair counts, in nats.
 
     Attributes:
-        unigram: By how often it occurs in train.
-        pairs: By how often it follows the token before it in train.
-        counted: How many train targets were counted.
+        unigram: Under the frequencies of single tokens in train.
+        pairs: Under an n-gram model of order 2.
+        counted: Number of train targets that were counted.
     """
 
     unigram: Float[np.ndarray, " targets"]
@@ -70,9 +71,9 @@ class TokenLosses:
 
 
 def token_losses(train: TokenStore, text: TokenStore, vocabulary_size: int) -> TokenLosses:
-    """Count the train tokens, of a very long text the first four million, and score another."""
+    """Count unigrams and pairs in ``train`` (its first ``MOST_TARGETS``), and score ``text``."""
     counted = train if train.num_targets <= MOST_TARGETS else train.beginning(MOST_TARGETS)
-    # One is added to each count, so that no token is impossible.
+    # Laplace smoothing: one is added to each count, so that no token is impossible.
     counts = np.bincount(counted.targets, minlength=vocabulary_size) + 1.0
     log_probs = np.log(counts / counts.sum())
     pairs = NGram(NGramOptions(order=2), vocabulary_size)
@@ -82,6 +83,7 @@ def token_losses(train: TokenStore, text: TokenStore, vocabulary_size: int) -> T
 
 
 def _of_labels(run: ClassifierRun) -> Baselines:
+    """Return the baselines of a classifier, by the smoothed frequencies of its labels in train."""
     size = run.classes.num_classes
     train, dev = (
         as_labelled(run.documents(split)).named(run.label_names).labels.matrix()[:, :size]

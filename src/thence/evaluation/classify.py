@@ -1,4 +1,4 @@
-"""Classifying texts: which label each has, and how probable the labels are."""
+"""``classify``: the predicted labels of texts with their probabilities."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,30 +21,32 @@ from thence.tokens.characters import strings
 from thence.tokens.vocabulary import RefusedError
 
 TOP = 5
+"""Labels with their probabilities that are kept of each text by default."""
 THRESHOLD = 0.5
+"""Probability from which on a multilabel classifier predicts a label by default."""
 BLOCK = 1 << 21
-"""Bytes of text that are classified at once."""
+"""Bytes of text that are classified together, which bounds the memory of their tokens."""
 CELLS_AT_ONCE = 1 << 22
-"""Documents times labels that are classified at once."""
+"""Documents times labels that are classified together: cells of the matrix of probabilities."""
 DIGITS = 6
-"""Digits after the point that probabilities have in JSON."""
+"""Decimal places of probabilities in JSON."""
 NOTHING_KNOWN = "Nothing in this text occurs in the train text: the label is a guess."
+"""Remark below the labels of a text without any known feature."""
 
 
 @dataclass(frozen=True)
 class Classification(Result):
-    """What a classifier says of a document.
+    """The predicted labels of a document.
 
     Attributes:
         text: The document.
-        labels: Its label; where it may have several, those that are probable enough, the most
-            probable first.
-        probabilities: The most probable labels, the likeliest first.
+        labels: Its label; if multilabel, the labels above the threshold, most probable first.
+        probabilities: Probabilities of the most probable labels, in falling order.
         multilabel: Whether a document may have any number of labels, or exactly one.
-        tokens: How many tokens the document has.
-        known_tokens: How many of them the train text has.
-        nothing_known: Whether the classifier knows nothing in the document (``known.py``): its
-            labels then are those of a text of which nothing is known.
+        tokens: Number of tokens in the document.
+        known_tokens: Number of these that occur in the train text.
+        nothing_known: Whether the document has no feature that the classifier has weights for
+            (``models/labels/known.py``): the labels are then a guess.
     """
 
     text: str
@@ -57,16 +59,16 @@ class Classification(Result):
 
     @property
     def unknown_share(self) -> float:
-        """Share of the tokens that the train text lacks, 0 to 1; 0 if there are none."""
+        """Share of the tokens that the train text lacks, from 0 to 1; 0 without tokens."""
         return (self.tokens - self.known_tokens) / max(self.tokens, 1)
 
     @property
     def likeliest(self) -> str:
-        """The most probable label, be it probable enough or not."""
+        """The most probable label, even if it is below the threshold."""
         return next(iter(self.probabilities))
 
     def to_json(self, with_text: bool = True) -> dict[str, Any]:
-        """Return everything for a program, with or without the text."""
+        """Return the labels and probabilities as a dictionary, with or without the text."""
         shown = {label: round(chance, DIGITS) for label, chance in self.probabilities.items()}
         line: dict[str, Any] = {"text": self.text} if with_text else {}
         if self.multilabel:
@@ -92,16 +94,14 @@ def classify(
     top: int = TOP,
     threshold: float | None = None,
 ) -> Results[Classification]:
-    """Return what a classifier says of each text, in order and one by one.
-
-    One without any text has its place too.
+    """Return the predicted labels of each text, in order and one by one; empty texts included.
 
     Args:
         run: The run or its folder.
         texts: The texts, each a document of its own, or a single one.
         top: How many of the most probable labels to keep.
-        threshold: Where a document may have several labels, it has those that are at least so
-            probable (default: 0.5).
+        threshold: Where a document may have several labels, the least probability of a predicted
+            label (default: 0.5).
 
     Raises:
         SettingError: If the run is a language model, or a setting is out of range.
@@ -117,10 +117,10 @@ def classify(
     threshold = THRESHOLD if threshold is None else threshold
     validate("threshold", threshold, Annotated[float, Range(ge=0, le=1)])
     documents = documents_of(texts)
-    return Results(classified(run, documents, top, threshold), len(documents))
+    return Results(classify_documents(run, documents, top, threshold), len(documents))
 
 
-def classified(
+def classify_documents(
     run: ClassifierRun,
     documents: Documents,
     top: int = TOP,
@@ -128,11 +128,11 @@ def classified(
     block_size: int = BLOCK,
     cells: int = CELLS_AT_ONCE,
 ) -> Iterator[Classification]:
-    """Yield what a classifier says of each document; see ``classify``."""
+    """Yield the predicted labels of each document; see ``classify``."""
     run.record_if_test(documents, "classify")
     done, multilabel = 0, run.classes.multilabel
     names = np.array(run.label_names, object)
-    for block in _blocks(documents, block_size, max(1, cells // run.classes.num_classes)):
+    for block in _batches(documents, block_size, max(1, cells // run.classes.num_classes)):
         try:
             texts = encode_texts(run.tokenizer, block)
         except RefusedError as error:
@@ -156,22 +156,22 @@ def classified(
 def likeliest_labels(
     run: ClassifierRun, documents: Documents
 ) -> tuple[Int64[np.ndarray, " documents"], Float64[np.ndarray, " documents"]]:
-    """Return the number of the most probable label of each document, and its probability.
+    """Return the id of the most probable label of each document, and its probability.
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     rows = max(1, CELLS_AT_ONCE // run.classes.num_classes)
     labels, chances = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for block in _blocks(documents, BLOCK, rows):
+    for block in _batches(documents, BLOCK, rows):
         found = run.classifier.classify(encode_texts(run.tokenizer, block))
         labels.append(found.argmax(axis=1))
         chances.append(np.exp(found.max(axis=1), dtype=np.float64))
     return np.concatenate(labels), np.concatenate(chances)
 
 
-def _blocks(documents: Documents, size: int, rows: int) -> Iterator[Documents]:
-    """Yield the documents in order, some at a time, so that memory stays bounded."""
+def _batches(documents: Documents, size: int, rows: int) -> Iterator[Documents]:
+    """Yield batches of documents of at most ``size`` bytes and ``rows`` documents, in order."""
     for chunk in documents.chunks(size):
         for first in range(0, len(chunk), rows):
             last = min(first + rows, len(chunk))

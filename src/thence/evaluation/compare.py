@@ -1,4 +1,4 @@
-"""Comparing runs on the same documents: which is better, and by how much for sure.
+"""``compare``: runs on the same documents, with simultaneous intervals of their differences.
 
 Language models are compared target by target where they share a tokenisation, else by bytes;
 classifiers document by document.
@@ -44,14 +44,14 @@ class Compared:
     Attributes:
         run: Name of the run.
         model: Name of its family.
-        parameters: Numbers learned or counted.
+        parameters: Number of parameters or counts.
         unknown: Share of the targets that the run reads as the unknown symbol.
-        bits_per_byte: On the compared text, unknown targets spelled out.
-        nats_per_token: The same per target; None where the runs' tokens differ.
-        difference: Bits per byte (or nats per token) above the first run, and its 95 % interval,
-            which holds for all runs at once; no numbers bound it where there is too little text,
-            or too few documents that are cut into different tokens.
-        place: Of the run among those that were given, from 0.
+        bits_per_byte: Loss on the compared text, unknown targets spelled out.
+        nats_per_token: Loss per target; None where the runs' tokens differ.
+        difference: Bits per byte (or nats per token) above the first run, and the bounds of its
+            simultaneous 95 % interval: NaN where there is too little text, or too few documents
+            that are cut into different tokens. None for the first run itself.
+        place: Index of the run in the order given, from 0.
     """
 
     run: str
@@ -70,12 +70,12 @@ class Comparison(BestFirst):
 
     Attributes:
         text: What they were evaluated on.
-        documents: How many documents.
+        documents: Number of documents.
         same_tokens: Whether all runs cut the text into the same targets.
         runs: The language models.
         remark: What to know when reading the table.
-        in_order: Whether the documents stand as in their text, and were not drawn from it at
-            random; the intervals follow it.
+        in_order: Whether neighbouring documents depend on each other, since they were not drawn
+            from the text at random; the intervals are then by blocks.
     """
 
     _in_json = (
@@ -92,12 +92,12 @@ class Comparison(BestFirst):
 
     @property
     def unit(self) -> str:
-        """Unit of the differences."""
+        """Unit of the losses and their differences."""
         return "nats per token" if self.same_tokens else "bits per byte"
 
     @property
     def interval_of(self) -> str:
-        """Return which texts the intervals hold for, as reports say it."""
+        """The population that the intervals are about, in words."""
         return covers(self.in_order)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -158,30 +158,30 @@ def compare(
         TextError: If the runs have different splits, so that no text is common to them.
         SettingError: If ``static`` leaves nothing of a model, or they are classifiers.
     """
-    opened = comparable(runs, None if text is not None else split)
+    opened = open_comparable(runs, None if text is not None else split)
     classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
     data = EvaluationData(split, text, reading, labelling, static)
     compared: Comparison | LabelComparison
     if classifiers:
         compared = compare_labels(classifiers, data)
     else:
-        compared = compare_judged(opened, judge(opened, data), data)
-    return with_choices(compared, opened) if data.is_dev_split else compared
+        compared = compare_losses(opened, model_losses(opened, data), data)
+    return with_selection_remark(compared, opened) if data.is_dev_split else compared
 
 
-def comparable(runs: Sequence[Run | str | Path], split: Split | None) -> list[Run]:
-    """Open runs that can be compared.
+def open_comparable(runs: Sequence[Run | str | Path], split: Split | None) -> list[Run]:
+    """Open runs and check that they can be compared.
 
     Args:
         runs: Two or more runs or their folders.
-        split: The split that they must share; None: another text is read.
+        split: The split that must be the same text in all; None if another text is evaluated on.
 
     Raises:
-        RunError, TextError: If they cannot; see ``compare``.
+        RunError, TextError: If they cannot be compared; see ``compare``.
     """
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
-    # One that is given twice is opened once, so that it has one look at test.
+    # A run that is given twice is opened once, so that only one look at test is recorded.
     unique: dict[str, Run] = {}
     every = [open_run(run) for run in runs]
     opened = [unique.setdefault(run.address, run) for run in every]
@@ -197,8 +197,8 @@ def comparable(runs: Sequence[Run | str | Path], split: Split | None) -> list[Ru
     return opened
 
 
-def with_choices(compared: AnyComparison, runs: Sequence[Run]) -> AnyComparison:
-    """Return a comparison on dev that remarks what of the runs was chosen there."""
+def with_selection_remark(compared: AnyComparison, runs: Sequence[Run]) -> AnyComparison:
+    """Return the comparison with a remark that names the runs that were selected on dev."""
     return replace(compared, remark=f"{compared.remark} {choices_on_dev(runs)}".strip())
 
 
@@ -214,15 +214,15 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The scores of several language models on the same documents.
+class ModelLosses:
+    """The losses of several language models on the same documents.
 
     Attributes:
-        stores: Their tokens, as each run cuts them.
-        costs: What each target costs, in nats.
-        with_spelling: The same, what is read as ``<unk>`` spelled out.
+        stores: The documents as tokenised by each run.
+        costs: Nats of each target, by run.
+        with_spelling: The same, with ``<unk>`` spelled out character by character.
         same_tokens: Whether all runs cut the text into the same targets.
-        in_order: Whether the documents stand as in their text.
+        in_order: Whether neighbouring documents depend on each other.
     """
 
     stores: list[TokenStore]
@@ -233,20 +233,20 @@ class Judged:
 
     @property
     def compared(self) -> list[Float[np.ndarray, " targets"]]:
-        """The costs that are compared: what is <unk> for one run may be a word for another."""
+        """The costs to compare: with spelling if tokens differ, since unknown words then differ."""
         return self.costs if self.same_tokens else self.with_spelling
 
     @property
     def unit_total(self) -> float:
-        """How many targets there are, or bytes if tokens differ."""
+        """Number of targets, or of bytes if tokens differ: what losses are divided by."""
         store = self.stores[0]
         return float(store.num_targets if self.same_tokens else (store.byte_counts + 1).sum())
 
     def differences(self, reference: int) -> list[tuple[float, float, float] | None]:
-        """Return how much more each model costs than one of them, with the 95 % interval.
+        """Return the loss of each model above the reference, and its simultaneous 95 % interval.
 
-        In nats per token, or bits per byte if tokens differ; None for the model itself and where
-        there is none. The intervals hold for all pairs of models at once.
+        In nats per token, or bits per byte if tokens differ. None for the reference itself and
+        where a loss is infinite.
         """
         totals = [float(np.sum(cost, dtype=np.float64)) for cost in self.compared]
         margins = _margins(self.stores, self.compared, self.same_tokens, reference, self.in_order)
@@ -262,8 +262,8 @@ class Judged:
         return found
 
 
-def judge(runs: Sequence[Run], data: EvaluationData = EvaluationData()) -> Judged:
-    """Return what each of several language models says of the same documents."""
+def model_losses(runs: Sequence[Run], data: EvaluationData = EvaluationData()) -> ModelLosses:
+    """Score the same documents by several language models."""
     documents = data.documents(runs[0])
     encoded = {run: run.encode(documents, "compare") for run in {*runs}}
     spelled = {run: spelling_costs(run.tokenizer, documents, encoded[run]) for run in encoded}
@@ -275,33 +275,35 @@ def judge(runs: Sequence[Run], data: EvaluationData = EvaluationData()) -> Judge
     same_tokens = all(_same_targets(runs, stores, index) for index in range(1, len(runs)))
     with_spelling = [cost + spelled[run] for run, cost in zip(runs, costs, strict=True)]
     in_order = any(data.is_in_order(run) for run in runs)
-    return Judged(stores, costs, with_spelling, same_tokens, in_order)
+    return ModelLosses(stores, costs, with_spelling, same_tokens, in_order)
 
 
-def compare_judged(runs: Sequence[Run], judged: Judged, data: EvaluationData) -> Comparison:
-    """Return the comparison of language models that were judged."""
-    rows = _rows(runs, judged)
-    name, remark = data.name(runs[0]), _remark(runs, rows, judged)
-    documents = judged.stores[0].num_documents
-    return Comparison(name, documents, judged.same_tokens, tuple(rows), remark, judged.in_order)
+def compare_losses(runs: Sequence[Run], losses: ModelLosses, data: EvaluationData) -> Comparison:
+    """Return the comparison of language models, given their losses."""
+    rows = _rows(runs, losses)
+    name, remark = data.name(runs[0]), _remark(runs, rows, losses)
+    documents = losses.stores[0].num_documents
+    return Comparison(name, documents, losses.same_tokens, tuple(rows), remark, losses.in_order)
 
 
 def _same_targets(runs: Sequence[Run], stores: list[TokenStore], index: int) -> bool:
+    """Return whether a run has the first run's vocabulary, and reads the text as the same ids."""
     names, first_names = (run.tokenizer.vocabulary.names() for run in (runs[index], runs[0]))
     return names == first_names and np.array_equal(stores[index].ids, stores[0].ids)
 
 
-def _rows(runs: Sequence[Run], judged: Judged) -> list[Compared]:
-    stores, same_tokens = judged.stores, judged.same_tokens
-    totals = [float(np.sum(cost, dtype=np.float64)) for cost in judged.compared]
-    spelled = [float(np.sum(cost, dtype=np.float64)) for cost in judged.with_spelling]
+def _rows(runs: Sequence[Run], losses: ModelLosses) -> list[Compared]:
+    """Return a row for each run, the lowest loss first."""
+    stores, same_tokens = losses.stores, losses.same_tokens
+    totals = [float(np.sum(cost, dtype=np.float64)) for cost in losses.compared]
+    spelled = [float(np.sum(cost, dtype=np.float64)) for cost in losses.with_spelling]
     unknown = [
         float(np.mean(run.tokenizer.vocabulary.are_unknown(store.targets)))
         for run, store in zip(runs, stores, strict=True)
     ]
     bytes_total = float((stores[0].byte_counts + 1).sum())
     order = np.argsort(totals, kind="stable")
-    differences = judged.differences(int(order[0]))
+    differences = losses.differences(int(order[0]))
     return [
         Compared(
             run=runs[index].name,
@@ -324,10 +326,10 @@ def _margins(
     best: int,
     in_order: bool,
 ) -> Float[np.ndarray, " models"]:
-    """Return how far the differences from the best may be off, per target or per byte.
+    """Return the simultaneous margins of the differences from the best, in nats per target or byte.
 
-    They are not numbers where a model has infinite costs, or documents are too few to be drawn
-    whole and cannot be cut at the same places.
+    NaN where a model has infinite costs, or where documents are too few to be units and cannot be
+    cut into pieces, since tokens differ.
     """
     margins: Float[np.ndarray, " models"] = np.full(len(costs), np.nan)
     finite_ones = [at for at, cost in enumerate(costs) if np.isfinite(cost).all()]
@@ -348,14 +350,15 @@ def _margins(
     return margins
 
 
-def _remark(runs: Sequence[Run], rows: list[Compared], judged: Judged) -> str:
+def _remark(runs: Sequence[Run], rows: list[Compared], losses: ModelLosses) -> str:
+    """Return sentences on the intervals, the units and what differs between the runs."""
     remarks = []
     differences = [row.difference for row in rows if row.difference is not None]
     if any(not math.isnan(low) for _, low, _ in differences):
-        remarks.append(f"{SIMULTANEOUS} They are about {covers(judged.in_order)}.")
+        remarks.append(f"{SIMULTANEOUS} They are about {covers(losses.in_order)}.")
     elif differences:
         remarks.append("There is too little text for intervals.")
-    if judged.same_tokens:
+    if losses.same_tokens:
         if rows[0].unknown:
             remarks.append(f"Of the targets, {rows[0].unknown:.2%} are <unk> for all runs.")
     else:

@@ -1,4 +1,4 @@
-"""Comparing classifiers document by document: which is right more often, and whether by luck."""
+"""Comparing classifiers on the same documents: accuracy, its differences, and McNemar's test."""
 
 import math
 from collections.abc import Sequence
@@ -20,16 +20,15 @@ Right = Bool[np.ndarray, "runs documents"] | Float[np.ndarray, "runs documents"]
 
 @dataclass(frozen=True)
 class AgainstBest:
-    """How a classifier stands to the best one.
+    """A classifier beside the best one.
 
     Attributes:
-        difference: Its accuracy less that of the best, from -1 to 0.
-        interval: 95 % interval of the difference, which holds for all classifiers at once; no
-            numbers where there are too few documents.
-        best_alone: Documents that only the best gets right.
-        this_alone: Documents that only this one gets right.
-        p_value: Of McNemar's exact test, two-sided, that both are equally good.
-        p_holm: The same, corrected by Holm for all pairs of the compared classifiers.
+        difference: Its accuracy minus that of the best, from -1 to 0.
+        interval: Simultaneous 95 % interval of the difference; NaN with too few documents.
+        best_alone: Number of documents that only the best gets right.
+        this_alone: Number of documents that only this one gets right.
+        p_value: Of McNemar's exact two-sided test; the null hypothesis: both are equally good.
+        p_holm: The same, corrected for all pairs of the compared classifiers by Holm's method.
     """
 
     difference: float
@@ -46,8 +45,8 @@ class ComparedClassifier:
 
     Attributes:
         run: Name of the run.
-        accuracy: Share of the documents that are right, from 0 to 1.
-        against_best: None for the best itself.
+        accuracy: Share of the documents that are labelled correctly, from 0 to 1.
+        against_best: Its difference from the best; None for the best itself.
     """
 
     run: str
@@ -61,7 +60,7 @@ class LabelComparison(BestFirst):
 
     Attributes:
         text: What they were evaluated on.
-        documents: How many documents.
+        documents: Number of documents.
         runs: The classifiers.
         remark: What to know when reading the table.
     """
@@ -121,17 +120,17 @@ def compare_classifiers(
     text: str,
     weights: Float[np.ndarray, " documents"] | None = None,
 ) -> LabelComparison:
-    """Compare classifiers by which documents each gets right.
+    """Compare classifiers, given which documents each gets right.
 
     Args:
-        names: Of the runs, two or more.
-        right: Whether each run is right about each document, as ``are_right`` says; or numbers
-            from 0 to 1, such as 1/2 for a tie.
+        names: Names of the runs, two or more.
+        right: Whether each run is right about each document (``are_right``); or a credit from 0 to
+            1, such as 1/2 for a tie.
         text: What they were evaluated on, in words.
-        weights: How much each document counts; by default all alike.
+        weights: Weight of each document in the accuracy; by default all are equal.
 
     Raises:
-        ValueError: If the names do not fit, there are fewer than two, or no documents.
+        ValueError: If there are fewer than two names, another number of rows, or no documents.
     """
     if not (len(names) == len(right) >= 2 and right.shape[1] > 0):
         raise ValueError(
@@ -171,16 +170,16 @@ def compare_classifiers(
 
 
 def _alone(right: Right, this: int, other: int) -> int:
-    """Return how many documents only one of two gets right, or more nearly right."""
+    """Return the number of documents for which ``this`` has more credit than ``other``."""
     return int((right[this] > right[other]).sum())
 
 
 def _mcnemar_of_pairs(
     right: Right,
 ) -> tuple[dict[tuple[int, int], float], dict[tuple[int, int], float]]:
-    """Return p of every pair of runs, and the same corrected for their number.
+    """Return McNemar's p-value of each pair of runs, and the same corrected by Holm's method.
 
-    Of every pair, since the best was picked on the same documents: it could have been any.
+    All pairs count in the correction, since any run could have been picked as the best.
     """
     pairs = list(combinations(range(len(right)), 2))
     p_values = [mcnemar_p(_alone(right, a, b), _alone(right, b, a)) for a, b in pairs]
@@ -189,11 +188,11 @@ def _mcnemar_of_pairs(
 
 
 def mcnemar_p(first_alone: int, second_alone: int) -> float:
-    """Return how probable so uneven a count of documents is if two classifiers are equally good.
+    """Return the two-sided p-value of McNemar's exact test that two classifiers are equally good.
 
-    Documents that both or neither get right say nothing. Of the others, as many should be right
-    under the one as under the other: the number is binomial with probability 1/2, and the p-value
-    is two-sided and exact. It is summed in logarithms, so that no count is too large.
+    Documents that both or neither get right carry no information. Of the others, the number that
+    the first gets right is binomial with probability 1/2 under the null hypothesis. The tail is
+    summed in logarithms, so that large counts do not overflow.
 
     Source: Q. McNemar 1947, "Note on the sampling error of the difference between correlated
     proportions or percentages".
@@ -213,10 +212,10 @@ def mcnemar_p(first_alone: int, second_alone: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected so that any below 0.05 is found by chance in 5 % of texts at most.
+    """Return p-values corrected for their number, so that the family-wise error rate is kept.
 
-    The smallest is multiplied by their number, the next by one less, and so on; none falls below
-    one before it.
+    The smallest is multiplied by their number, the next by one less, and so on; none is made
+    smaller than the one before it.
 
     Source: S. Holm 1979, "A simple sequentially rejective multiple test procedure".
 

@@ -1,4 +1,4 @@
-"""What evaluations of all runs share: the documents, and the looks at the test split."""
+"""The documents to evaluate on, and what reports on language models and classifiers share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,8 @@ class EvaluationData:
         text: Another text instead: its path or name, or the texts themselves.
         reading: How that text is read; by default as UTF-8 with documents like the run's.
         labelling: Where its labels are; by default as in the run's text.
-        static: Whether a language model is kept from adapting to it.
+        static: Whether a language model is kept from adapting to it (no caches, no dynamic
+            evaluation).
     """
 
     split: Split = "dev"
@@ -44,10 +45,10 @@ class EvaluationData:
     static: bool = False
 
     def model(self, run: Run) -> LanguageModel:
-        """Return the language model to evaluate.
+        """Return the language model to evaluate; where ``static`` is set, its static part.
 
         Raises:
-            SettingError: If it is to be static, and nothing is left of it.
+            SettingError: If ``static`` is set and no part of the model is static.
         """
         model = static_model(run.model) if self.static else run.model
         if model is None:
@@ -69,14 +70,18 @@ class EvaluationData:
         return str(self.text) if isinstance(self.text, str | Path) else IN_MEMORY["text"]
 
     def is_in_order(self, run: Run) -> bool:
-        """Return whether the documents stand as in their text, or depend on those before them."""
+        """Return whether neighbouring documents depend on each other, which widens intervals.
+
+        They do where documents keep the order of their text, or a model carries context across
+        them; they do not where the split was drawn at random.
+        """
         splitting = run.recipe.splitting
         own_file = self.text is not None or splitting.dev is not None
         own_file = own_file or (self.split == "test" and splitting.test is not None)
         return own_file or splitting.by == "position" or run.recipe.training.carry_context
 
     def documents(self, run: Run) -> Documents:
-        """Return the documents.
+        """Return the documents of the split, or of the other text.
 
         Raises:
             TextError: If there are none.
@@ -95,13 +100,14 @@ class EvaluationData:
         return documents
 
     def labelled_documents(self, run: ClassifierRun) -> LabelledDocuments:
-        """Return the documents with their labels by the run's ids.
+        """Return the documents with their labels, numbered as the run numbers them.
 
-        Another text is read as the run's own was, unless it is said how.
+        Another text is read with the run's own options where ``reading`` or ``labelling`` is None.
 
         Raises:
-            SettingError: If it is to be static.
-            TextError: If there are none, or another text has several labels where the run has one.
+            SettingError: If ``static`` is set.
+            TextError: If there are none, or a document has several labels but the run is not
+                multilabel.
         """
         if self.static:
             raise SettingError(
@@ -125,7 +131,7 @@ class EvaluationData:
 
 
 def _has_columns(text: Source) -> bool:
-    """Return whether a text is a table, or a folder that may hold some."""
+    """Return whether a text is a table, or a folder, which may hold tables."""
     if not isinstance(text, str | Path):
         return False
     name = str(text)
@@ -133,20 +139,24 @@ def _has_columns(text: Source) -> bool:
 
 
 class RunReport(Result):
-    """What the reports on one run share: the looks at its test split."""
+    """Base of the reports on one run: how often its test split has been looked at.
+
+    Attributes:
+        looks: The recorded evaluations on test; see ``runs/looks_at_test.py``.
+    """
 
     looks: tuple[Mapping[str, str], ...]
 
     @property
     def test_looks(self) -> int:
-        """How often the run's test split has been evaluated, this time included."""
+        """Number of evaluations on the run's test split, this one included."""
         return len(self.looks)
 
     @property
     def test_looks_before(self) -> int:
-        """How many of the looks came with the runs that this one was made of."""
+        """Number of these evaluations that were made with the runs that this one is built from."""
         return count_inherited(self.looks)
 
     def looks_row(self) -> list[tuple[str, str]]:
-        """Return the looks in words, if there are any."""
+        """Return a row that lists the evaluations on test; no row if there are none."""
         return [("evaluations on test", describe_looks(self.looks))] if self.looks else []

@@ -1,4 +1,4 @@
-"""The documents that runs disagree on most: where to look to see in what they differ."""
+"""``disagreements``: the documents that runs disagree on most, to see where they differ."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.corpus.documents import Labels, as_labelled
-from thence.evaluation.compare import Judged, judge
+from thence.evaluation.compare import ModelLosses, model_losses
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.metrics import bits, predict
 from thence.results import Listing
@@ -25,11 +25,11 @@ class Disagreement:
     """A document that runs disagree on.
 
     Attributes:
-        number: Which of the documents, from 0.
+        number: Index of the document, from 0.
         text: The document.
-        bits: What it costs each run: its surprisal or, of classifiers, that of its labels.
-        labels: Its labels; None of language models.
-        predicted: The labels that each run predicts; None likewise.
+        bits: Loss of each run: the surprisal of the document or, for classifiers, of its labels.
+        labels: Its true labels; None for language models.
+        predicted: The labels that each run predicts; None for language models.
     """
 
     number: int
@@ -41,10 +41,10 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Disagreements(Listing[Disagreement]):
-    """Documents by how far apart runs are on them, the farthest first.
+    """Documents by the difference between the losses of runs on them, the largest first.
 
     Attributes:
-        text: What they are documents of.
+        text: Name of the text or split that they are from.
         documents: The documents.
     """
 
@@ -55,12 +55,12 @@ class Disagreements(Listing[Disagreement]):
 
 
 def disagreements(runs: Sequence[Run], split: Split = "dev", count: int = 20) -> Disagreements:
-    """Return the documents of a split whose bits differ most between the best and the worst run.
+    """Return the documents of a split whose loss differs most between the best and the worst run.
 
-    Each run has its share of documents that it is best at, so that a run that is worse almost
+    About equally many are returned for each run as the best one, so that a run that is worse almost
     everywhere shows where it is not. What a language model reads as ``<unk>`` is spelled out, so
-    that runs of different tokens compare. Of classifiers, documents that they give different
-    labels, if there are any.
+    that different tokenisers compare. Documents that classifiers label differently come before all
+    others.
 
     Args:
         runs: Two or more runs of one task and of the same split.
@@ -73,39 +73,45 @@ def disagreements(runs: Sequence[Run], split: Split = "dev", count: int = 20) ->
     classifiers = [run for run in runs if isinstance(run, ClassifierRun)]
     if classifiers:
         return _of_classifiers(classifiers, data, documents, count)
-    return apart(judge(runs, data), documents, data.name(runs[0]), count)
+    return disputed_documents(model_losses(runs, data), documents, data.name(runs[0]), count)
 
 
-def apart(judged: Judged, documents: Documents, text: str, count: int) -> Disagreements:
+def disputed_documents(
+    losses: ModelLosses, documents: Documents, text: str, count: int
+) -> Disagreements:
     """Return the documents that language models disagree on most; see ``disagreements``.
 
     Args:
-        judged: What the models say of the documents.
+        losses: Losses of the models on the documents.
         documents: The documents.
-        text: What they are documents of.
-        count: How many to return.
+        text: Name of the text that they are from.
+        count: How many documents to return.
     """
-    by_document = zip(judged.stores, judged.with_spelling, strict=True)
+    by_document = zip(losses.stores, losses.with_spelling, strict=True)
     costs = np.stack([store.sum_by_document(cost) for store, cost in by_document])
     shown = [
         Disagreement(at, documents[at], tuple(bits(cost) for cost in costs[:, at].tolist()))
-        for at in _of_each(costs, _farthest(costs), count)
+        for at in _balanced(costs, _by_difference(costs), count)
     ]
     return Disagreements(text, shown)
 
 
-def _farthest(costs: Costs) -> list[int]:
-    """Return the places where the costs differ most, the farthest first."""
+def _by_difference(costs: Costs) -> list[int]:
+    """Return the documents whose costs differ between runs, the largest difference first."""
     lowest = costs.min(axis=0)
-    # Where no run thinks a document possible, they agree.
+    # Where all costs are infinite, the runs agree: the difference is 0, not NaN.
     spread = np.subtract(
         costs.max(axis=0), lowest, where=np.isfinite(lowest), out=np.zeros_like(lowest)
     )
     return [int(at) for at in np.argsort(-spread, kind="stable") if spread[at] > 0]
 
 
-def _of_each(costs: Costs, order: list[int], count: int) -> list[int]:
-    """Return the first places of an order, about as many for each run as the best one there."""
+def _balanced(costs: Costs, order: list[int], count: int) -> list[int]:
+    """Return the first documents of an order, taking turns between the runs that are best there.
+
+    The documents that each run is best at are ranked among themselves, and those with the lowest
+    ranks are taken.
+    """
     winners = costs.argmin(axis=0)
     ranks: Counter[int] = Counter()
     keyed = []
@@ -120,6 +126,7 @@ def _of_each(costs: Costs, order: list[int], count: int) -> list[int]:
 def _of_classifiers(
     runs: Sequence[ClassifierRun], data: EvaluationData, documents: Documents, count: int
 ) -> Disagreements:
+    """Return the documents that classifiers disagree on most; see ``disagreements``."""
     names = runs[0].label_names
     costs, predicted = [], []
     for run in runs:
@@ -132,8 +139,8 @@ def _of_classifiers(
     answers = np.stack(predicted)
     differ = (answers != answers[0]).any(axis=(0, 2))
     stacked = np.stack(costs)
-    order = sorted(_farthest(stacked), key=lambda at: not differ[at])
-    chosen = _of_each(stacked, [at for at in order if differ[at]] or order, count)
+    order = sorted(_by_difference(stacked), key=lambda at: not differ[at])
+    chosen = _balanced(stacked, [at for at in order if differ[at]] or order, count)
     true = as_labelled(documents).named(names).labels.matrix()[:, : len(names)] > 0
 
     def named(row: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:
@@ -153,7 +160,7 @@ def _of_classifiers(
 
 
 def _label_costs(log_probs: np.ndarray, labels: Labels) -> Float64[np.ndarray, " documents"]:
-    """Return the nats of the true labels of each document."""
+    """Return the negative log-probability of the true labels of each document, in nats."""
     true = labels.matrix()[:, : log_probs.shape[1]] > 0
     log_no = np.zeros_like(log_probs)
     if labels.multilabel:

@@ -1,4 +1,4 @@
-"""The embeddings of a run's tokens, and which words have nearly the same."""
+"""``similar``: the nearest neighbours of a word in the embedding space of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,20 +21,21 @@ from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
 
 TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embeddings")
-"""What models call their table: networks, those that start from a language model, and word
-averaging, where features follow the tokens."""
+"""Names of the tensor with the embeddings: in networks, in classifiers that start from a language
+model, and in word averaging, where rows of other features follow those of the tokens."""
 
 
 FEWEST_READ = 10
-"""How often each symbol must be read in training, on average, before embeddings tell anything."""
+"""Average number of times that each symbol must be read in training; with fewer, embeddings are
+still close to their random initialisation, and a remark says so."""
 SAME_COSINE = 0.02
-"""Difference between the nearest word's cosine and the median of all below which no word counts as
-near."""
+"""Least distance of the nearest word's cosine from the median of all words; with less, a remark
+says that no word is near."""
 
 
 @runtime_checkable
 class GivesWordVectors(Protocol):
-    """A model whose words have more to their vectors than a row of a table, as subwords."""
+    """A model that computes word vectors, as from subwords, instead of looking up a table."""
 
     def word_vectors(self, words: Sequence[str]) -> Float32[np.ndarray, "words embedding"]:
         """Return the vector of each word."""
@@ -42,10 +43,10 @@ class GivesWordVectors(Protocol):
 
 @dataclass(frozen=True)
 class WordEmbeddings:
-    """The embeddings of the symbols that text is made of; special ones are left out.
+    """The embeddings of all symbols but the special ones.
 
     Attributes:
-        words: The symbols by id, most frequent first where they are words.
+        words: The symbols by id; words are sorted by falling frequency.
         matrix: Their embeddings.
     """
 
@@ -54,7 +55,7 @@ class WordEmbeddings:
 
 
 def embedding_table(run: Run) -> Float[np.ndarray, "vocab embedding"] | None:
-    """Return the embeddings of all ids, the special ones included; None for a run without any."""
+    """Return the embeddings of all ids, special ones included; None if the run has none."""
     model = run.load()
     if isinstance(model, GivesWordVectors):
         return model.word_vectors(run.tokenizer.vocabulary.names())
@@ -64,13 +65,13 @@ def embedding_table(run: Run) -> Float[np.ndarray, "vocab embedding"] | None:
 
 
 def has_embeddings(run: Run) -> bool:
-    """Return whether ``embedding_table`` gives a table, without making one."""
+    """Return whether ``embedding_table`` returns a table, without computing it."""
     model = run.load()
     return isinstance(model, GivesWordVectors) or any(name in TABLES for name in model.tensors())
 
 
 def word_embeddings(run: Run) -> WordEmbeddings:
-    """Return the embeddings of a run's words, or of whatever its tokens are.
+    """Return the embeddings of a run's words, or of its other kind of tokens.
 
     Raises:
         RunError: If its model has no embeddings, or its tokens are bytes.
@@ -96,8 +97,9 @@ class SimilarWords(Listing[tuple[str, float]]):
 
     Attributes:
         word: The word, as the run has it.
-        words: Each word and the cosine of its embedding, -1 to 1; the nearest first.
-        remark: Why they tell nothing, if the space is untrained or no word is nearer than others.
+        words: Each word and the cosine of its embedding, from -1 to 1; the nearest first.
+        remark: A warning where the neighbours are meaningless, since the embeddings are nearly
+            untrained or no word is nearer than others; else None.
     """
 
     _listed = "words"
@@ -107,7 +109,7 @@ class SimilarWords(Listing[tuple[str, float]]):
     remark: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything for a program."""
+        """Return the word, its neighbours with their cosines, and the remark."""
         found = [{"word": word, "cosine": cosine} for word, cosine in self.words]
         return {"word": self.word, "similar": found, "remark": self.remark}
 
@@ -152,14 +154,14 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
 
 
 def _tokens_read(run: Run) -> float:
-    """Return how many targets were read in training until the weights were as they are."""
+    """Return the number of targets read in training up to the step of the loaded weights."""
     lines = run.curve()
     step = best_line(run.metrics()).get("step", 0) if run.step is None else run.step
     return float(max((line["tokens"] for line in lines if line["step"] <= step), default=0))
 
 
 def _remark(run: Run, matrix: Float[np.ndarray, "words embedding"], index: int) -> str | None:
-    """Return why the neighbours of a word tell nothing, if so."""
+    """Return a warning if the neighbours of a word are meaningless, else None."""
     recipe, family = run.recipe, get_family(run.recipe.model)
     begins_at_random = recipe.vectors is None and recipe.from_run is None and not family.pretrained
     if family.method == "train" and begins_at_random:
@@ -182,7 +184,7 @@ def _remark(run: Run, matrix: Float[np.ndarray, "words embedding"], index: int) 
 
 
 def _similar_in_file(path: Path, word: str, count: int) -> SimilarWords:
-    """Return the nearest words of a file of fastText, as fastText has them."""
+    """Return the nearest words in a file of fastText, as ``fasttext nn`` prints them."""
     model = read_fasttext(path)
     words = model.dictionary.words
     (vector,) = word_vectors(model, [word])
@@ -196,7 +198,7 @@ def _similar_in_file(path: Path, word: str, count: int) -> SimilarWords:
 
 
 def _single_token(tokenizer: Tokenizer, text: str, number: int) -> int | None:
-    """Return the id of a text that is one of the first so many tokens, else None."""
+    """Return the id of a text that is a single token with an id below ``number``, else None."""
     try:
         ids = tokenizer.encode([text]).document(0)
     except UnknownSymbolError:

@@ -1,4 +1,4 @@
-"""Evaluating a run of either kind."""
+"""``evaluate``: the metrics of a language model or a classifier on a text."""
 
 from pathlib import Path
 

@@ -1,12 +1,12 @@
-r"""Why a label: how much each word speaks for it, found by leaving the words out one by one.
+r"""``explain``: the weight of each word for a label, by leaving the words out one by one.
 
 With c a label, d a document and d \ w the same without the word w,
 
     weight(w) = log-odds(c | d) - log-odds(c | d \ w),     log-odds = log P(c) / (1 - P(c))
 
-in nats: what speaks for the label is above 0. Log-odds do not flatten out where the classifier is
-sure, as probabilities do. A weight says what a word does in this document, beside its other words:
-where two words say the same, each alone may weigh little.
+in nats: positive weights are evidence for the label. Log-odds do not saturate where the classifier
+is certain, as probabilities do. A weight is conditional on the other words of the document: where
+two words are redundant, each alone may have little weight.
 
 Sources: M. Zeiler and R. Fergus 2014, "Visualizing and understanding convolutional networks"
 (occlusion); J. Li, W. Monroe and D. Jurafsky 2016, "Understanding neural networks through
@@ -38,21 +38,23 @@ from thence.runs.run import Run
 from thence.tokens import Tokenizer, encode_texts
 
 MOST_PARTS, FEWEST_PARTS = 400, 20
+"""Bounds of the number of parts of a long document: each costs one classification."""
 MOST_CHARACTERS = 1 << 24
-"""Characters of all variants of a document together, unless it would have too few parts."""
+"""Characters of all variants of a document together, as long as ``FEWEST_PARTS`` remain."""
 LARGEST_ODDS = 100.0
-"""Log-odds that stand for what is beyond them, where a probability rounds to 0 or 1."""
+"""Log-odds are clipped to plus and minus this, since a probability may round to 0 or 1."""
 CHARACTERS_AT_ONCE = 1 << 22
+"""Characters of the variants that are in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A word, a mark or a character of a document, or a run of them.
+    """A word, a punctuation mark or a character of a document, or a run of them.
 
     Attributes:
-        text: As it was written.
-        weight: How much it speaks for the label, in nats of its log-odds; below 0: against it.
-        start: Characters of the document before it.
+        text: As written in the document.
+        weight: Evidence for the label, in nats of its log-odds; negative: against it.
+        start: Index of its first character in the document.
     """
 
     text: str
@@ -62,13 +64,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation(Result):
-    """What in a document speaks for a label.
+    """The weights of the words of a document for a label.
 
     Attributes:
         text: The document.
-        label: What is explained.
-        probability: Of the label.
-        tokens: The parts of the document in order; between them is white space only.
+        label: The label that is explained.
+        probability: Its probability, from 0 to 1.
+        tokens: The parts of the document in order; only white space is between them.
     """
 
     text: str
@@ -78,11 +80,11 @@ class Explanation(Result):
 
     @property
     def largest(self) -> float:
-        """The largest absolute weight; 0 without any parts."""
+        """The largest absolute weight, in nats; 0 without parts."""
         return max((abs(part.weight) for part in self.tokens), default=0.0)
 
     def pieces(self) -> list[tuple[str, float]]:
-        """Return the whole text in pieces with their weights; white space weighs nothing."""
+        """Return the text as a list of pieces with their weights; that of white space is 0."""
         found, end = [], 0
         for part in self.tokens:
             found += [(self.text[end : part.start], 0.0), (part.text, part.weight)]
@@ -92,7 +94,7 @@ class Explanation(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Return the label that is explained, and each part with its weight."""
-        # Adding 0 turns a minus 0 into 0.
+        # -0.0 + 0.0 is 0.0.
         weights = [[part.text, round(part.weight, DIGITS) + 0.0] for part in self.tokens]
         return {"explained": self.label, "explanation": weights}
 
@@ -123,7 +125,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     index = int(np.argmax(whole)) if label is None else names.index(label)
     bounds = parts_of(text, run.tokenizer)
     odds = _log_odds(whole[None], index, run.classes.multilabel)[0]
-    weights = odds - odds_without(run, text, bounds, index)
+    weights = odds - log_odds_without(run, text, bounds, index)
     tokens = tuple(
         Part(text[start:end], weight, start)
         for (start, end), weight in zip(bounds.tolist(), weights.tolist(), strict=True)
@@ -134,7 +136,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
 def parts_of(
     text: str, tokenizer: Tokenizer, most_characters: int = MOST_CHARACTERS
 ) -> Int64[np.ndarray, "parts 2"]:
-    """Return where each part begins and ends, runs of tokens where there are very many."""
+    """Return the start and end of each part in characters; a part is a run of tokens if many."""
     if tokenizer.options.tokens in ("characters", "bytes"):
         places = np.arange(len(text))
         bounds = np.stack([places, places + 1], axis=1)
@@ -142,7 +144,7 @@ def parts_of(
         found = tokenizer.find_words(Documents.from_strings([text]))
         bounds = np.stack([found.starts, found.ends], axis=1)
     most = max(FEWEST_PARTS, min(MOST_PARTS, most_characters // max(len(text), 1)))
-    size = -(-len(bounds) // most)
+    size = -(-len(bounds) // most)  # Tokens in a part, rounded up.
     if size <= 1:
         return bounds
     firsts = np.arange(0, len(bounds), size)
@@ -150,14 +152,17 @@ def parts_of(
     return np.stack([bounds[firsts, 0], bounds[lasts, 1]], axis=1)
 
 
-def odds_without(
+def log_odds_without(
     run: ClassifierRun,
     text: str,
     bounds: Int64[np.ndarray, "parts 2"],
     index: int,
     characters_at_once: int = CHARACTERS_AT_ONCE,
 ) -> Float[np.ndarray, " parts"]:
-    """Return the log-odds of a label without each part; some variants are in memory at a time."""
+    """Return the log-odds of a label for the text without each of its parts.
+
+    Variants are made and classified in batches of about ``characters_at_once`` characters.
+    """
     keeps_space = run.tokenizer.options.tokens in ("characters", "bytes")
     at_once = max(1, characters_at_once // max(len(text), 1))
     odds = [np.zeros(0)]
@@ -172,9 +177,10 @@ def odds_without(
 
 
 def _without(text: str, start: int, end: int, keeps_space: bool) -> str:
-    """Return a text without a part.
+    """Return a text without the characters from ``start`` to ``end``.
 
-    The white space after a word goes with it, and words never grow together.
+    Unless ``keeps_space`` is set, the white space after a word goes with it, and the words around
+    it stay apart.
 
     >>> _without("not (too) bad", 0, 3, False), _without("so-so", 2, 3, False)
     ('(too) bad', 'so so')
@@ -190,7 +196,11 @@ def _without(text: str, start: int, end: int, keeps_space: bool) -> str:
 def _log_odds(
     log_probs: Float[np.ndarray, "documents classes"], index: int, multilabel: bool
 ) -> Float[np.ndarray, " documents"]:
-    """Return the log-odds of a label, exact also where its probability rounds to 1."""
+    """Return the log-odds of a label, in nats.
+
+    log(1 - p) is computed from the other labels' log-probabilities, so that it stays exact where p
+    rounds to 1.
+    """
     log_probs = log_probs.astype(np.float64)
     yes = log_probs[:, index]
     with np.errstate(divide="ignore"):

@@ -15,11 +15,11 @@ from thence.corpus.documents import Labels
 from thence.evaluation.data import EvaluationData, RunReport
 from thence.evaluation.intervals import wilson_interval
 from thence.evaluation.metrics import (
-    Calibration,
+    CalibrationBins,
     ClassScore,
     Mistake,
     answer_probs,
-    calibrate,
+    calibration_bins,
     class_scores,
     confusion_matrix,
     log_loss,
@@ -36,16 +36,16 @@ from thence.runs.description import choice_on_dev
 from thence.runs.run import Run, Split
 
 MISTAKES = 10
-"""The most confident mistakes that a report keeps."""
+"""Number of the most confident mistakes that a report keeps."""
 CLASSES_SHOWN = 30
-"""Labels in the table at most."""
+"""Rows of the table of labels at most: what fits on a page."""
 COVERS = "documents like these, taken as independent of each other; not another text"
-"""Which documents the intervals of a classifier hold for, as reports say it."""
+"""Population that the intervals of a classifier are about, in the words of reports."""
 
 
 @dataclass(frozen=True)
 class ClassificationReport(RunReport):
-    """How a classifier does on labelled documents.
+    """Metrics of a classifier on labelled documents.
 
     Attributes:
         run: Name of the run.
@@ -53,28 +53,31 @@ class ClassificationReport(RunReport):
         documents: Number of documents.
         multilabel: Whether a document may have several labels, or exactly one.
         train_labels: Labels that can be predicted (C).
-        right: Documents whose label is predicted; with several labels, all of them and no other.
+        right: Number of documents whose label is predicted; with several labels, exactly the true
+            set (subset accuracy).
         accuracy_interval: Wilson's 95 % interval of the accuracy.
-        guess: The label, or labels, that most of the evaluated documents have.
-        guess_right: Documents that always guessing this would get right.
+        guess: The most frequent label, or set of labels, of the evaluated documents.
+        guess_right: Number of documents that always guessing this gets right.
         macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; no numbers where
             there are too few.
         micro_f1: F1 of all labels taken together; with one label per document, the accuracy.
         classes: Each label by id: the labels of train, then others that the documents have.
         confusion: How often each label (row) was predicted as each (column), shape (C', C'); None
             where documents may have several labels, or there are very many.
-        nats_per_document: Mean negative log-probability of what is true, of the documents whose
-            labels are all known; no number where there are none.
-        calibration: Of the predicted labels; with several labels, of each answer, yes or no.
-        mistakes: The most confident ones, surest first.
-        unseen: Documents with a label that train lacks: they are wrong by necessity.
-        empty: Documents without any text.
-        nothing_known: Documents with text in which the classifier knows nothing (``known.py``).
+        nats_per_document: Mean negative log-probability of the true labels, over the documents
+            whose labels all occur in train; NaN where there are none.
+        calibration: Confidence against accuracy of the predicted labels; with several labels, of
+            each binary answer.
+        mistakes: The most confident mistakes, most confident first.
+        unseen: Number of documents with a label that train lacks: they cannot be right.
+        empty: Number of documents without any text.
+        nothing_known: Number of documents with text, but without any feature that the classifier
+            has weights for (``models/labels/known.py``).
         unknown_share: Share of all tokens that the train text lacks, from 0 to 1.
-        looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
-            run that this one was made of, the name of that ``run``.
-        chosen_on_dev: In words, that the run was chosen or weighed on the dev split that it is
-            evaluated on; None where it was not, or for another text.
+        looks: Evaluations on the run's test split, this one included: ``time``, ``command`` and,
+            for a run that this one is built from, the name of that ``run``.
+        chosen_on_dev: A remark that the run was selected, or its weights learned, on the dev split
+            that it is evaluated on; None where it was not, or for another text.
     """
 
     _in_json = (
@@ -100,7 +103,7 @@ class ClassificationReport(RunReport):
     classes: tuple[ClassScore, ...]
     confusion: Int64[np.ndarray, "labels labels"] | None
     nats_per_document: float
-    calibration: Calibration
+    calibration: CalibrationBins
     mistakes: tuple[Mistake, ...]
     unseen: int
     empty: int
@@ -111,22 +114,22 @@ class ClassificationReport(RunReport):
 
     @property
     def accuracy(self) -> float:
-        """Share of the documents that are right, from 0 to 1."""
+        """Share of the documents that are labelled correctly, from 0 to 1."""
         return self.right / self.documents
 
     @property
     def guess_accuracy(self) -> float:
-        """Accuracy of always guessing what is most frequent, from 0 to 1."""
+        """Accuracy of always guessing the most frequent label, from 0 to 1."""
         return self.guess_right / self.documents
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 of the labels that some document has or is predicted to have, from 0 to 1."""
+        """Unweighted mean of the F1 of the ``occurring`` labels, from 0 to 1."""
         return sum(score.f1 for score in self.occurring) / max(len(self.occurring), 1)
 
     @property
     def occurring(self) -> list[ClassScore]:
-        """The labels that some document has or is predicted to have."""
+        """Scores of the labels that at least one document has or is predicted to have."""
         return [score for score in self.classes if score.support or score.predicted]
 
     def rows(self) -> list[tuple[str, str]]:
@@ -160,6 +163,7 @@ class ClassificationReport(RunReport):
         return rows + self.looks_row()
 
     def _remarks(self) -> list[tuple[str, str]]:
+        """Return rows for what is out of the ordinary, such as labels that train lacks."""
         rows = []
         if self.unseen:
             note = f"{self.unseen:,} documents (wrong by necessity, not in the nats)"
@@ -191,7 +195,7 @@ class ClassificationReport(RunReport):
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return column names and a row for each label that occurs or is predicted.
 
-        Of very many labels these are the weakest by F1, weakest first.
+        Of more than ``CLASSES_SHOWN`` labels, only those with the lowest F1, lowest first.
         """
         shown, label = self.occurring, "label"
         if len(shown) > CLASSES_SHOWN:
@@ -228,17 +232,17 @@ def classification_report(
     mistakes: int = MISTAKES,
     known: Known | None = None,
 ) -> ClassificationReport:
-    """Evaluate what a classifier says of labelled documents.
+    """Return the report on a classifier's predictions for labelled documents.
 
     Args:
         run: Name of the run.
         text: What was evaluated on, in words.
         log_probs: Log-probability of each label of train (C of them) for each document; where a
-            document may have several, of a yes.
-        labels: What is true; the first C names are train's, in the order of the columns.
+            document may have several, of its having this label.
+        labels: The true labels; the first C names are train's, in the order of the columns.
         documents: Their texts.
         mistakes: How many of the most confident mistakes to keep.
-        known: How much of the documents the classifier knows, where that is asked.
+        known: How much of the documents the classifier knows; None leaves it out of the report.
 
     Raises:
         ValueError: If the numbers of documents differ or are zero, or labels are missing.
@@ -275,9 +279,9 @@ def classification_report(
         confusion=confusion_matrix(labels, predicted),
         nats_per_document=log_loss(log_probs[~is_unseen], truth[~is_unseen], multilabel),
         calibration=(
-            calibrate(certainty.ravel(), (truth == predicted)[:, :classes].ravel())
+            calibration_bins(certainty.ravel(), (truth == predicted)[:, :classes].ravel())
             if multilabel
-            else calibrate(certainty.max(axis=1), is_right)
+            else calibration_bins(certainty.max(axis=1), is_right)
         ),
         mistakes=most_confident_mistakes(certainty, truth, predicted, labels, documents, mistakes),
         unseen=int(is_unseen.sum()),
@@ -294,7 +298,7 @@ def _percent(share: float) -> str:
 def evaluate_classifier(
     run: ClassifierRun, data: EvaluationData = EvaluationData(), mistakes: int = MISTAKES
 ) -> ClassificationReport:
-    """Evaluate a run's best classifier; see ``evaluate``."""
+    """Return the report on a classifier's run; see ``evaluate``."""
     documents = data.labelled_documents(run)
     texts = run.texts(documents, "evaluate")
     log_probs, known = run.classifier.classify(texts), known_of(run.classifier, texts)
@@ -305,8 +309,8 @@ def evaluate_classifier(
     return replace(report, looks=tuple(run.test_looks()), chosen_on_dev=chosen)
 
 
-def cut_rows(run: Run) -> list[tuple[str, str]]:
-    """Return how much of train and dev a classifier that reads only so many tokens never reads."""
+def truncation_rows(run: Run) -> list[tuple[str, str]]:
+    """Return rows with the share of the train and dev tokens beyond ``max_length``, never read."""
     if not get_family(run.recipe.model).truncates:
         return []
     max_length = run.recipe.options.max_length

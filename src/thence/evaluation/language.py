@@ -1,4 +1,4 @@
-"""How good a language model is on a text, with everything a number needs to be understood."""
+"""Evaluating a language model on a text: loss with its interval, perplexity, bits per byte."""
 
 import math
 from collections.abc import Mapping
@@ -26,16 +26,17 @@ from thence.runs.run import Run
 from thence.tokens import TokenStore
 
 MANY_UNKNOWN = 0.05
-"""Share of unknown targets from which a likelihood says little."""
+"""Share of unknown targets (0 to 1) above which the report warns that its likelihood says little:
+predicting ``<unk>`` is easy, and says nothing of the word that stood there."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of the evaluated documents.
+    """The loss on a part of the evaluated documents.
 
     Attributes:
-        documents: How many documents.
-        targets: How many predictions in them.
+        documents: Number of documents.
+        targets: Number of predictions in them.
         nats_per_token: Mean negative log-likelihood.
     """
 
@@ -63,17 +64,17 @@ class LikelihoodReport(RunReport):
         seen: The documents that occur in train too; None where none does, or where train itself
             is evaluated on or cannot be read any more.
         unseen: The documents that do not occur in train; None likewise.
-        carry_context: Whether documents saw the documents before them.
-        looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
-            run that this one was made of, the name of that ``run``.
-        dynamic: What remembered or learned the text as it went: parts of the model, such as members
-            of a mixture.
-        static: Whether the model was kept from that.
-        chosen_on_dev: In words, that the run was chosen or weighed on the dev split that it is
-            evaluated on; None where it was not, or for another text.
-        in_order: Whether the documents stand as in their text, so that neighbours depend on each
-            other, and were not drawn from it at random; the interval follows it.
-        spelling_nats: What it costs besides to spell the unknown targets, in nats
+        carry_context: Whether the context of a document includes the documents before it.
+        looks: Evaluations on the run's test split, this one included: ``time``, ``command`` and,
+            for a run that this one is built from, the name of that ``run``.
+        dynamic: Names of the parts of the model that adapted to the text while reading it, such as
+            the cache in a mixture.
+        static: Whether the model was kept from adapting.
+        chosen_on_dev: A remark that the run was selected, or its weights learned, on the dev split
+            that it is evaluated on; None where it was not, or for another text.
+        in_order: Whether neighbouring documents depend on each other, since they were not drawn
+            from the text at random; the interval is then by blocks.
+        spelling_nats: Extra nats for spelling out the unknown targets character by character
             (``models/spelling.py``).
     """
 
@@ -132,7 +133,7 @@ class LikelihoodReport(RunReport):
 
     @property
     def covers(self) -> str:
-        """What the interval is about, in words."""
+        """The population that the interval is about, in words."""
         return covers(self.in_order)
 
     def rows(self) -> list[tuple[str, str]]:
@@ -179,7 +180,7 @@ class LikelihoodReport(RunReport):
         return rows + self.looks_row()
 
     def interval_in_words(self) -> str:
-        """Return the interval and what was drawn for it."""
+        """Return the interval as text, or why there is none."""
         if self.impossible:
             return "no interval, since a target is impossible"
         low, high = self.interval
@@ -195,7 +196,7 @@ class LikelihoodReport(RunReport):
 
 
 def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -> LikelihoodReport:
-    """Evaluate a run's best language model; see ``evaluate``."""
+    """Return the likelihood report of a run; see ``evaluate``."""
     report, _, _ = evaluate_with_costs(run, data)
     return report
 
@@ -203,7 +204,7 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
 def evaluate_with_costs(
     run: Run, data: EvaluationData = EvaluationData()
 ) -> tuple[LikelihoodReport, TokenStore, Float[np.ndarray, " targets"]]:
-    """Evaluate a run's best language model; return its tokens and what each costs too, in nats."""
+    """Return the likelihood report of a run, the encoded text, and the nats of each target."""
     documents = data.documents(run)
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
@@ -224,7 +225,7 @@ def evaluate_with_costs(
         characters=int(store.character_counts.sum()) + store.num_documents,
         bytes=int(store.byte_counts.sum()) + store.num_documents,
         nats=float(np.sum(costs, dtype=np.float64)),
-        interval=interval_of(store, costs, in_order),
+        interval=loss_interval(store, costs, in_order),
         seen=seen,
         unseen=unseen,
         carry_context=carry_context,
@@ -239,24 +240,27 @@ def evaluate_with_costs(
 
 
 def covers(in_order: bool) -> str:
-    """Return in words what intervals of a text are about; ``is_in_order`` says which."""
+    """Return in words which population an interval is about; see ``EvaluationData.is_in_order``."""
     if in_order:
         return "this text, in passages like these; no other text"
     return "the text that these documents were drawn from; no other text"
 
 
 def _text_is_there(run: Run) -> bool:
-    """Return whether the train text can still be read; other texts do not need it."""
+    """Return whether the train text can still be read.
+
+    Evaluating another text works without it; only "seen in train" is then missing.
+    """
     try:
         return len(run.documents("train")) > 0
     except (TextError, DownloadError):
         return False
 
 
-def interval_of(
+def loss_interval(
     store: TokenStore, costs: Float[np.ndarray, " targets"], in_order: bool
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the mean cost of a target; NaN if it is undefined."""
+    """Return the 95 % interval of the nats per target; NaN if it is undefined."""
     # Pieces of a document are neighbours, however the documents were drawn.
     in_order = in_order or store.num_documents < FEWEST_DOCUMENTS
     if np.isinf(costs).any():
@@ -272,6 +276,7 @@ def _share(
     costs: Float[np.ndarray, " targets"],
     chosen: Bool[np.ndarray, " documents"],
 ) -> Share | None:
+    """Return the loss on the chosen documents; None if there are none."""
     if not chosen.any():
         return None
     targets = int(store.target_counts[chosen].sum())

@@ -21,31 +21,31 @@ from thence.evaluation.intervals import (
 from thence.results import Serializable
 
 LARGEST_CONFUSION = 1000
-"""Labels up to which a confusion matrix is counted: it grows with their square."""
+"""Most labels for which a confusion matrix is counted, since its size grows with their square."""
 BINS = 15
-"""Bins of confidence of the calibration, as in its source."""
+"""Bins of confidence for the calibration error, as in Guo et al. 2017."""
 
 EXCERPT = 100
-"""Characters of a document that are shown at most."""
+"""Characters of a document that ``excerpt`` returns at most."""
 
 YesNo = Bool[np.ndarray, "documents labels"]
-"""The labels that documents have, or that are predicted for them, as a matrix of yes and no.
+"""Binary indicator matrix of the labels that documents have, or that are predicted for them.
 
-With one label per document each row has one yes, so that one arithmetic serves documents with one
-label and documents with several.
+With one label per document each row has one True, so the same arithmetic serves both the
+single-label and the multilabel case.
 """
 
 
-def highest_bits(vocabulary_size: int) -> float:
-    """Return the surprisal in bits from which on the colour is strongest.
+def surprisal_scale_end(vocabulary_size: int) -> float:
+    """Return the upper end, in bits, of the colour scale for surprisal.
 
-    It is one and a half times that of a uniform guess among all symbols.
+    It is one and a half times the surprisal of a uniform guess among all symbols.
     """
     return 1.5 * math.log2(max(vocabulary_size, 2))
 
 
 def bits(nats: float) -> float:
-    """Return nats in bits.
+    """Convert nats to bits.
 
     >>> bits(math.log(8))
     3.0
@@ -54,7 +54,7 @@ def bits(nats: float) -> float:
 
 
 def nats_and_bits(nats: float) -> str:
-    """Return a mean loss per token as sentences say it: as PyTorch prints it, and in bits.
+    """Return a mean loss per token as text, in nats, as PyTorch prints it, and in bits.
 
     >>> nats_and_bits(math.log(8))
     '2.0794 nats (3.0000 bits) per token'
@@ -75,21 +75,21 @@ def perplexity(nats_per_token: float) -> float:
 
 
 def finite(value: float) -> float | None:
-    """Return the value, or None where JSON has no number for it."""
+    """Return the value, or None if it is infinite or NaN, which JSON cannot hold."""
     return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one label is found.
+    """Precision, recall and F1 of one label.
 
     Attributes:
         label: Its name.
         precision: Share of the documents predicted to have it that do; 0 where there are none.
-        recall: Share of the documents that have it which are predicted to; 0 where there are none.
-        f1: Harmonic mean of both; 0 where either is.
-        support: Documents that have the label.
-        predicted: Documents predicted to.
+        recall: Share of the documents that have it that are predicted to; 0 where there are none.
+        f1: Harmonic mean of both; 0 where either is 0.
+        support: Number of documents that have the label.
+        predicted: Number of documents predicted to have it.
     """
 
     label: str
@@ -105,8 +105,8 @@ def predict(log_probs: Float[np.ndarray, "documents classes"], labels: Labels) -
 
     Args:
         log_probs: Log-probability of each label of train for each document.
-        labels: Those of the same documents, which say how many names there are beside train's and
-            whether a document may have several.
+        labels: The true labels of the same documents: they say whether a document may have
+            several, and how many labels there are beside train's, which are never predicted.
     """
     predicted = np.zeros((len(labels), len(labels.names)), bool)
     if labels.multilabel:
@@ -119,7 +119,7 @@ def predict(log_probs: Float[np.ndarray, "documents classes"], labels: Labels) -
 def are_right(
     log_probs: Float[np.ndarray, "documents classes"], labels: Labels
 ) -> Bool[np.ndarray, " documents"]:
-    """Return for each document whether exactly its labels are predicted."""
+    """Return for each document whether its label, or exactly its set of labels, is predicted."""
     right: Bool[np.ndarray, " documents"]
     right = ((labels.matrix() > 0) == predict(log_probs, labels)).all(axis=1)
     return right
@@ -128,7 +128,7 @@ def are_right(
 def answer_probs(
     log_probs: Float[np.ndarray, "documents classes"], multilabel: bool
 ) -> Float[np.ndarray, "documents classes"]:
-    """Return the probability of each label; with several labels, of each answer, yes or no."""
+    """Return the probability of each label; if multilabel, of the likelier answer, yes or no."""
     certainty: Float[np.ndarray, "documents classes"] = np.exp(log_probs)
     if multilabel:
         certainty = np.maximum(certainty, 1 - certainty)
@@ -138,24 +138,23 @@ def answer_probs(
 def log_loss(
     log_probs: Float[np.ndarray, "known classes"], truth: YesNo, multilabel: bool
 ) -> float:
-    """Return the mean negative log-probability of what is true, in nats per document.
+    """Return the mean negative log-probability of the true labels, in nats per document.
 
-    Where a document may have several labels, it is summed over the answers, yes or no. It is no
-    number without documents.
+    If multilabel, it is the binary cross-entropy, summed over labels. NaN without documents.
     """
     if not len(log_probs):
         return math.nan
     otherwise: Float[np.ndarray, "known classes"] = np.zeros_like(log_probs)
     if multilabel:
-        with np.errstate(divide="ignore"):  # A certain yes leaves a no without probability.
+        with np.errstate(divide="ignore"):  # Where p = 1, log(1 - p) is minus infinity.
             otherwise = np.log(-np.expm1(np.minimum(log_probs, 0)))
     chosen = np.where(truth[:, : log_probs.shape[1]], log_probs, otherwise)
-    # A sum from zero: the nats of what is certain are 0, not -0.
+    # Subtracted from 0.0 and not negated, so that a loss of zero is not shown as -0.
     return 0.0 - float(chosen.sum(dtype=np.float64)) / len(log_probs)
 
 
 def macro_f1_interval(truth: YesNo, predicted: YesNo) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of macro F1; no numbers with too few documents."""
+    """Return the 95 % bootstrap interval of macro F1; NaN with fewer than ``FEWEST_UNITS``."""
     starts = document_blocks(len(truth))
     if len(starts) < FEWEST_UNITS:
         return math.nan, math.nan
@@ -164,7 +163,7 @@ def macro_f1_interval(truth: YesNo, predicted: YesNo) -> tuple[float, float]:
         for matrix in (truth & predicted, truth, predicted)
     )
     sizes = np.diff(np.append(starts, len(truth))).astype(np.float64)
-    # Shares of the drawn documents: their number cancels in F1.
+    # Means over the drawn documents instead of counts: the number of documents cancels in F1.
     shares = bootstrap_means(np.hstack([hits, true + found]), sizes)
     hits, marked = np.hsplit(shares, 2)
     occurs = marked > 0
@@ -182,9 +181,9 @@ def class_scores(names: tuple[str, ...], truth: YesNo, predicted: YesNo) -> tupl
 
 
 def confusion_matrix(labels: Labels, predicted: YesNo) -> Int64[np.ndarray, "labels labels"] | None:
-    """Return how often each label (row) is predicted as each (column), shape (C, C).
+    """Return how often each true label (row) is predicted as each label (column), shape (C, C).
 
-    None where documents may have several labels, or there are very many labels.
+    None if multilabel, or with more than ``LARGEST_CONFUSION`` labels.
     """
     size = len(labels.names)
     if labels.multilabel or size > LARGEST_CONFUSION:
@@ -196,16 +195,16 @@ def confusion_matrix(labels: Labels, predicted: YesNo) -> Int64[np.ndarray, "lab
 
 
 @dataclass(frozen=True)
-class Calibration(Serializable):
-    """Predictions in bins of equal width by their confidence, from 0 to 1.
+class CalibrationBins(Serializable):
+    """Confidence and accuracy of predictions, in bins of equal width by confidence (0 to 1).
 
     Source: C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger 2017, "On calibration of modern neural
     networks", section 2: bins and the expected calibration error (equation 3).
 
     Attributes:
-        confidence: Mean confidence in each bin, not a number in an empty one.
-        accuracy: Share of the predictions in each bin that are right, likewise.
-        count: Predictions in each bin.
+        confidence: Mean confidence in each bin; NaN in an empty one.
+        accuracy: Share of the predictions in each bin that are right; NaN in an empty one.
+        count: Number of predictions in each bin.
     """
 
     confidence: Float[np.ndarray, " bins"]
@@ -219,7 +218,7 @@ class Calibration(Serializable):
         return float(distance @ self.count / self.count.sum())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the error, and each bin that is not empty, for a program."""
+        """Return the error and the bins that are not empty."""
         width = 1 / len(self.count)
         bins = [
             {
@@ -234,17 +233,23 @@ class Calibration(Serializable):
         return {"expected_calibration_error": self.error, "bins": bins}
 
 
-def calibrate(
+def calibration_bins(
     confidence: Float[np.ndarray, " predictions"],
     right: Bool[np.ndarray, " predictions"],
     bins: int = BINS,
-) -> Calibration:
-    """Sort predictions into bins; a bin holds its upper bound, as in the source."""
+) -> CalibrationBins:
+    """Sort predictions into bins of confidence; a bin includes its upper bound, as in the source.
+
+    Args:
+        confidence: Probability of each prediction, from 0 to 1.
+        right: Whether it is right.
+        bins: Number of bins.
+    """
     confidence = confidence.astype(np.float64)
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     number = np.where(count > 0, count, np.nan)
-    return Calibration(
+    return CalibrationBins(
         np.bincount(place, confidence, bins) / number,
         np.bincount(place, right.astype(np.float64), bins) / number,
         count,
@@ -253,14 +258,15 @@ def calibrate(
 
 @dataclass(frozen=True)
 class Mistake:
-    """A document that got the wrong label.
+    """A document that is labelled wrongly.
 
     Attributes:
-        document: Its place among the documents, from 0.
-        text: How it begins, on one line.
-        label: Its label, or labels.
+        document: Its index, from 0.
+        text: An excerpt of it, on one line.
+        label: Its true label, or labels.
         predicted: The label, or labels, predicted.
-        probability: Of the predicted label; with several labels, of the surest wrong answer.
+        probability: Of the predicted label; with several labels, of the most confident wrong
+            answer.
     """
 
     document: int
@@ -278,9 +284,10 @@ def most_confident_mistakes(
     documents: Documents,
     number: int,
 ) -> tuple[Mistake, ...]:
-    """Return the wrongly labelled documents of which the classifier is surest, surest first."""
+    """Return the ``number`` most confident mistakes, most confident first."""
     wrong = truth != predicted
-    # The predicted label is the surest wrong one; that of a label train lacks was never asked.
+    # With one label, the predicted one is the most probable wrong one. Columns of labels that
+    # train lacks have no probability and are left out.
     surest = np.where(wrong[:, : certainty.shape[1]], certainty, 0).max(axis=1)
     places = np.flatnonzero(wrong.any(axis=1))
     places = places[np.argsort(-surest[places], kind="stable")[:number]]
@@ -297,8 +304,8 @@ def most_confident_mistakes(
 
 
 def most_frequent(truth: YesNo, labels: Labels) -> tuple[str, int]:
-    """Return the label, or the labels together, that most documents have, and how many do."""
-    packed = np.packbits(truth, axis=1)
+    """Return the most frequent set of labels, as text, and how many documents have it."""
+    packed = np.packbits(truth, axis=1)  # Rows as bytes, so that equal rows are equal values.
     rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
     _, first, counts = np.unique(rows, return_index=True, return_counts=True)
     most = int(counts.argmax())
@@ -310,7 +317,7 @@ def _together(names: tuple[str, ...]) -> str:
 
 
 def excerpt(text: str, length: int = EXCERPT) -> str:
-    r"""Return how a text begins, on one line.
+    r"""Return the first ``length`` characters of a text, on one line.
 
     >>> excerpt("Dear all,\n\n  we meet on Monday.", 12)
     'Dear all, w…'

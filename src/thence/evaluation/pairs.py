@@ -1,7 +1,8 @@
-"""Minimal pairs: how often a model finds the good one of two sentences likelier.
+"""``pairs``: accuracy on minimal pairs, a grammatical and an ungrammatical sentence each.
 
-The probabilities of whole sentences are compared, their ends included, each sentence alone. Of a
-pair that is equally likely, half counts as right: a model that cannot tell the two apart gets 50 %.
+The model is right if the good sentence has the higher probability. The probabilities of whole
+sentences are compared, their ends included, each sentence alone. A tie counts as half right, so a
+model that cannot tell the two apart gets 50 %.
 
 Source: A. Warstadt et al. 2020, "BLiMP: the benchmark of linguistic minimal pairs for English",
 where accuracy is the mean over paradigms.
@@ -25,10 +26,10 @@ from thence.results import Result
 from thence.runs.run import LanguageRun, Run
 
 TIE = 1e-9
-"""Difference of log-probabilities, in nats, up to which two sentences are equally likely: more than
-the rounding of sums of the same numbers in another order."""
+"""Difference of log-probabilities, in nats, up to which a pair is a tie: larger than the rounding
+error of summing the same numbers in another order."""
 PAIRS_AT_ONCE = 4096
-"""Pairs that are scored together, so that a network takes seconds for them."""
+"""Pairs that are scored together, few enough that progress is shown every few seconds."""
 INTERVALS = (
     "The 95 % intervals are for new pairs of the same paradigms; means are over paradigms. Ties "
     "count half."
@@ -39,13 +40,13 @@ Scores = Float64[np.ndarray, "pairs sentences"]
 
 @dataclass(frozen=True)
 class PairAccuracy:
-    """How one model does on some pairs.
+    """The accuracy of one model on a group of pairs.
 
     Attributes:
         accuracy: Share of pairs whose good sentence is likelier, ties counted half, from 0 to 1;
-            of several paradigms the mean of theirs.
+            the mean over paradigms if there are several.
         interval: Its 95 % interval.
-        ties: Share of pairs that are equally likely.
+        ties: Share of pairs whose sentences are equally likely.
         unknown: Share of pairs with an unknown symbol in either sentence.
     """
 
@@ -55,20 +56,20 @@ class PairAccuracy:
     unknown: float
 
     def cell(self) -> str:
-        """Return the accuracy in per cent with its interval."""
+        """Return the accuracy in per cent with its interval, for a table."""
         low, high = self.interval
         return f"{100 * self.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 @dataclass(frozen=True)
 class PairGroup:
-    """Some of the pairs, and how each model does on them.
+    """The pairs of a paradigm or a phenomenon, and the accuracy of each model on them.
 
     Attributes:
         name: Of the paradigm or phenomenon.
-        phenomenon: That the paradigm belongs to; empty where nothing is said.
-        pairs: How many pairs it has.
-        runs: The accuracy of each run, in their order.
+        phenomenon: That the paradigm belongs to; empty if none is named.
+        pairs: Number of pairs.
+        runs: The accuracy of each run, in the order of the runs.
     """
 
     name: str
@@ -79,14 +80,14 @@ class PairGroup:
 
 @dataclass(frozen=True)
 class PairReport(Result):
-    """How models do on minimal pairs.
+    """The accuracies of models on minimal pairs.
 
     Attributes:
-        names: Of the runs, as given.
-        all: All pairs.
-        phenomena: By phenomenon, in order of their first pair; none where no file names any.
+        names: Names of the runs.
+        all: The accuracies on all pairs.
+        phenomena: By phenomenon, in order of their first pair; empty if no file names any.
         paradigms: By paradigm.
-        comparison: Which run is better, where there are several.
+        comparison: Differences between the runs; None for a single run.
         pairs: The pairs themselves.
         log_probabilities: Of the good and of the bad sentence of each pair, by run, in nats.
     """
@@ -108,7 +109,7 @@ class PairReport(Result):
     def table(self, by: str = "phenomenon") -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show; the last row is about all pairs.
 
-        Ties and unknown symbols are those of all runs together: the largest share.
+        Shares of ties and unknown symbols are the largest over the runs.
         """
         groups = self.groups(by)
         kind = "phenomenon" if groups is self.phenomena else "paradigm"
@@ -138,13 +139,13 @@ def pairs(
     static: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> PairReport:
-    """Judge language models by minimal pairs: which of two sentences is likelier.
+    """Evaluate language models on minimal pairs: is the good sentence the likelier one?
 
     Args:
         runs: The run or its folder, or several.
         files: Tables of pairs (.jsonl, .tsv, .csv), folders of them, or the pairs themselves.
         static: Keep models from adapting to a sentence while they read it: caches are left out.
-        progress: Is told which share is done.
+        progress: Called with the share that is done, from 0 to 1.
 
     Raises:
         TextError: A file is missing, is no table of pairs, or lacks a sentence.
@@ -158,28 +159,29 @@ def pairs(
     listed = [files] if isinstance(files, str | Path) else list(files)
     found = [one for one in listed if isinstance(one, MinimalPair)]
     found = found or read_pairs(one for one in listed if not isinstance(one, MinimalPair))
-    judged = []
+    scored = []
     sentences = Documents.from_strings(text for pair in found for text in (pair.good, pair.bad))
     for number, run in enumerate(opened):
-        run.record_if_test(sentences, "pairs")  # Once, of all.
+        run.record_if_test(sentences, "pairs")  # Before the loop: one look, not one per batch.
         parts = []
         for first in range(0, len(found), PAIRS_AT_ONCE):
             progress((number + first / len(found)) / len(opened))
             places = np.arange(2 * first, 2 * min(first + PAIRS_AT_ONCE, len(found)))
-            parts.append(_judge(run, sentences.take(places), static))
-        judged.append(Judged(*map(np.concatenate, zip(*parts, strict=True))))
+            parts.append(_score_pairs(run, sentences.take(places), static))
+        scored.append(PairScores(*map(np.concatenate, zip(*parts, strict=True))))
     progress(1.0)
     times = Counter(run.name for run in opened)
     names = [run.name if times[run.name] == 1 else str(run.folder) for run in opened]
-    return pair_report(names, found, judged)
+    return pair_report(names, found, scored)
 
 
-class Judged(NamedTuple):
-    """What a model says of the pairs.
+class PairScores(NamedTuple):
+    """The scores of pairs by one model.
 
     Attributes:
         log_probs: Of the good and the bad sentence, in nats.
-        same: Whether both sentences of a pair are the same symbols to the model.
+        same: Whether both sentences of a pair are the same token ids, as if words that differ are
+            unknown.
         unknown: Whether a pair has unknown symbols.
     """
 
@@ -188,15 +190,15 @@ class Judged(NamedTuple):
     unknown: Bool[np.ndarray, " pairs"]
 
     def right(self) -> Float64[np.ndarray, " pairs"]:
-        """Return 1 where the good sentence is likelier, 1/2 where none is, else 0."""
+        """Return 1 where the good sentence is likelier, 1/2 for a tie, else 0."""
         good, bad = self.log_probs.T
         with np.errstate(invalid="ignore"):
             tie = self.same | (good == bad) | (np.abs(good - bad) <= TIE)
         return np.where(tie, 0.5, (good > bad).astype(np.float64))
 
 
-def _judge(run: LanguageRun, sentences: Documents, static: bool) -> Judged:
-    """Return what a model says of some pairs, given the good and the bad sentence of each."""
+def _score_pairs(run: LanguageRun, sentences: Documents, static: bool) -> PairScores:
+    """Score pairs, given as documents: good sentence, bad sentence, good, bad, and so on."""
     store = run.tokenizer.encode(sentences)
     scores = EvaluationData(static=static).model(run).score(store)
     log_probs = store.sum_by_document(scores).reshape(-1, 2)
@@ -207,15 +209,15 @@ def _judge(run: LanguageRun, sentences: Documents, static: bool) -> Judged:
     same: Bool[np.ndarray, " pairs"] = lengths[:, 0] == lengths[:, 1]
     for at in np.flatnonzero(same).tolist():
         same[at] = np.array_equal(store.document(2 * at), store.document(2 * at + 1))
-    return Judged(log_probs, same, unknown)
+    return PairScores(log_probs, same, unknown)
 
 
 def pair_report(
-    names: Sequence[str], found: Sequence[MinimalPair], judged: Sequence[Judged]
+    names: Sequence[str], found: Sequence[MinimalPair], scored: Sequence[PairScores]
 ) -> PairReport:
-    """Return the report on what models say of pairs."""
-    paradigm, of_paradigm = _numbered([pair.paradigm for pair in found])
-    right = np.stack([one.right() for one in judged])
+    """Return the accuracies by paradigm and phenomenon, given the scores by each model."""
+    paradigm, of_paradigm = _factorize([pair.paradigm for pair in found])
+    right = np.stack([one.right() for one in scored])
     weights = len(found) / len(paradigm) / np.bincount(of_paradigm)[of_paradigm]
 
     def group(name: str, chosen: Bool[np.ndarray, " pairs"], phenomenon: str = "") -> PairGroup:
@@ -225,14 +227,14 @@ def pair_report(
                 ties=float((values[chosen] == 0.5).mean()),
                 unknown=float(one.unknown[chosen].mean()),
             )
-            for values, one in zip(right, judged, strict=True)
+            for values, one in zip(right, scored, strict=True)
         ]
         return PairGroup(name, phenomenon, int(chosen.sum()), tuple(one_by_one))
 
-    phenomenon, of_phenomenon = _numbered([pair.phenomenon for pair in found])
+    phenomenon, of_phenomenon = _factorize([pair.phenomenon for pair in found])
     first = [int(np.argmax(of_paradigm == at)) for at in range(len(paradigm))]
     comparison = None
-    if len(judged) > 1:
+    if len(scored) > 1:
         comparison = compare_classifiers(names, right, "minimal pairs", weights)
     return PairReport(
         names=tuple(names),
@@ -248,12 +250,12 @@ def pair_report(
         ),
         comparison=comparison,
         pairs=found,
-        log_probabilities=np.stack([one.log_probs for one in judged]),
+        log_probabilities=np.stack([one.log_probs for one in scored]),
     )
 
 
-def _numbered(names: Sequence[str]) -> tuple[list[str], Int64[np.ndarray, " pairs"]]:
-    """Return the different names in order of the first time, and the place of each."""
+def _factorize(names: Sequence[str]) -> tuple[list[str], Int64[np.ndarray, " pairs"]]:
+    """Return the distinct names in order of first occurrence, and the index of each name."""
     different = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return list(different), np.array([different[name] for name in names], np.int64)
 
@@ -261,10 +263,10 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Int64[np.ndarray, " pair
 def _accuracy(
     right: Float64[np.ndarray, " pairs"], paradigm: Int64[np.ndarray, " pairs"]
 ) -> tuple[float, tuple[float, float]]:
-    """Return the mean over paradigms and its 95 % interval.
+    """Return the mean accuracy over paradigms and its 95 % interval.
 
-    The paradigms are not drawn at random but are those, so that only their own intervals, which are
-    Wilson's, add to it: their distances from the means, squared, as variances would.
+    The paradigms are fixed and not a sample, so only the uncertainty within each counts: the
+    distances from the means to the bounds of Wilson's intervals are combined like standard errors.
 
     Source: G. Zou and A. Donner 2008, "Construction of confidence limits about effect measures: a
     general approach".

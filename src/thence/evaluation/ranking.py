@@ -1,4 +1,4 @@
-"""Which of several texts is likelier, and by how much."""
+"""``rank``: several texts in the order of their probability."""
 
 import math
 from collections.abc import Iterable
@@ -18,16 +18,16 @@ from thence.runs.run import Run, open_run
 
 @dataclass(frozen=True)
 class Ranked:
-    """One text among several.
+    """One of the ranked texts.
 
     Attributes:
         text: The text.
         log_probability: Of the whole text and its end, in nats; minus infinity if impossible.
-        targets: Its tokens and its end.
+        targets: Number of its tokens, its end included.
         unknown: Targets that are unknown symbols.
-        difference: Nats below the likeliest text; 0 for that one itself.
-        difference_per_token: Nats per token above those of the likeliest text. It is below 0 where
-            a text is less likely as a whole because it is longer, though likelier token by token.
+        difference: Log-probability of the likeliest text minus its own, in nats; at least 0.
+        difference_per_token: Its nats per token minus those of the likeliest text. It is negative
+            for a text that is less likely only because it is longer.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Ranked:
 
     @property
     def nats_per_token(self) -> float:
-        """Mean negative log-probability of its targets."""
+        """Mean negative log-probability of its targets, in nats."""
         return -self.log_probability / self.targets
 
 
@@ -48,7 +48,7 @@ class Ranking(Listing[Ranked]):
     """Texts by their probability, the most probable first.
 
     Attributes:
-        texts: Each with its score.
+        texts: The texts with their scores.
     """
 
     _listed = "texts"
@@ -56,7 +56,7 @@ class Ranking(Listing[Ranked]):
     texts: tuple[Ranked, ...]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return everything for a program; None stands for what is infinite."""
+        """Return a dictionary for each text, None in the place of infinite numbers."""
         return [
             {**json_value(one), "nats_per_token": finite(one.nats_per_token)} for one in self.texts
         ]
@@ -87,7 +87,7 @@ class Ranking(Listing[Ranked]):
             return "The other texts are impossible to the model."
         if second.difference == 0:
             return "The first two are equally likely."
-        # Far apart, the factor itself is a number that nobody can read.
+        # exp(700) is near the largest float; such factors are shown as powers of ten below.
         factor = math.exp(min(second.difference, 700.0))
         times = f"{factor:.3g}" if factor < 100 else f"{float(f'{factor:.3g}'):,.0f}"
         if factor >= 1e6:
@@ -106,7 +106,7 @@ def rank(run: Run | str | Path, texts: Documents | Iterable[str], static: bool =
 
     Args:
         run: The run of a language model, or its folder.
-        texts: Two texts or more. None sees the others, also where the model was trained to.
+        texts: Two texts or more. Each is scored alone, even if the run carries context.
         static: Keep the model from remembering a text within it: caches are left out.
 
     Raises:

@@ -1,10 +1,10 @@
-"""Rescoring: the hypotheses of a recogniser, ordered anew with what language models say of them.
+"""``rescore``: n-best lists of a speech or text recogniser, reranked by language models.
 
-The score of a hypothesis is, in nats,
+The total score of a hypothesis is, in nats,
 
     score of the recogniser + sum over runs of alpha * log p(text) + beta * words
 
-where p is of the whole text and its end. The weights are those with the fewest word errors.
+where log p includes the end of the text. The weights are those with the fewest word errors.
 """
 
 from collections import Counter
@@ -27,9 +27,9 @@ from thence.settings import Range, validate
 
 
 def word_errors(reference: str, hypotheses: Sequence[str]) -> Int64[np.ndarray, " hypotheses"]:
-    """Return the word errors of several hypotheses of one reference (Levenshtein distances).
+    """Return the word errors (Levenshtein distances) of several hypotheses of one reference.
 
-    All hypotheses go through the reference together, a word at a time.
+    The dynamic programme runs over the words of the reference, vectorised over all hypotheses.
 
     >>> word_errors("the cat sat", ["the cat sat", "a cat sat down", ""]).tolist()
     [0, 2, 3]
@@ -42,12 +42,13 @@ def word_errors(reference: str, hypotheses: Sequence[str]) -> Int64[np.ndarray, 
     for row, some in enumerate(words):
         ids[row, : len(some)] = [numbers.setdefault(word, len(numbers)) for word in some]
     places = np.arange(longest + 1)
-    errors = np.tile(places, (len(words), 1))  # Of the first words of both: all are inserted.
+    # errors[h, j]: edits between the words read of the reference and the first j words of h.
+    errors = np.tile(places, (len(words), 1))  # Of an empty reference: j insertions.
     for word in reference.split():
         shorter = errors[:, :-1] + (ids != numbers.get(word, -2))
         errors += 1
         errors[:, 1:] = np.minimum(errors[:, 1:], shorter)
-        # Inserted words: the least of errors[k] + j - k over all k up to j.
+        # Insertions: errors[j] = min over k <= j of errors[k] + j - k, as a running minimum.
         errors = np.minimum.accumulate(errors - places, axis=1) + places
     found: Int64[np.ndarray, " hypotheses"] = errors[np.arange(len(words)), lengths]
     return found
@@ -55,21 +56,21 @@ def word_errors(reference: str, hypotheses: Sequence[str]) -> Int64[np.ndarray, 
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 BETAS = tuple(half / 2 for half in range(-6, 13))
-"""Weights that are tried, one after another while the others stay."""
+"""Grids of values tried for each weight in turn (coordinate search)."""
 START = 0.5
-"""The weight of each run before any is chosen, and where there are no references."""
+"""Initial ``alpha`` of each run, kept where there are no references to learn it from."""
 LOWEST = -1e5
-"""Log-probability of what is impossible, so that a weight of 0 times it is a number."""
+"""Stands for a log-probability of minus infinity, so that a weight of 0 times it is 0."""
 AT_ONCE = 4096
 """Hypotheses scored together, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each part of a score counts.
+    """Weights of the parts of a total score.
 
     Attributes:
-        alpha: Of the log-probability by each run.
+        alpha: Weight of the log-probability by each run.
         beta: Nats that each word adds.
     """
 
@@ -77,7 +78,7 @@ class Weights:
     beta: float
 
     def with_part(self, place: int, value: float) -> "Weights":
-        """Return the weights with one of them changed, the last of which is ``beta``."""
+        """Return a copy with one weight replaced; the last place is ``beta``."""
         parts = [*self.alpha, self.beta]
         parts[place] = value
         return Weights(tuple(parts[:-1]), parts[-1])
@@ -85,12 +86,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Rescored:
-    """A hypothesis with its new score.
+    """A hypothesis with its total score.
 
     Attributes:
         text: The text.
-        total: The score by which hypotheses are ordered.
-        score: That of the recogniser.
+        total: The total score, by which hypotheses are ordered.
+        score: The score of the recogniser.
         log_probabilities: Of the text and its end by each run, in nats.
     """
 
@@ -102,12 +103,12 @@ class Rescored:
 
 @dataclass(frozen=True)
 class Utterance:
-    """The hypotheses of an utterance, the best first.
+    """The hypotheses of an utterance, best first.
 
     Attributes:
-        id: Of the utterance.
+        id: Its name in the table.
         hypotheses: Its hypotheses.
-        reference: What was said, if that is known.
+        reference: The correct text; None if unknown.
     """
 
     id: str
@@ -117,12 +118,12 @@ class Utterance:
 
 @dataclass(frozen=True)
 class WordErrorRates:
-    """Word errors per word of the references.
+    """Word error rates: errors per word of the references.
 
     Attributes:
-        before: Of the hypotheses that the recogniser likes best.
-        after: Of those that are best now.
-        oracle: Of the best hypotheses there are, which no weights can pass.
+        before: Of the hypotheses with the best score of the recogniser.
+        after: Of the hypotheses with the best total score.
+        oracle: Of the hypotheses with the fewest errors: a lower bound for any weights.
     """
 
     before: float
@@ -132,14 +133,14 @@ class WordErrorRates:
 
 @dataclass(frozen=True)
 class Rescoring(Listing[Utterance]):
-    """Utterances with their hypotheses in a new order.
+    """Utterances with their hypotheses reranked.
 
     Attributes:
         runs: Names of the runs.
-        weights: What was given, or found to have the fewest word errors.
-        chosen_on: What the weights were chosen on, in words.
+        weights: The weights given, or learned.
+        chosen_on: What the weights were learned on, in words.
         word_error_rates: None where there are no references.
-        utterances: In order of their first hypothesis.
+        utterances: In the order of their first hypotheses in the table.
     """
 
     _listed = "utterances"
@@ -151,7 +152,7 @@ class Rescoring(Listing[Utterance]):
     utterances: tuple[Utterance, ...]
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values that sum it up."""
+        """Return names and values: the weights and the word error rates."""
         named = zip(self.runs, self.weights.alpha, strict=True)
         rows = [
             *((f"alpha of {name}", f"{value:g}") for name, value in named),
@@ -176,16 +177,16 @@ class Rescoring(Listing[Utterance]):
 
 @dataclass(frozen=True)
 class _Table:
-    """Hypotheses as arrays, those of an utterance one after another.
+    """Hypotheses as arrays, sorted by utterance.
 
     Attributes:
         listed: The hypotheses.
-        utterance: The number of the utterance of each.
-        scores: By the recogniser.
-        log_probs: By each run, in nats.
-        words: Of each.
-        errors: Word errors of each; None without references.
-        reference_words: Words of the reference of each utterance.
+        utterance: Index of the utterance of each hypothesis.
+        scores: Score of the recogniser.
+        log_probs: Log-probability by each run, in nats.
+        words: Number of words of each hypothesis.
+        errors: Word errors of each hypothesis; None without references.
+        reference_words: Number of words of the reference of each utterance.
     """
 
     listed: Sequence[Hypothesis]
@@ -197,7 +198,7 @@ class _Table:
     reference_words: Int64[np.ndarray, " utterances"]
 
     def totals(self, weights: Weights) -> Float64[np.ndarray, " hypotheses"]:
-        """Return the new score of each hypothesis."""
+        """Return the total score of each hypothesis."""
         found: Float64[np.ndarray, " hypotheses"]
         found = self.scores + weights.beta * self.words
         for alpha, log_probs in zip(weights.alpha, self.log_probs, strict=True):
@@ -205,14 +206,14 @@ class _Table:
         return found
 
     def best(self, values: Float64[np.ndarray, " hypotheses"]) -> Int64[np.ndarray, " utterances"]:
-        """Return the place of the highest value of each utterance, the first of equal ones."""
+        """Return the index of the hypothesis with the highest value for each utterance."""
         order = np.lexsort((-values, self.utterance))
         return order[np.searchsorted(self.utterance, np.arange(len(self.reference_words)))]
 
     def errors_of(
         self, values: Float64[np.ndarray, " hypotheses"], chosen: Bool[np.ndarray, " utterances"]
     ) -> int:
-        """Return the word errors of the best hypotheses of some utterances."""
+        """Return the summed word errors of the best hypotheses of the chosen utterances."""
         assert self.errors is not None
         return int(self.errors[self.best(values)][chosen].sum())
 
@@ -226,7 +227,7 @@ def rescore(
     static: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Rescoring:
-    """Order the hypotheses of a recogniser anew with what language models say of them.
+    """Rerank the hypotheses of a recogniser by the log-probabilities of language models.
 
     Args:
         runs: The run of a language model or its folder, or several.
@@ -237,7 +238,7 @@ def rescore(
         dev: Another such table with references, on which the weights are learned. Without it they
             are learned on one half of the utterances and used for the other, both ways.
         static: Keep models from adapting to the texts.
-        progress: Is told which share is done.
+        progress: Called with the share that is done, from 0 to 1.
 
     Raises:
         TextError: A table is missing, malformed, or lacks the references that are needed.
@@ -290,7 +291,7 @@ def _table(
     static: bool,
     progress: Callable[[float], None],
 ) -> _Table:
-    """Read hypotheses and score them."""
+    """Read hypotheses, score them by each run, and count their word errors."""
     listed = read_nbest(nbest) if isinstance(nbest, str | Path) else list(nbest)
     order = {one: place for place, one in enumerate(dict.fromkeys(h.utterance for h in listed))}
     listed = sorted(listed, key=lambda one: order[one.utterance])
@@ -314,7 +315,7 @@ def _table(
 
 
 def _reference(listed: Sequence[Hypothesis]) -> str | None:
-    """Return the reference of an utterance's hypotheses, which need not all have it."""
+    """Return the reference of an utterance: it may stand beside only some of its hypotheses."""
     return next((one.reference for one in listed if one.reference is not None), None)
 
 
@@ -324,10 +325,10 @@ def _log_probs(
     static: bool,
     progress: Callable[[float], None],
 ) -> Float64[np.ndarray, " hypotheses"]:
-    """Return the log-probability of each hypothesis; of those with the same text it is one."""
+    """Return the log-probability of each hypothesis, in nats; equal texts are scored once."""
     texts = list(dict.fromkeys(one.text for one in listed))
     documents = Documents.from_strings(texts)
-    run.record_if_test(documents, "rescore")  # Once, of all.
+    run.record_if_test(documents, "rescore")  # Before the loop: one look, not one per batch.
     model, found = EvaluationData(static=static).model(run), []
     for first in range(0, len(texts), AT_ONCE):
         progress(first / len(texts))
@@ -341,9 +342,10 @@ def _log_probs(
 def _fit(
     table: _Table, weights: Weights, fixed: Sequence[bool], chosen: Bool[np.ndarray, " utterances"]
 ) -> Weights:
-    """Return the weights with the fewest word errors on some utterances, each in turn.
+    """Return the weights with the fewest word errors on the chosen utterances.
 
-    Of values that do equally well it is the middle one.
+    A coordinate search over the grids, until no single weight improves. Of equally good values the
+    middle one is taken.
     """
     fewest = table.errors_of(table.totals(weights), chosen)
     while True:

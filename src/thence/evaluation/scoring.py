@@ -1,4 +1,4 @@
-"""How probable texts are: the score of each text and of each token."""
+"""``score``: the log-probability of each text and of each of its tokens."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,12 +23,12 @@ from thence.tokens import TokenStore
 
 Display = tuple[int, str, Callable[[str], list[dict[str, Any]]] | None]
 LINES_AT_ONCE = 1024
-"""Documents whose JSON lines are written together: enough that the work for each lot is little."""
+"""Documents whose JSON lines are written together: enough that the overhead per chunk is small."""
 LINE = (
     b'{"text":%b,"log_probability":%b,"targets":%b,"nats_per_token":%b,"bits_per_byte":%b,'
     b'"unknown":%b'
 )
-"""The JSON of a score, but for its end and for its tokens."""
+"""Template of the JSON of a score, without its tokens and its closing brace."""
 
 
 def score(
@@ -75,22 +75,25 @@ def score(
 
 
 def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | None:
-    """Return the score of a single text by the model's short way; None if there is none for it."""
+    """Return the score of a single text by the run's ``text_scorer``, which skips the token store.
+
+    None if the run has no such scorer, or the text cannot be scored by it.
+    """
     text = texts[0] if isinstance(texts, list) and len(texts) == 1 else texts
     if not isinstance(text, str) or not isinstance(run, LanguageRun) or run.text_scorer is None:
         return None
     found = run.text_scorer(text)
-    if found is None:  # So it is for halves of surrogates, which have no bytes.
+    if found is None:  # Lone surrogates have no UTF-8 bytes.
         return None
     size = len(text) if text.isascii() else len(text.encode("utf-8"))
     if run.may_be_test_split(1, size):
         return None
     nats, targets = -found.log_prob, found.targets
     per_byte = bits(nats) / (size + 1)
-    return _line(_display(run), text, -nats, targets, nats / targets, per_byte, found.unknown)
+    return _result(_display(run), text, -nats, targets, nats / targets, per_byte, found.unknown)
 
 
-def _line(
+def _result(
     display: Display,
     text: str,
     log_prob: float,
@@ -99,6 +102,7 @@ def _line(
     per_byte: float,
     unknown: int,
 ) -> Score:
+    """Return the result of a document; numbers that are infinite become None."""
     possible = log_prob > -math.inf
     line = Score(
         text=text,
@@ -113,26 +117,27 @@ def _line(
 
 
 def _display(run: Run) -> Display:
-    """Return what the display of a score needs; see ``Score``."""
+    """Return the vocabulary size, separator and tokens for the display of a ``Score``."""
     separator = " " if run.tokenizer.options.tokens == "words" else ""
-    tokens = None if run.recipe.training.carry_context else partial(_tokens_of, run)
+    tokens = None if run.recipe.training.carry_context else partial(_tokens_alone, run)
     return len(run.tokenizer.vocabulary), separator, tokens
 
 
-def _tokens_of(run: Run, text: str) -> list[dict[str, Any]]:
-    """Return the tokens of a text that stands alone."""
-    found = _numbers(run, run.model, Documents.from_strings([text]), alone=True)
-    return next(_tokens(run, found.store, found.scores))
+def _tokens_alone(run: Run, text: str) -> list[dict[str, Any]]:
+    """Return the tokens of a single text, scored without context."""
+    found = _score_documents(run, run.model, Documents.from_strings([text]), alone=True)
+    return next(_token_lists(run, found.store, found.scores))
 
 
 @dataclass(frozen=True)
-class _Numbers:
-    """The numbers of scored documents.
+class _ScoredDocuments:
+    """Scored documents.
 
     Attributes:
         store: Their tokens.
-        scores: The log-probability of each target.
-        columns: What a line of each document has after its text, as arrays.
+        scores: The log-probability of each target, in nats.
+        columns: One array per number in a document's result, in the order of ``LINE``:
+            log-probability, targets, nats per token, bits per byte, unknown targets.
     """
 
     store: TokenStore
@@ -140,8 +145,10 @@ class _Numbers:
     columns: tuple[np.ndarray[Any, np.dtype[Any]], ...]
 
 
-def _numbers(run: Run, model: LanguageModel, documents: Documents, alone: bool = False) -> _Numbers:
-    """Score documents; ``alone``: each without those before it."""
+def _score_documents(
+    run: Run, model: LanguageModel, documents: Documents, alone: bool = False
+) -> _ScoredDocuments:
+    """Score documents; with ``alone``, each without the context of those before it."""
     store = run.encode(documents, "score")
     carry_context = run.recipe.training.carry_context and not alone
     scores = model.score(store, carry_context).astype(np.float64, copy=False)
@@ -154,44 +161,46 @@ def _numbers(run: Run, model: LanguageModel, documents: Documents, alone: bool =
         -log_probs / math.log(2) / (store.byte_counts + 1),
         unknown.astype(np.int64),
     )
-    return _Numbers(store, scores, columns)
+    return _ScoredDocuments(store, scores, columns)
 
 
 def _scores(
     run: Run, model: LanguageModel, documents: Documents, texts: Iterable[str], tokens: bool
 ) -> Iterator[Score]:
-    """Yield the score of each document; the texts are the same, as strings."""
-    yield from _lines(run, _numbers(run, model, documents), texts, tokens)
+    """Yield the score of each document; ``texts`` are the documents as strings."""
+    yield from _results(run, _score_documents(run, model, documents), texts, tokens)
 
 
 def unusual_scores(
     run: Run, documents: Documents, known: Calibration, tokens: bool = False
 ) -> Iterator[Score]:
     """Yield the score of each document, read by itself, and how unusual it is; see ``score``."""
-    found = _numbers(run, EvaluationData(static=True).model(run), documents, alone=True)
+    found = _score_documents(run, EvaluationData(static=True).model(run), documents, alone=True)
     log_probs, targets = found.columns[:2]
     shares = known.more_unusual_than(-log_probs, targets).tolist()
-    for line, share in zip(_lines(run, found, documents, tokens), shares, strict=True):
+    for line, share in zip(_results(run, found, documents, tokens), shares, strict=True):
         line["more_unusual_than"] = share
         yield line
 
 
-def _lines(run: Run, found: _Numbers, texts: Iterable[str], tokens: bool) -> Iterator[Score]:
-    """Yield the score of each document from its numbers."""
+def _results(
+    run: Run, found: _ScoredDocuments, texts: Iterable[str], tokens: bool
+) -> Iterator[Score]:
+    """Yield the result of each scored document, with its tokens if asked for."""
     columns = [column.tolist() for column in found.columns]
-    lines = map(partial(_line, _display(run)), texts, *columns)
+    lines = map(partial(_result, _display(run)), texts, *columns)
     if not tokens:
         yield from lines
         return
-    for line, of_text in zip(lines, _tokens(run, found.store, found.scores), strict=False):
+    for line, of_text in zip(lines, _token_lists(run, found.store, found.scores), strict=False):
         line["tokens"] = of_text
         yield line
 
 
-def _tokens(
+def _token_lists(
     run: Run, store: TokenStore, scores: Float64[np.ndarray, " targets"]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield what ``score`` says of the targets of each document."""
+    """Yield, for each document, the list of its targets with their log-probabilities."""
     vocabulary = run.tokenizer.vocabulary
     names, special = vocabulary.names(), vocabulary.first_special_id
     for first, last in pairwise((store.offsets - 1).tolist()):
@@ -209,7 +218,7 @@ def _tokens(
 
 
 def _json_numbers(values: Float64[np.ndarray, " numbers"]) -> list[float | None]:
-    """Return numbers as ``finite`` does."""
+    """Return the numbers as a list, None for those that are not finite."""
     numbers: list[float] = values.tolist()
     return [*numbers] if np.isfinite(values).all() else [finite(number) for number in numbers]
 
@@ -217,28 +226,29 @@ def _json_numbers(values: Float64[np.ndarray, " numbers"]) -> list[float | None]
 def score_lines(
     run: Run, documents: Documents, tokens: bool = False, static: bool = False
 ) -> Iterator[str]:
-    """Yield the JSON lines of what ``score`` returns, many at a time; see there.
+    """Yield the results of ``score`` as JSON lines, ``LINES_AT_ONCE`` documents per string.
 
-    They are written from arrays: a dictionary for each token would take most of the time.
+    They are written straight from arrays: making a dictionary for each token would take most of
+    the time.
     """
-    found = _numbers(run, EvaluationData(static=static).model(run), documents)
+    found = _score_documents(run, EvaluationData(static=static).model(run), documents)
     bounds = found.store.offsets - 1
     line_of_tokens = _token_writer(run, found) if tokens else None
     for first in range(0, len(documents), LINES_AT_ONCE):
         part = slice(first, first + LINES_AT_ONCE)
         texts = documents.take(np.arange(len(documents))[part])
-        columns = [_written(column[part]) for column in found.columns]
+        columns = [_json_texts(column[part]) for column in found.columns]
         rows = zip(map(orjson.dumps, texts), *columns, strict=True)
         lines = [LINE % row for row in rows]
         if line_of_tokens is not None:
             ends = bounds[first : first + len(lines) + 1]
-            told = line_of_tokens(int(ends[0]), ends.tolist())
-            lines = [b'%b,"tokens":[%b]' % pair for pair in zip(lines, told, strict=True)]
+            token_lists = line_of_tokens(int(ends[0]), ends.tolist())
+            lines = [b'%b,"tokens":[%b]' % pair for pair in zip(lines, token_lists, strict=True)]
         yield b"}\n".join([*lines, b""])[:-1].decode("utf-8")
 
 
-class _Heads(dict[int, bytes]):
-    """How the line of each token begins, by id, made when it is first asked for."""
+class _TokenPrefixes(dict[int, bytes]):
+    """The beginning of a token's JSON object by token id, made when it is first looked up."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -248,10 +258,14 @@ class _Heads(dict[int, bytes]):
         return self.setdefault(index, head)
 
 
-def _token_writer(run: Run, found: _Numbers) -> Callable[[int, list[int]], list[bytes]]:
-    """Return what writes the tokens of a few documents as JSON, given where each begins."""
+def _token_writer(run: Run, found: _ScoredDocuments) -> Callable[[int, list[int]], list[bytes]]:
+    """Return a function that writes the tokens of documents as JSON.
+
+    It takes the first target and the bounds of the documents, and returns a list of JSON objects,
+    joined by commas, for each document.
+    """
     vocabulary = run.tokenizer.vocabulary
-    heads, special = _Heads(vocabulary.names()), vocabulary.first_special_id
+    heads, special = _TokenPrefixes(vocabulary.names()), vocabulary.first_special_id
     tails = b',"special":false},', b',"special":true},'
 
     def write(first: int, ends: list[int]) -> list[bytes]:
@@ -259,9 +273,9 @@ def _token_writer(run: Run, found: _Numbers) -> Callable[[int, list[int]], list[
         log_probs = found.scores[first : ends[-1]]
         parts = zip(
             [heads[index] for index in ids],
-            _written(log_probs),
+            _json_texts(log_probs),
             repeat(b',"surprisal_bits":'),
-            _written(-log_probs / math.log(2)),
+            _json_texts(-log_probs / math.log(2)),
             [tails[index >= special] for index in ids],
             strict=False,
         )
@@ -273,7 +287,7 @@ def _token_writer(run: Run, found: _Numbers) -> Callable[[int, list[int]], list[
     return write
 
 
-def _written(values: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:
-    """Return each number as JSON has it, ``null`` for what is infinite."""
+def _json_texts(values: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:
+    """Return each number as JSON text, ``null`` where it is not finite."""
     text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
     return text[1:-1].split(b",")

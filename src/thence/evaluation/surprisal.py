@@ -1,15 +1,15 @@
-"""The surprisal of words, whatever the tokens of a model are, as studies of reading need it.
+"""``surprisal``: the surprisal of words for any tokeniser, as psycholinguistic studies need it.
 
-A word is what stands between white space. Its surprisal is that of its tokens, and one thing more:
-where a token may begin with the space before a word (subwords, characters), the tokens of a word
-do not say that it has ended there. With B the probability that a token comes which begins a word,
-or the end,
+A word is what stands between white space. Where tokens may begin with the space before a word
+(subwords, characters), the tokens of a word do not say that the word has ended, so summing their
+surprisals is biased. Let B be the probability that the next token begins a word or ends the text.
+Then
 
     P(word | before) = P(its tokens | before) B(after it) / B(before it)
 
 So *in* and *inside* compete, a word's surprisal does not contain that of the space before it, and
-the surprisals of all words and of the end add up to that of the text. At the beginning, where no
-space is, B is 1. Tokens that are words never say where spaces were: nothing is corrected there.
+the surprisals of all words and of the end add up to that of the text. At the beginning of a text,
+B is 1. Where tokens are words there are no spaces in tokens, and nothing is corrected.
 
 Source: T. Pimentel and C. Meister 2024, "How to compute the probability of a word"; B. Oh and
 W. Schuler 2024, "Leading whitespaces of language models' subword vocabulary pose a confound for
@@ -39,16 +39,17 @@ from thence.runs.run import LanguageRun, Run
 from thence.tokens import Tokenizer, TokenOptions, TokenStore, count_symbols
 
 AT_ONCE = 256
-"""Items that are scored together."""
+"""Items that are scored together, which bounds the memory."""
 SEGMENT = re.compile(r"\s*\S+(?:\s+\Z)?")
-"""A word with the white space before it; the last one with that after it, too."""
+"""A word with the white space before it; the last one also with the white space after it."""
 MARKS = re.compile(r"^\W+|\W+$")
-"""What is not counted with a word's frequency: ``barn.`` is as frequent as ``barn``."""
+"""Punctuation that is stripped before a word's frequency is looked up: ``barn.`` counts as
+``barn``."""
 OWN = ("number", "region", "word", "text", "surprisal", "length", "frequency", "unknown")
-"""Columns of a row; those of a table of such a name get another."""
+"""Columns of a result; a column of the table with the same name gets an underscore."""
 By = Literal["word", "region"]
 TAB = "tab"
-"""The name of the mark that is a tab."""
+"""Name of the tab character as a value of ``mark``."""
 
 
 def surprisal(
@@ -103,12 +104,12 @@ def surprisal(
 
 @dataclass(frozen=True)
 class Words:
-    """The words of some texts.
+    """The surprisals of the words of texts.
 
     Attributes:
-        nats: Surprisal of each word.
-        unknown: Tokens of each that are unknown symbols.
-        ends: Surprisal of each text's end.
+        nats: Surprisal of each word, in nats.
+        unknown: Number of unknown symbols in each word.
+        ends: Surprisal of each text's end, in nats.
     """
 
     nats: Float64[np.ndarray, " words"]
@@ -144,7 +145,7 @@ class _Scorer:
         counts = self._tokens_of_words(texts, store)
         costs, before = self._costs(store, _begins_words(tokenizer))
         words_of = np.array([len(SEGMENT.findall(text)) for text in texts], np.int64)
-        # Each text's words and then its end, which is one target.
+        # Groups of targets: the words of each text, then its end, which is a single target.
         at_end = np.cumsum(words_of) + np.arange(len(texts))
         sizes = np.ones(words_of.sum() + len(texts), np.int64)
         is_word = np.ones(len(sizes), bool)
@@ -152,7 +153,7 @@ class _Scorer:
         sizes[is_word] = counts
         firsts = np.cumsum(sizes) - sizes
         nats = np.bincount(np.repeat(np.arange(len(sizes)), sizes), costs, len(sizes))
-        # B is 1 at the beginning of a text, and after its end.
+        # B is 1 (its logarithm 0) at the beginning of a text, and after its end.
         starts = np.concatenate([np.zeros(1, np.int64), at_end[:-1] + 1])
         log_b = before[np.minimum(firsts, len(before) - 1)]
         log_b[starts] = 0.0
@@ -169,7 +170,11 @@ class _Scorer:
     def _tokens_of_words(
         self, texts: Sequence[str], store: TokenStore
     ) -> Int64[np.ndarray, " words"]:
-        """Return how many tokens each word has; each is tokenised alone, with its space."""
+        """Return the number of tokens of each word, by tokenising each one with its space alone.
+
+        Raises:
+            SettingError: If the text as a whole has other tokens than its words one by one.
+        """
         segments = [segment for text in texts for segment in SEGMENT.findall(text)]
         alone = self.run.tokenizer.encode(segments)
         ids, together = (one.targets[one.targets != one.boundary_id] for one in (alone, store))
@@ -183,7 +188,10 @@ class _Scorer:
     def _costs(
         self, store: TokenStore, begins: Bool[np.ndarray, " vocab"] | None
     ) -> tuple[Float64[np.ndarray, " targets"], Float64[np.ndarray, " targets"]]:
-        """Return the cost of each target in nats, and the log-probability that a word begins."""
+        """Return the nats of each target, and log B before it, both in nats.
+
+        ``begins`` are the tokens that begin a word; None where B is always 1.
+        """
         if begins is None:
             return -self.model.score(store, self.carries).astype(np.float64), np.zeros(
                 store.num_targets
@@ -197,7 +205,7 @@ class _Scorer:
 
 
 def _begins_words(tokenizer: Tokenizer) -> Bool[np.ndarray, " vocab"] | None:
-    """Return which tokens begin with white space, or are the end; None if none can say so."""
+    """Return which tokens begin a word: with white space, or the end. None if no token does."""
     if tokenizer.options.tokens == "words":
         return None
     size, boundary = len(tokenizer.vocabulary), tokenizer.vocabulary.boundary_id
@@ -209,13 +217,14 @@ def _begins_words(tokenizer: Tokenizer) -> Bool[np.ndarray, " vocab"] | None:
 
 
 def _frequencies(run: LanguageRun) -> Callable[[str], float | None]:
-    """Return what gives the frequency of a word, in a million words of the train text.
+    """Return a function from a word to its frequency in a million words of the train text.
 
-    A word with marks within it is as frequent as the rarest of its parts.
+    It returns None if the text is missing. A word with punctuation inside is as frequent as the
+    rarest of its parts.
     """
     try:
         train = run.documents("train") if run.has_text and run.has_train_text else None
-    except TextError:  # It is gone, or another one: the surprisals can be had all the same.
+    except TextError:  # The text is gone or has changed; surprisals do not need it.
         train = None
     if train is None:
         return lambda word: None
@@ -238,11 +247,11 @@ def _rows(
     mark: str | None,
     frequency: Callable[[str], float | None] | None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each word or region, without what was before it."""
+    """Yield a row for each word or region, without the spillover columns."""
     number, listed = 0, list(items)
     texts = [_without_marks(item.text, mark) for item in listed]
     scorer.run.record_if_test(Documents.from_strings(texts), "surprisal")
-    # What is read after all that was before it is read at once.
+    # With carried context all items are one sequence, so they are scored in one call.
     at_once = max(len(listed), 1) if scorer.carries else AT_ONCE
     for first in range(0, len(listed), at_once):
         some = listed[first : first + at_once]
@@ -272,14 +281,14 @@ def _rows(
 
 
 def _without_marks(text: str, mark: str | None) -> str:
-    """Return what the model reads of a text; one without words is empty."""
+    """Return the text that the model reads: marks removed, and empty if it has no words."""
     if not mark:
         return text if text.strip() else ""
     return " ".join(word for region in text.split(mark) for word in region.split())
 
 
 def _with_spillover(rows: Iterator[dict[str, Any]], spillover: int) -> Iterator[dict[str, Any]]:
-    """Yield rows with columns of those before in the same item, the nearest first."""
+    """Yield rows with the columns of the preceding rows of the same item added, nearest first."""
     last: deque[dict[str, Any]] = deque(maxlen=spillover or None)
     for row in rows:
         if last and last[0]["number"] != row["number"]:

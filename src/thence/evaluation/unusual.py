@@ -1,14 +1,15 @@
-"""How unusual a text is beside held-out texts of the same kind, at a rate of false alarms.
+"""``calibrate``: anomaly detection with a chosen rate of false alarms, by conformal prediction.
 
-The score says how rare so many nats per token are among texts of that length (``Scale``): first
-less their median, by their spread; then by the quantiles of this in bands of lengths, since long
-texts may be of another kind than short ones. The share of held-out texts with a smaller score,
-``k`` of ``m`` as ``k / (m + 1)``, is one minus a conformal p-value: whatever the model is, of new
-texts of the same source at most a share ``1 - a`` is more unusual than ``a`` (V. Vovk, A.
-Gammerman, G. Shafer 2005, "Algorithmic learning in a random world"). So that no text judges itself,
-the scale of each tenth of the texts is fitted to the others, and all counts are added (V. Vovk
-2015, "Cross-conformal predictors"; for sure, the rate is then at most twice as high, but it is as
-asked for where the scales are alike).
+The nonconformity score of a text is how rare its nats per token are among held-out texts of its
+length (``Scale``): nats per token are standardised by the median and the spread of texts of that
+length, and the result is compared with its quantiles in bands of lengths, since long texts may be
+of another kind than short ones. If ``k`` of ``m`` held-out texts have a smaller score, then
+``k / (m + 1)`` is one minus a conformal p-value: whatever the model is, at most a share ``1 - a``
+of new texts from the same source is more unusual than ``a`` (V. Vovk, A. Gammerman, G. Shafer
+2005, "Algorithmic learning in a random world"). So that no text is scored by a scale that it was
+used for, the scale of each of ten folds is fitted to the other nine, and the counts of all folds
+are added (V. Vovk 2015, "Cross-conformal predictors": the guaranteed rate is then twice as high,
+but the rate itself is as chosen where the scales of the folds are alike).
 """
 
 from collections.abc import Mapping
@@ -30,48 +31,50 @@ from thence.runs.files import load_tensors, save_tensors
 from thence.runs.run import Run
 
 FILE = "calibration.safetensors"
-"""Its file in the run folder."""
+"""File of the calibration in the run folder."""
 FORMAT = 2
-"""Number of the format of the file."""
+"""Format number of the file; a file with another number is made again."""
 WAY_OUT = "remove it, and it is made again when it is needed."
 FOLDS = 10
-"""Parts of the texts whose scale is fitted to the others: with few, scales differ, and of the most
-unusual texts too few are alarms."""
+"""Folds of the cross-conformal prediction. With fewer, their scales differ more, and too few of the
+most unusual texts are alarms."""
 FEWEST = 20
-"""Texts from which something can be said: the most unusual is then more so than 95 % of them."""
+"""Fewest texts to calibrate on: the most unusual is then more unusual than 95 % of them."""
 IN_A_BIN, MOST_BINS = 40, 64
-"""Texts of about the same length by which median and spread are found, enough for a quantile of
-90 %; and how many such bins there are at most, which is enough for any curve."""
+"""Texts in a bin of similar lengths, enough to estimate a 90 % quantile; and bins at most, enough
+for any curve of median and spread over the length."""
 UPPER = 0.9
-"""Quantile whose distance from the median is the spread: only unusual texts matter."""
+"""The spread is the distance of this quantile from the median: only the upper tail matters."""
 LEAST_SPREAD = 0.5
-"""Spread of a length, and the tail of a band, at least, as a share of the median of all: where all
-texts of a length are alike, one that hardly differs would be the most unusual of all."""
+"""Lower bound of the spread of a bin, and of the tail of a band, as a share of the median of all.
+Without it, where all texts of a length are equal, a tiny difference would be the most unusual."""
 LEVELS = np.array([0.5, 0.8, 0.9, 0.95, 0.98, 0.99])
-"""Shares of the texts of a band that are below its quantiles."""
+"""Levels of the quantiles that are kept of each band."""
 RARITY = -np.log1p(-LEVELS)
-"""Scores at the quantiles: minus the logarithm of the share of texts that are more unusual."""
+"""Scores at these quantiles: minus the logarithm of the share of texts above."""
 TAIL = 2
-"""Number of a quantile: beyond the last one, scores rise as they do between the two on average."""
+"""Index of a quantile: beyond the last one, scores rise with the mean slope between this and it."""
 IN_A_BAND = 450
-"""Texts of a band: four are above its last quantile. With fewer, a band may be one line of a log
-again and again; with more, the longest lines of a made log were never an alarm."""
+"""Texts in a band, so that four are above its last quantile. With fewer, a band may consist of a
+single line of a log, repeated; with more, the longest lines of a synthetic log never raised an
+alarm."""
 TIE = 1e-6
-"""Spreads between two quantiles that are the same text's."""
+"""Least distance between quantiles, in spreads, so that they rise strictly where texts repeat."""
 ROUNDING = 1e-9
-"""Nats per token; where spreads are smaller, all texts are alike and differ by rounding alone."""
+"""Nats per token; a smaller spread is rounding error, and is replaced by 1."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What is common for texts of each length; between the lengths of bins it is interpolated.
+    """The distribution of nats per token by the length of a text.
 
     Attributes:
-        lengths: Mean logarithm of the targets of the texts in each bin, rising.
-        median: Of their nats per token.
-        spread: How far above it their 90 % quantile is.
-        bands: Of each band of lengths, rising: the logarithm of its least targets, and the
-            ``LEVELS`` quantiles of how many spreads its texts are above the median.
+        lengths: Mean log number of targets of the texts in each bin, rising; median and spread are
+            interpolated between them.
+        median: Median nats per token in each bin.
+        spread: Distance of the 90 % quantile above the median.
+        bands: One row for each band of lengths, rising: the log of its least number of targets, and
+            the quantiles at ``LEVELS`` of the standardised nats per token.
     """
 
     lengths: Float64[np.ndarray, " bins"]
@@ -80,10 +83,10 @@ class Scale:
     bands: Float64[np.ndarray, "bands numbers"]
 
     @classmethod
-    def fitted(
+    def fit(
         cls, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
     ) -> "Scale":
-        """Return the scale of some texts."""
+        """Fit a scale to the nats per token and lengths of texts; infinite ones are left out."""
         possible = np.isfinite(per_token)
         if not possible.any():
             band = np.concatenate([[0.0], RARITY])
@@ -100,7 +103,7 @@ class Scale:
         least = LEAST_SPREAD * float(np.median(spread))
         spread = np.maximum(spread, least if least >= ROUNDING else 1.0)
         curve = np.array([lengths[one].mean() for one in bins]), median, spread
-        above = _above(per_token, lengths, *curve)
+        above = _standardize(per_token, lengths, *curve)
         count = int(np.clip(len(lengths) // IN_A_BAND, 1, MOST_BINS))
         least_of = np.unique(np.quantile(lengths, np.arange(count) / count, method="lower"))
         places = np.searchsorted(least_of, lengths, "right") - 1
@@ -114,9 +117,9 @@ class Scale:
     def scores(
         self, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
     ) -> Float64[np.ndarray, " texts"]:
-        """Return how rare each text is among those of its length."""
+        """Return the nonconformity score of each text: its rarity among texts of its length."""
         lengths = np.log(targets)
-        above = _above(per_token, lengths, self.lengths, self.median, self.spread)
+        above = _standardize(per_token, lengths, self.lengths, self.median, self.spread)
         places = np.maximum(np.searchsorted(self.bands[:, 0], lengths, "right") - 1, 0)
         scores = np.empty(len(lengths))
         tails = self.bands[:, -1] - self.bands[:, 1 + TAIL]
@@ -127,14 +130,14 @@ class Scale:
         return scores
 
 
-def _above(
+def _standardize(
     per_token: Float64[np.ndarray, " texts"],
     lengths: Float64[np.ndarray, " texts"],
     bins: Float64[np.ndarray, " bins"],
     median: Float64[np.ndarray, " bins"],
     spread: Float64[np.ndarray, " bins"],
 ) -> Float64[np.ndarray, " texts"]:
-    """Return how many spreads each text is above the median of its length."""
+    """Return the standardised nats per token: (value - median) / spread for the text's length."""
     found: Float64[np.ndarray, " texts"]
     found = (per_token - np.interp(lengths, bins, median)) / np.interp(lengths, bins, spread)
     return found
@@ -143,7 +146,10 @@ def _above(
 def _rarity(
     above: Float64[np.ndarray, " texts"], quantiles: list[float], tail: float
 ) -> Float64[np.ndarray, " texts"]:
-    """Return scores between, below and beyond the quantiles of a band, given its tail's width."""
+    """Return the scores of standardised values in a band, piecewise linear between its quantiles.
+
+    Below the first quantile the slope is 1; above the last it is that of the tail.
+    """
     first, last = quantiles[0], quantiles[-1]
     slope = (RARITY[-1] - RARITY[TAIL]) / tail
     found: Float64[np.ndarray, " texts"] = np.interp(above, quantiles, RARITY)
@@ -153,11 +159,12 @@ def _rarity(
 
 @dataclass(frozen=True)
 class Calibration(Result):
-    """What a run finds usual.
+    """The scores of held-out texts, which tell how unusual a new text is.
 
     Attributes:
-        text: Name of the texts that it is from.
-        folds: Of each part of them: the scale of the others, and its own scores by it, sorted.
+        text: Name of the held-out texts.
+        folds: For each fold: the scale fitted to the other folds, and the sorted scores of its own
+            texts by this scale.
     """
 
     _in_json = ("text", "documents", "most_unusual")
@@ -167,22 +174,22 @@ class Calibration(Result):
 
     @property
     def documents(self) -> int:
-        """How many texts there were."""
+        """Number of held-out texts."""
         return sum(len(scores) for _, scores in self.folds)
 
     @property
     def most_unusual(self) -> float:
-        """The highest share that it can tell: a text is more unusual than all others."""
+        """The highest possible share, m / (m + 1): that of a text more unusual than all m."""
         return self.documents / (self.documents + 1)
 
     def more_unusual_than(
         self, nats: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
     ) -> Float64[np.ndarray, " texts"]:
-        """Return how large a share of the texts each of others is more unusual than.
+        """Return for each new text the share (0 to 1) of held-out texts that are less unusual.
 
         Args:
-            nats: Negative log-probability of each text.
-            targets: Its tokens, and its end.
+            nats: Negative log-probability of each new text.
+            targets: Number of its tokens, its end included.
         """
         below = [
             np.searchsorted(scores, scale.scores(nats / targets, targets), "left")
@@ -192,10 +199,10 @@ class Calibration(Result):
         return shares
 
     def check_alert(self, alert: float) -> None:
-        """Refuse a share that no text can reach.
+        """Check a threshold of ``more_unusual_than``.
 
         Raises:
-            SettingError: It is too high for so few texts.
+            SettingError: If it is not between 0 and 1, or above ``most_unusual``.
         """
         if not 0 < alert < 1:
             raise SettingError(f"`alert` is {alert:g}; it must be above 0 and below 1.")
@@ -219,7 +226,7 @@ class Calibration(Result):
 
 
 def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
-    """Learn what a run finds usual, and keep it in the run folder.
+    """Calibrate a run on held-out texts, to find unusual texts later, and save it in its folder.
 
     Args:
         run: The run of a language model, or its folder.
@@ -231,19 +238,19 @@ def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
         RunError: If the run folder cannot be written.
     """
     run = LanguageRun(run)
-    found = _learned(run, text)
+    found = _calibrate(run, text)
     tensors: dict[str, Float64[np.ndarray, ...]] = {}
     for number, (scale, scores) in enumerate(found.folds):
         curve = np.stack([scale.lengths, scale.median, scale.spread])
         tensors |= {f"scale{number}": curve, f"scores{number}": scores}
         tensors[f"bands{number}"] = scale.bands
-    about = {"format": FORMAT, "text": found.text, "weights": _weights(run)}
+    about = {"format": FORMAT, "text": found.text, "weights": _weights_hash(run)}
     save_tensors(run.folder / FILE, tensors, about)
     return found
 
 
-def _learned(run: LanguageRun, text: Source | None) -> Calibration:
-    """Return what a run finds usual, by its dev split or another text."""
+def _calibrate(run: LanguageRun, text: Source | None) -> Calibration:
+    """Return the calibration of a run on its dev split, or on another text, without saving it."""
     data = EvaluationData(text=text)
     if text is None and (run.imported or not len(run.documents("dev"))):
         raise TextError(
@@ -260,28 +267,28 @@ def _learned(run: LanguageRun, text: Source | None) -> Calibration:
     model = EvaluationData(static=True).model(run)
     nats = -store.sum_by_document(model.score(store, False).astype(np.float64))
     name = "the dev split" if text is None else data.name(run)
-    return fitted(name, nats / store.target_counts, store.target_counts)
+    return fit_calibration(name, nats / store.target_counts, store.target_counts)
 
 
-def fitted(
+def fit_calibration(
     text: str, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
 ) -> Calibration:
-    """Return the calibration by the nats per token of texts, every tenth one in the same fold."""
+    """Return the calibration by the nats per token of texts; every tenth text is in one fold."""
     fold = np.arange(len(targets)) % FOLDS
     folds = []
     for number in range(FOLDS):
         own, others = fold == number, fold != number
-        scale = Scale.fitted(per_token[others], targets[others])
+        scale = Scale.fit(per_token[others], targets[others])
         folds.append((scale, np.sort(scale.scores(per_token[own], targets[own]))))
     return Calibration(text, tuple(folds))
 
 
 def calibration_of(run: LanguageRun) -> Calibration:
-    """Return the calibration in a run folder; made now if there is none of its present weights.
+    """Return the calibration saved in a run folder; made now if missing or of other weights.
 
     Raises:
         RunError: If the file is damaged.
-        TextError: If there is nothing to make it of.
+        TextError: If there is no text to calibrate on.
     """
     path = run.folder / FILE
     if path.exists():
@@ -289,18 +296,18 @@ def calibration_of(run: LanguageRun) -> Calibration:
             tensors, about = load_tensors(path)
         except RunError as error:
             raise RunError(f"{path} is damaged; {WAY_OUT}") from error
-        if (about.get("format"), about.get("weights")) == (FORMAT, _weights(run)):
+        if (about.get("format"), about.get("weights")) == (FORMAT, _weights_hash(run)):
             return _read(path, tensors, about)
     try:
         return calibrate(run)
-    except WriteError as error:  # In a folder of another's it is made each time.
+    except WriteError as error:  # In a read-only folder it is computed each time.
         if error.error.errno not in NOT_ALLOWED:
             raise
-        return _learned(run, None)
+        return _calibrate(run, None)
 
 
 def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Calibration:
-    """Return the calibration in a file, checked, since the run may come from anyone."""
+    """Return the calibration in a file, checked, since a run folder may come from a stranger."""
     try:
         folds = []
         for number in range(FOLDS):
@@ -322,7 +329,10 @@ def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> C
         raise RunError(f"{path} is damaged ({error}); {WAY_OUT}") from error
 
 
-def _weights(run: LanguageRun) -> str:
-    """Return what tells the weights of a run from others: the hash of their header, with theirs."""
+def _weights_hash(run: LanguageRun) -> str:
+    """Return an identity of a run's weights: the SHA-256 of the header of their safetensors file.
+
+    The header holds checksums of the tensors, so it changes with the weights.
+    """
     with run.weights.open("rb") as file:
         return sha256(file.read(int.from_bytes(file.read(8), "little") % (1 << 26))).hexdigest()

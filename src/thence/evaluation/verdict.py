@@ -1,7 +1,7 @@
-"""A sentence on how a training went: too little learned, too much by heart, or as it should be.
+"""``verdict``: a diagnosis of a training in a sentence, such as underfit, overfit or diverged.
 
-It compares the losses on train and dev at the evaluations. Differences are judged by what was
-learned at all: the loss of a uniform distribution minus the lowest on dev.
+It compares the losses on train and dev at the evaluations. Differences are relative to the total
+improvement: the loss of a uniform distribution minus the lowest loss on dev.
 """
 
 import math
@@ -26,32 +26,33 @@ Kind = Literal[
 ]  # fmt: skip
 Unit = Literal["nats", "bits", "log10"]
 UNITS: Mapping[Unit, float] = {"nats": 1.0, "bits": 1 / math.log(2), "log10": 1 / math.log(10)}
-"""How much of each unit a nat is."""
+"""Factor from nats to each unit."""
 Losses = Float[np.ndarray, " evaluations"]
 RISE = 0.01
-"""Share of what was learned by which dev must rise, or train fall, to mean something."""
+"""Rise of dev above its lowest loss that counts as a rise. This and the next four are shares of the
+total improvement; smaller differences are noise."""
 FALL = 0.005
-"""The same by which dev must fall with the last evaluation if the training ended too early."""
+"""Fall of dev at the last evaluation from which on the training ended too early."""
 EQUAL = 0.03
-"""The same up to which train and dev count as equal: dev is a sample, after all."""
+"""Difference up to which train and dev count as equal, since dev is a sample."""
 RISE_TOGETHER = 0.05
-"""The same by which train and dev must both rise for a divergence: train alone is noisy."""
+"""Rise of both train and dev that counts as divergence; train alone is too noisy."""
 FAR = 0.3
-"""The same by which train is far below dev."""
+"""Difference from which on train is far below dev."""
 STALE = 0.7
-"""Part of the evaluations by which dev must have been best if it has stopped falling."""
+"""If the lowest loss on dev is within this share of the evaluations, dev has stopped falling."""
 MOST_BYTES = 6_000_000
-"""Bytes of a train split whose pairs are counted for a verdict: a second or two at most."""
+"""Largest train split, in bytes, for which the baselines are computed: a second or two of work."""
 
 
 @dataclass(frozen=True)
 class Verdict(Result):
-    """How a training went.
+    """The diagnosis of a training.
 
     Attributes:
-        kind: In a word.
-        sentence: What was seen, with the numbers.
-        advice: What to try; empty if there is nothing.
+        kind: In one or two words.
+        sentence: The observation, with its numbers.
+        advice: What to try; may be empty.
     """
 
     kind: Kind
@@ -63,11 +64,11 @@ class Verdict(Result):
 
 
 def verdict(run: Run | str | Path, unit: Unit = "nats") -> Verdict | None:
-    """Return how the training of a run went; None for a model made in one step.
+    """Return the diagnosis of a run's training; None for a model that is fitted in one step.
 
     Args:
         run: The run or its folder.
-        unit: In which losses are said: ``nats``, ``bits`` or ``log10``.
+        unit: Unit of the losses in the sentence: ``nats``, ``bits`` or ``log10``.
     """
     run = open_run(run)
     if get_family(run.recipe.model).method != "train" or not run.metrics():
@@ -75,33 +76,33 @@ def verdict(run: Run | str | Path, unit: Unit = "nats") -> Verdict | None:
     known = _baselines(run)
     pairs, guess = (known.pairs, known.accuracy) if known else (None, None)
     if isinstance(run, ClassifierRun):
-        return judge(run.metrics(), uniform_label_loss(run.classes), guess=guess, unit=unit)
+        return diagnose(run.metrics(), uniform_label_loss(run.classes), guess=guess, unit=unit)
     uniform = float(np.log(len(run.tokenizer.vocabulary)))
-    return judge(run.metrics(), uniform, pairs, unit=unit)
+    return diagnose(run.metrics(), uniform, pairs, unit=unit)
 
 
 def _baselines(run: Run) -> Baselines | None:
-    """Return what needs no training; None where that cannot be had, or takes long."""
+    """Return the baselines; None if the text is missing, or longer than ``MOST_BYTES``."""
     if not run.has_train_text or not len(run.documents("dev")):
         return None
     return baselines(run) if run.documents("train").num_bytes <= MOST_BYTES else None
 
 
-def judge(
+def diagnose(
     metrics: Sequence[Mapping[str, Any]],
     uniform: float,
     pairs: float | None = None,
     guess: float | None = None,
     unit: Unit = "nats",
 ) -> Verdict:
-    """Return how a training went by its evaluations.
+    """Return the diagnosis of a training from its evaluations.
 
     Args:
         metrics: The lines of ``metrics.jsonl``, at least one.
-        uniform: Nats per token or document of a uniform distribution.
-        pairs: The loss on dev of counting pairs of tokens, if known.
-        guess: The accuracy on dev of always guessing the most frequent label, if known.
-        unit: In which losses are said.
+        uniform: Loss of a uniform distribution, in nats per token or document.
+        pairs: Loss on dev of an n-gram model of order 2, in nats, if known.
+        guess: Accuracy on dev of always guessing the most frequent label, if known.
+        unit: Unit of the losses in the sentence.
     """
     size, of = UNITS[unit], unit_of(metrics[0])
     train, dev = (size * _column(metrics, f"{one}_nats_per_{of}") for one in ("train", "dev"))
@@ -130,7 +131,7 @@ def judge(
 
 
 def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float) -> Verdict:
-    """Return what the losses at the evaluations tell by themselves."""
+    """Return the diagnosis from the losses alone, without baselines; the first match wins."""
     number, best, lowest = len(dev), int(np.argmin(dev)), int(np.argmin(train))
     learned = max(uniform - dev[best], 1e-9)
     if min(train[-1] - train[lowest], dev[-1] - dev[best]) > RISE_TOGETHER * learned:
@@ -184,4 +185,5 @@ def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float)
 
 
 def _column(metrics: Sequence[Mapping[str, Any]], name: str) -> Losses:
+    """Return the values of one metric at the evaluations; NaN where it is missing."""
     return np.array([np.nan if line.get(name) is None else line[name] for line in metrics])

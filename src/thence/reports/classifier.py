@@ -12,10 +12,10 @@ from thence.evaluation.explain import explain
 from thence.evaluation.labels import (
     MISTAKES,
     ClassificationReport,
-    cut_rows,
     evaluate_classifier,
+    truncation_rows,
 )
-from thence.evaluation.metrics import Calibration, Mistake, excerpt
+from thence.evaluation.metrics import CalibrationBins, Mistake, excerpt
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
 from thence.reports.colours import BLUE, GREY
@@ -64,7 +64,7 @@ STRONGEST = 12
 def classifier_blocks(run: ClassifierRun) -> list[Block]:
     """Return the report without its title; dev is evaluated once for all of it."""
     report = evaluate_on_dev(run, SHOWN_MISTAKES) if run.has_text else None
-    cut = [Pairs(rows)] if run.has_text and (rows := cut_rows(run)) else []
+    cut = [Pairs(rows)] if run.has_text and (rows := truncation_rows(run)) else []
     basis = basis_sections(run) if run.has_text else []
     if report is None:
         labels = [labels_section(run)] if run.has_text else []
@@ -185,7 +185,7 @@ def most_mistaken(
 
 def reliability_chart(report: ClassificationReport) -> Chart:
     """Return accuracy by confidence, against the diagonal."""
-    calibration: Calibration = report.calibration
+    calibration: CalibrationBins = report.calibration
     answers = "answers" if report.multilabel else "predictions"
     points, abouts = [], []
     for sure, right, count in zip(

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from thence.corpus.documents import as_labelled
-from thence.evaluation.compare import compare_judged, judge, with_choices
+from thence.evaluation.compare import compare_losses, model_losses, with_selection_remark
 from thence.evaluation.compare_labels import compare_classifiers
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.labels import classification_report
@@ -215,8 +215,8 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         columns.append("bits per byte")
         return SideBySide(runs, columns, [row], remark, "nats per token")
     data, several = EvaluationData(), list(runs.values())
-    judged = judge(several, data)
-    compared = with_choices(compare_judged(several, judged, data), several)
+    losses = model_losses(several, data)
+    compared = with_selection_remark(compare_losses(several, losses, data), several)
     columns, rows = compared.table()
     ordered = {name: runs[name] for name in (list(runs)[line.place] for line in compared.runs)}
     first = len(ABOUT) - 1  # The table for a terminal has no room for the kind of tokens.
@@ -229,7 +229,7 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         one.bits_per_byte if one.nats_per_token is None else one.nats_per_token
         for one in compared.runs
     ]
-    more = [*pairwise(list(runs), judged), *samples(ordered), *texts_apart(runs, judged)]
+    more = [*pairwise(list(runs), losses), *samples(ordered), *texts_apart(runs, losses)]
     return SideBySide(ordered, columns, table, compared.remark, compared.unit, scores, more)
 
 

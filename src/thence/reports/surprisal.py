@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thence.array_types import Float, Integer
-from thence.evaluation.metrics import highest_bits
+from thence.evaluation.metrics import surprisal_scale_end
 from thence.reports.content import (
     SURPRISING,
     Annotated,
@@ -55,7 +55,7 @@ def surprisal_legend(vocabulary_size: int) -> RunningText:
     """Return the colours of some surprisals with their bits."""
     tokens: list[Token | str] = ["from "]
     for level in range(LEVELS + 1):
-        bits = f"{level / LEVELS * highest_bits(vocabulary_size):.1f}"
+        bits = f"{level / LEVELS * surprisal_scale_end(vocabulary_size):.1f}"
         bits += " and more bits" if level == LEVELS else ""
         tokens.append(Token(f" {bits} ", bits, SURPRISING, level / LEVELS))
     return RunningText(tokens)
@@ -112,7 +112,7 @@ def surprisal_token(text: str, bits: float, vocabulary_size: int, is_name: bool 
     amount = f"{bits:.2f} bits" if math.isfinite(bits) else "infinitely many bits"
     about = f"{visible(text)}: {amount}, probability {2.0**-bits:.2g}"
     # Weights so large that a network cannot compute with them give no number.
-    share = 1.0 if math.isnan(bits) else min(bits / highest_bits(vocabulary_size), 1.0)
+    share = 1.0 if math.isnan(bits) else min(bits / surprisal_scale_end(vocabulary_size), 1.0)
     return Token(shown_symbol(text), about, SURPRISING, share, is_name=is_name)
 
 

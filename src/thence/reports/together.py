@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Bool
-from thence.evaluation.compare import Judged
+from thence.evaluation.compare import ModelLosses
 from thence.evaluation.metrics import excerpt
 from thence.generation import sample
 from thence.reports.colours import COLOURS, ORANGE
@@ -51,12 +51,12 @@ LARGE_RATIO = 10
 Lines = Sequence[Mapping[str, Any]]
 
 
-def pairwise(names: Sequence[str], judged: Judged) -> list[Block]:
+def pairwise(names: Sequence[str], losses: ModelLosses) -> list[Block]:
     """Return a matrix of how much less each model needs than each other, best first."""
-    unit = "nats per token" if judged.same_tokens else "bits per byte"
-    totals = [float(np.sum(cost, dtype=np.float64)) for cost in judged.compared]
+    unit = "nats per token" if losses.same_tokens else "bits per byte"
+    totals = [float(np.sum(cost, dtype=np.float64)) for cost in losses.compared]
     order = np.argsort(totals, kind="stable").tolist()
-    found = {column: judged.differences(column) for column in order}
+    found = {column: losses.differences(column) for column in order}
     sizes = [abs(one[0]) for row in found.values() for one in row if one is not None]
     largest = max(sizes, default=0.0) or 1.0
     cells = []
@@ -157,15 +157,15 @@ def samples(runs: Mapping[str, Run]) -> list[Block]:
     return [Subtitle("Samples of the same seed"), Beside(columns)]
 
 
-def texts_apart(runs: Mapping[str, Run], judged: Judged) -> list[Block]:
+def texts_apart(runs: Mapping[str, Run], losses: ModelLosses) -> list[Block]:
     """Return the documents on which the two best runs differ most, token by token."""
-    if not judged.same_tokens or len(runs) < 2:
+    if not losses.same_tokens or len(runs) < 2:
         return []
-    totals = [float(np.sum(cost, dtype=np.float64)) for cost in judged.compared]
+    totals = [float(np.sum(cost, dtype=np.float64)) for cost in losses.compared]
     best, second = np.argsort(totals, kind="stable")[:2].tolist()
-    store, names = judged.stores[best], list(runs)
+    store, names = losses.stores[best], list(runs)
     with np.errstate(invalid="ignore"):
-        saved = (judged.costs[second].astype(np.float64) - judged.costs[best]) / math.log(2)
+        saved = (losses.costs[second].astype(np.float64) - losses.costs[best]) / math.log(2)
     saved = np.nan_to_num(saved, posinf=1e3, neginf=-1e3)
     order = np.argsort(store.sum_by_document(saved) / store.target_counts, kind="stable")
     run, other = names[best], names[second]

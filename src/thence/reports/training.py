@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from thence.evaluation.verdict import Verdict, judge, verdict
+from thence.evaluation.verdict import Verdict, diagnose, verdict
 from thence.models.registry import get_family
 from thence.reports.colours import BLUE, GREY, ORANGE
 from thence.reports.content import Block, Chart, Folded, Note, Pairs, Section, Series, Table
@@ -49,7 +49,7 @@ def verdicts(run: Run, reading: DevReading | None = None) -> list[Verdict]:
         return [] if found is None else [found]
     known = None if reading is None else reading.baselines
     pairs = None if known is None else float(known.pairs.mean())
-    return [judge(run.metrics(), math.log(len(run.tokenizer.vocabulary)), pairs)]
+    return [diagnose(run.metrics(), math.log(len(run.tokenizer.vocabulary)), pairs)]
 
 
 def curves(run: Run, reading: DevReading | None = None, in_bits: bool = True) -> dict[str, Chart]:

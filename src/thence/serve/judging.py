@@ -18,15 +18,15 @@ from thence.evaluation import LikelihoodReport, evaluate
 from thence.evaluation.baselines import baselines
 from thence.evaluation.compare import (
     Comparison,
-    comparable,
     compare,
-    compare_judged,
-    judge,
-    with_choices,
+    compare_losses,
+    model_losses,
+    open_comparable,
+    with_selection_remark,
 )
 from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.data import EvaluationData
-from thence.evaluation.disagreements import apart, disagreements
+from thence.evaluation.disagreements import disagreements, disputed_documents
 from thence.evaluation.verdict import Unit, verdict
 from thence.generation import sample
 from thence.results import json_value
@@ -81,7 +81,7 @@ class Judge:
 
         Raises:
             UnknownModelError: If there is no run of a name.
-            RunError: If one cannot be read or judged.
+            RunError: If one cannot be read or evaluated.
         """
         if not 1 <= len(names) <= MAX_COMPARED:
             raise SettingError(f"Name one to {MAX_COMPARED} runs; these are {len(names)}.")
@@ -176,7 +176,7 @@ def comparison(runs: Sequence[Run]) -> dict[str, Any]:
     for run in runs:
         _check_model(run)
         _check_text(run)
-    opened = comparable(runs, "dev")
+    opened = open_comparable(runs, "dev")
     kind = _compared_classifiers if opened[0].kind == "classifier" else _compared_models
     found, more = kind(opened)
     for document in more["disagreements"]:
@@ -188,13 +188,13 @@ def comparison(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _compared_models(runs: list[Run]) -> tuple[Comparison, dict[str, Any]]:
     data = EvaluationData("dev")
-    judged = judge(runs, data)
-    found = with_choices(compare_judged(runs, judged, data), runs)
-    farthest = apart(judged, data.documents(runs[0]), found.text, MAX_DISAGREEMENTS)
+    losses = model_losses(runs, data)
+    found = with_selection_remark(compare_losses(runs, losses, data), runs)
+    farthest = disputed_documents(losses, data.documents(runs[0]), found.text, MAX_DISAGREEMENTS)
     return found, {
         "unit": found.unit,
         "runs": _language_rows(found),
-        "pairs": [judged.differences(place) for place in range(len(runs))],
+        "pairs": [losses.differences(place) for place in range(len(runs))],
         "disagreements": farthest.to_json()["documents"],
     }
 

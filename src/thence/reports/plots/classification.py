@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from thence.array_types import Float, Int64
 from thence.evaluation.labels import ClassificationReport
-from thence.evaluation.metrics import Calibration
+from thence.evaluation.metrics import CalibrationBins
 from thence.reports import style
 from thence.reports.classifier import most_mistaken
 
@@ -89,7 +89,9 @@ def _draw_lines_between(axes: Axes, size: int) -> None:
     axes.grid(which="minor", color=style.FAINT, linewidth=0.4)
 
 
-def draw_reliability(calibration: Calibration, text: str, answers: str = "predictions") -> Figure:
+def draw_reliability(
+    calibration: CalibrationBins, text: str, answers: str = "predictions"
+) -> Figure:
     """Draw accuracy by confidence against the diagonal, and under it how often each occurs.
 
     Source: the diagrams of C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger 2017, "On calibration of
@@ -108,7 +110,7 @@ def draw_reliability(calibration: Calibration, text: str, answers: str = "predic
     return figure
 
 
-def _draw_accuracy(axes: Axes, calibration: Calibration) -> None:
+def _draw_accuracy(axes: Axes, calibration: CalibrationBins) -> None:
     """Draw bars, and where each should end: at the mean confidence in its bin."""
     filled = calibration.count > 0
     heights = np.where(filled, calibration.accuracy, 0)
@@ -132,7 +134,7 @@ def _draw_accuracy(axes: Axes, calibration: Calibration) -> None:
     style.in_percent(axes.yaxis, decimals=0)
 
 
-def _draw_counts(axes: Axes, calibration: Calibration) -> None:
+def _draw_counts(axes: Axes, calibration: CalibrationBins) -> None:
     _draw_bars(axes, calibration.count / calibration.count.sum())
     style.add_grid(axes, "y")
     style.in_percent(axes.xaxis, decimals=0)
