@@ -11,19 +11,19 @@ import thence
 from thence.errors import RunError
 from thence.runs import Run
 from thence.runs.files import load_tensors, save_tensors
-from thence.runs.snapshots import is_due, save_snapshot, snapshot_steps
+from thence.runs.snapshots import is_snapshot_due, save_snapshot, snapshot_steps
 
 SmallTrain = Callable[..., Run]
 
 
 def test_steps_are_evenly_spaced_in_their_logarithm() -> None:
     # 1000^(k / 6) is 1, 3.2, 10, 31.6, 100, 316.2 and 1000; with step 0 they are eight.
-    assert [step for step in range(1001) if is_due(step, 1000, 8)] == [
+    assert [step for step in range(1001) if is_snapshot_due(step, 1000, 8)] == [
         0, 1, 4, 10, 32, 100, 317, 1000,
     ]  # fmt: skip
-    assert [step for step in range(11) if is_due(step, 10, 100)] == list(range(11))
-    assert [step for step in range(11) if is_due(step, 10, 0)] == []
-    assert [step for step in range(10) if is_due(step, 10, 2)] == [0]
+    assert [step for step in range(11) if is_snapshot_due(step, 10, 100)] == list(range(11))
+    assert [step for step in range(11) if is_snapshot_due(step, 10, 0)] == []
+    assert [step for step in range(10) if is_snapshot_due(step, 10, 2)] == [0]
 
 
 @pytest.mark.parametrize("model", ["mlp", "lstm"])

@@ -1,4 +1,4 @@
-"""Runs: the folder that a training writes, its files, and the looks at its test split."""
+"""Runs: the folder that a training writes, its files, and the record of evaluations on test."""
 
 from thence.runs.run import ClassifierRun, LanguageRun, Run, open_run
 

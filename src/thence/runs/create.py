@@ -1,4 +1,4 @@
-"""Making a run folder: what is written before anything is learned."""
+"""Creating a run folder: the files that are written before training begins."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,17 +24,17 @@ def create_run(
     more: Mapping[str, Any] | None = None,
     looks: Sequence[Mapping[str, Any]] = (),
 ) -> Run:
-    """Write what a run begins with: its tokenizer and its config.
+    """Write the tokenizer and the config of a new run, and open it.
 
     Args:
-        folder: An empty one, which is put in place once enough of the run is there
+        folder: An empty folder under a hidden name, which is renamed later
             (``thence.atomic.new_folder``).
-        recipe: What is going to be trained.
-        tokenizer: Made from the train split.
-        hashes: The SHA-256 of what it is made from: ``Splits.hashes``, or that of an ``arpa`` file.
-        sources: What was read in place of texts that cannot be read again, to be kept.
-        more: What else to say of where it came from: the labels of a classifier.
-        looks: Those at the test split by the runs that it is made of.
+        recipe: The settings of the training.
+        tokenizer: The tokenizer, made from the train split.
+        hashes: SHA-256 hashes of the text: ``Splits.hashes``, or that of an imported file.
+        sources: Copies of texts that cannot be read again, to be kept in the run folder.
+        more: Further entries of the provenance, such as the labels of a classifier.
+        looks: Evaluations on the test split by the runs that this one is built from.
 
     Raises:
         RunError: If it cannot be written.
@@ -55,16 +55,16 @@ def create_run(
 
 
 def inherited_looks(parents: Iterable[Run], test: Documents) -> list[dict[str, Any]]:
-    """Return the looks that a run begins with which is made of others.
+    """Return the evaluations on test that a run inherits from the runs it is built from.
 
-    A look that came to several of the runs from one they were all made of counts once.
+    An evaluation that several parents inherited from a common ancestor counts once.
 
     Args:
-        parents: The runs it is made of.
-        test: The documents of its test split; runs with another test split have not looked at it.
+        parents: The runs that it is built from.
+        test: The documents of its test split; parents with another test split are left out.
 
     Returns:
-        The looks by time, each with the name of the ``run`` that was evaluated.
+        The evaluations by time, each with the name of the ``run`` that was evaluated.
     """
     return merge_looks(
         *(

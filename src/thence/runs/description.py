@@ -1,6 +1,6 @@
-"""What a run is: a line of words, and a list of the runs in a folder; and what was chosen on dev.
+"""Summaries of runs: a run in a line, the runs in a folder, and remarks on selection by dev.
 
-All is made of the small files of run folders; no weights are read.
+They come from the small files of run folders; no weights are read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,21 +31,21 @@ from thence.settings import validate
 
 State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
 BEST_OF_SWEEP = "best-of-sweep.json"
-"""File of a sweep's best run: which trial of how many it is, and its result on test."""
+"""File in a sweep's best run: the trial, the number of trials, and the result on test."""
 BEST_OF_TIME = "best.json"
-"""File of a run that the autopilot made: the models that were tried."""
+"""File in a run of the autopilot: the models that were tried."""
 SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"
 """Names in the folder of a sweep: its recipe, its best run, and its trials."""
 MOST_METRICS = 1 << 25
-"""Bytes of metrics that are read for a list: a hundred thousand evaluations."""
+"""Largest ``metrics.jsonl`` that is read for a list of runs, in bytes: about 100,000 lines."""
 WORSE = "expect the test number to be worse"
-"""The best of many has been lucky too: on text that had no part in the choice it does worse."""
+"""Warning for what was selected on dev: the best of many is also the luckiest on this text."""
 
 
 def describe(run: RunFolder) -> str:
     """Return a line such as ``mlp, 41,437 parameters, given-names, dev 2.5079 nats per token``.
 
-    What cannot be read is left out.
+    Parts that cannot be read are left out.
     """
     parts = [run.recipe.model]
     for part in (_parameters, lambda run: Path(run.text_name).name, _dev, _ended, _snapshots):
@@ -55,7 +55,11 @@ def describe(run: RunFolder) -> str:
 
 
 def _parameters(run: RunFolder) -> str:
-    """Return how many there are; of a counted model the file holds more than its counts."""
+    """Return the number of parameters; empty if that would take loading a fitted model.
+
+    The file of an n-gram model has more numbers than the model has parameters, so that only its
+    model can tell.
+    """
     weights = run.weights
     if get_family(run.recipe.model).method == "train" and weights.exists():
         return f"{number_of_values(weights):,} parameters"
@@ -64,8 +68,9 @@ def _parameters(run: RunFolder) -> str:
 
 
 def _dev(run: RunFolder) -> str:
+    """Return the best result on dev."""
     if run.step is not None:
-        return ""  # Its metrics are of the run as it ended.
+        return ""  # The metrics are not those of the snapshot.
     best = best_line(run.metrics())
     if "dev_accuracy" in best:
         return f"dev accuracy {best['dev_accuracy']:.2%}"
@@ -86,10 +91,10 @@ def _snapshots(run: RunFolder) -> str:
     return f"{number} snapshots of {snapshot_bytes(run.folder):,} bytes" if number else ""
 
 
-def chosen_among(count: int | None, what: str) -> str:
-    """Return in words that a run was chosen on dev among so many.
+def selected_among(count: int | None, what: str) -> str:
+    """Return a remark that a run was selected on dev among ``count`` others (None: unknown).
 
-    >>> chosen_among(30, "trials")
+    >>> selected_among(30, "trials")
     'chosen on dev among 30 trials: expect the test number to be worse'
     """
     number = "several" if count is None else f"{count:,}"
@@ -97,26 +102,26 @@ def chosen_among(count: int | None, what: str) -> str:
 
 
 def combined_on_dev(count: int | None, refit: bool = False) -> str:
-    """Return in words that a run combines the best on dev of so many models.
+    """Return a remark that a run combines the models that were best on dev.
 
     Args:
-        count: How many were tried; None: not known.
-        refit: Whether they have learned from dev too since they were judged.
+        count: Number of models that were tried; None if unknown.
+        refit: Whether they were fitted again, to train and dev, after the selection.
     """
-    chosen = chosen_among(count, "models, with weights from dev")
+    chosen = selected_among(count, "models, with weights from dev")
     return f"{chosen}; fitted again to train and dev since: judge it by test" if refit else chosen
 
 
 def choice_on_dev(run: RunFolder) -> str | None:
-    """Return in words what of a run was chosen on dev; None if nothing is known to be.
+    """Return a remark on how a run was selected on dev; None if it was not.
 
-    A run that stopped at its best loss on dev counts as not chosen: that is little luck.
+    Early stopping does not count: its effect on the loss on dev is small.
     """
     sweep, best = (_content(run, name) for name in (BEST_OF_SWEEP, BEST_OF_TIME))
     if sweep is not None:
         trials = sweep.get("trials")
         count = trials if isinstance(trials, int) else None
-        return None if count == 1 else chosen_among(count, "trials")
+        return None if count == 1 else selected_among(count, "trials")
     if best is not None:
         tried = best.get("tried")
         return combined_on_dev(
@@ -128,12 +133,13 @@ def choice_on_dev(run: RunFolder) -> str | None:
 
 
 def choices_on_dev(runs: Sequence[RunFolder]) -> str:
-    """Return a sentence on each run of which something was chosen on dev; empty without any."""
+    """Return a sentence for each run that was selected on dev; empty if none was."""
     found = ((run.name, choice_on_dev(run)) for run in runs)
     return " ".join(f"{name}: {choice}." for name, choice in found if choice)
 
 
 def _content(run: RunFolder, name: str) -> dict[str, object] | None:
+    """Return the JSON object in a file of a run; None if it is missing or damaged."""
     try:
         return dict(read_json(run.folder / name))
     except (OSError, ThenceError, *UNUSABLE):
@@ -145,20 +151,20 @@ class RunSummary:
     """A run in a list of runs; unknown fields are None.
 
     Attributes:
-        name: Of its folder, from the one that was listed on.
-        folder: Where it is.
-        state: Whether its training came to an end, goes on in some process, or was stopped; or that
-            it is a sweep (and the rest is of its best run), cannot be read, or is no run.
+        name: Path of its folder, relative to the folder that is listed.
+        folder: Its folder.
+        state: ``finished``, ``training`` (some process has it locked), ``stopped``, ``sweep`` (the
+            other fields are those of its best run), ``damaged`` or ``no run``.
         model: Name of its family.
-        text: What it was trained on.
+        text: Name of the text that it was trained on.
         step: The step of the last evaluation on dev; 0 for a model that was fitted or combined.
         unit: What the loss is a mean over: ``token`` or ``document``.
-        nats: Loss on dev of its best evaluation.
-        accuracy: Of a classifier, on dev.
-        test_looks: How often its test split was evaluated on.
-        made: When it was begun, in UTC.
-        trials: Of a sweep, how many were begun.
-        problem: Why it cannot be read.
+        nats: Loss on dev at the best evaluation.
+        accuracy: Accuracy on dev, from 0 to 1, of a classifier.
+        test_looks: Number of evaluations on its test split.
+        made: Time of its creation, in UTC.
+        trials: Number of trials that a sweep has begun.
+        problem: Why a damaged run cannot be read.
     """
 
     name: str
@@ -176,7 +182,7 @@ class RunSummary:
     problem: str | None = None
 
     def in_words(self) -> str:
-        """Return the state with what belongs to it."""
+        """Return the state in words, with the step, the number of trials or the problem."""
         if self.state == "sweep":
             return f"sweep of {self.trials} trials"
         if self.state in ("training", "stopped"):
@@ -184,24 +190,24 @@ class RunSummary:
         return self.state if self.problem is None else f"{self.state}: {self.problem}"
 
     def on_dev(self) -> str:
-        """Return how good it is on dev, with the unit."""
+        """Return the best result on dev with its unit; ``-`` if there is none."""
         if self.nats is None:
             return "-"
         loss = f"{self.nats:.4f} nats per {self.unit}"
         return loss if self.accuracy is None else f"{self.accuracy:.2%}, {loss}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything for a program."""
+        """Return the fields as values of JSON."""
         return {**asdict(self), "folder": str(self.folder)}
 
 
 def list_runs(folder: str | Path = RUNS) -> list[RunSummary]:
     """Return the runs in a folder and in its direct subfolders, by the time they were started.
 
-    A sweep is one entry. What cannot be read, or is no run, is one too, and says so.
+    A sweep is one entry. Damaged runs and folders that are no runs are entries with such a state.
 
     Args:
-        folder: Where to look; a run folder is listed itself.
+        folder: The folder to list; a run folder gives itself.
 
     Raises:
         RunError: If there is no such folder.
@@ -220,7 +226,7 @@ def list_runs(folder: str | Path = RUNS) -> list[RunSummary]:
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """Yield the folders that are listed."""
+    """Yield the folders to list: runs, sweeps and others, or the runs inside a subfolder."""
     if _is_run(folder):
         yield folder
         return
@@ -238,7 +244,7 @@ def _name(path: Path, folder: Path) -> str:
 def _folders_in(folder: Path) -> list[Path]:
     try:
         return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
-    except OSError:  # It may not be looked into.
+    except OSError:  # No permission to list it.
         return []
 
 
@@ -252,6 +258,7 @@ def is_sweep(folder: str | Path) -> bool:
 
 
 def _summary(folder: Path, name: str) -> RunSummary:
+    """Return the entry of a folder, which may be a run, a sweep or neither."""
     try:
         if is_sweep(folder):
             best = folder / BEST
@@ -267,7 +274,7 @@ def _summary(folder: Path, name: str) -> RunSummary:
 
 
 def _of_run(folder: Path, name: str) -> RunSummary:
-    """Return what is known of a run; its settings are not made a recipe, which may need torch."""
+    """Return the entry of a run. No ``Recipe`` is built from its config, which may import torch."""
     refuse_links(folder)
     config = read_config(folder / "config.toml")
     content = config.content

@@ -1,4 +1,4 @@
-"""The files of a run: its folder, tensors with a checksum, JSON; links and pipes are refused."""
+"""Reading and writing the files of a run: tensors with a checksum, JSON; no links, no pipes."""
 
 import json
 import os
@@ -24,15 +24,16 @@ Array = np.ndarray[Any, np.dtype[Any]]
 RUNS = Path("runs")
 """Where runs are made unless another folder is named, and where their names are looked for."""
 HEADER = "thence"
-"""Name of the one entry of metadata in a safetensors file."""
+"""Name of the only metadata entry in our safetensors files; its value is JSON."""
 
 DTYPES = {
     "|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<i2": "I16", "<u2": "U16", "<f2": "F16",
     "<i4": "I32", "<u4": "U32", "<f4": "F32", "<f8": "F64", "<i8": "I64", "<u8": "U64",
 }  # fmt: skip
-"""What safetensors calls NumPy's types; tensors of the last ones come first in a file."""
+"""Names of NumPy's types in safetensors. Tensors are written by falling index in this table, as the
+library safetensors orders them: largest alignment first."""
 PART = 1 << 22
-"""Bytes of a tensor that are written at once."""
+"""Bytes of a tensor that are hashed or written in one piece."""
 
 UNREADABLE = (
     SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
@@ -58,7 +59,7 @@ def save_tensors(
     Raises:
         RunError: If it cannot be written.
     """
-    # Not ascontiguousarray, which would turn a scalar into a vector of one.
+    # Not ascontiguousarray, which would turn a 0-d array into a 1-d one.
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     about = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
     rank = {dtype: -place for place, dtype in enumerate(DTYPES)}
@@ -71,15 +72,16 @@ def save_tensors(
         kind = DTYPES[value.dtype.str]
         header[name] = {"dtype": kind, "shape": value.shape, "data_offsets": offsets}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # So that all numbers are aligned.
+    text += b" " * (-len(text) % 8)  # Aligns the tensors to 8 bytes.
     parts = (part for name in names for part in _parts(contiguous[name]))
     write_atomically(path, chain([len(text).to_bytes(8, "little"), text], parts), within)
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a folder of a run or sweep that holds a link: it may lead to any file here.
+    """Raise an error if a folder of a run or sweep holds a symbolic link.
 
-    The folder itself may be a link, which the user has chosen.
+    A run from a stranger could make us read any file through a link. The folder itself may be a
+    link, since the user named it.
 
     Raises:
         RunError: Names the link.
@@ -94,17 +96,17 @@ def refuse_links(folder: Path) -> None:
                     "remove it."
                 )
             if entry.is_dir():
-                with suppress(FileNotFoundError):  # Another process has just cleared it away.
+                with suppress(FileNotFoundError):  # Another process may remove it meanwhile.
                     refuse_links(Path(entry.path))
 
 
 def check_ordinary(path: Path) -> None:
-    """Refuse pipes and devices, reading which may never end.
+    """Raise an error for pipes and devices, since reading them may never end.
 
     Raises:
         RunError: If the path is a pipe or a device.
     """
-    with suppress(OSError):  # Reading says what is wrong.
+    with suppress(OSError):  # The read that follows reports it.
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise RunError(
                 f"{path} is a pipe or a device, not a file; a run reads only files. Restore the "
@@ -119,15 +121,15 @@ def load_tensors(
 
     Args:
         path: The file.
-        mapped_from: Bytes from which the tensors stay in the file, memory-mapped for reading;
-            None: they are always read.
+        mapped_from: Size of the file in bytes from which on the tensors are memory-mapped,
+            read-only; None: they are always read into memory.
 
     Raises:
         RunError: If the file is missing, truncated, or does not match its checksum.
     """
     check_ordinary(path)
     try:
-        with safe_open(path, framework="numpy") as file:  # Refuses what is not such a file.
+        with safe_open(path, framework="numpy") as file:  # Checks the header and the offsets.
             if mapped_from is not None and path.stat().st_size >= mapped_from:
                 tensors = _map_tensors(path)
             else:
@@ -184,7 +186,7 @@ def _map_tensors(path: Path) -> dict[str, Array]:
 
 
 def _parts(value: Array) -> Iterator[memoryview]:
-    """Yield the bytes of a tensor some at a time, and let go of the memory of one in a file."""
+    """Yield the bytes of a tensor in pieces; pages of a memory-mapped one are released after."""
     flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
     for start in range(0, len(flat), PART):
         yield flat[start : start + PART].data
@@ -192,6 +194,7 @@ def _parts(value: Array) -> Iterator[memoryview]:
 
 
 def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of metadata and of the names, types, shapes and values of tensors."""
     digest = sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
@@ -202,7 +205,7 @@ def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
 
 
 def number_of_values(path: Path) -> int:
-    """Return how many numbers the tensors of a file hold, from its header alone.
+    """Return the total number of elements of a file's tensors, from its header alone.
 
     Raises:
         RunError: If the file is missing or damaged.
@@ -217,7 +220,7 @@ def number_of_values(path: Path) -> int:
 
 
 def find_run(folder: str | Path) -> Path:
-    """Return where a run is: in this folder or, if there is none, in that of the name in ``runs``.
+    """Return the path of a run: ``folder`` if it exists, else ``runs/folder`` if that exists.
 
     >>> find_run("no-such-run")
     PosixPath('no-such-run')
@@ -231,8 +234,8 @@ def find_run(folder: str | Path) -> Path:
         return path
 
 
-def why_no_run(folder: Path) -> str:
-    """Return why a folder is no run, and what may be meant."""
+def no_run_message(folder: Path) -> str:
+    """Return a message for a folder that is not a run, with a suggestion what was meant."""
     if folder.exists():
         own = RUNS / folder
         there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
@@ -246,7 +249,7 @@ def why_no_run(folder: Path) -> str:
 
 
 def is_finished(folder: Path, model: str) -> bool:
-    """Return whether the training of a run came to its end; see ``Run.finished``."""
+    """Return whether the training of a run is finished; see ``Run.finished``."""
     last = folder / "last" / "checkpoint.safetensors"
     if get_family(model).method != "train":
         return (folder / "model.safetensors").exists()
@@ -256,25 +259,25 @@ def is_finished(folder: Path, model: str) -> bool:
 UNUSABLE = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
 )  # fmt: skip
-"""Errors that damaged content may raise where its form is another library's."""
+"""Errors that reading the content of a damaged file may raise."""
 FORMAT = 1
-"""The number of the format of such files; those of sweeps do not say it."""
+"""Format number of JSON files of results; files of sweeps do not have it."""
 LARGEST = 1 << 28
-"""Bytes of a file of results; one of 10,000 trials has some 3 million."""
+"""Largest JSON file that is read, in bytes; a sweep of 10,000 trials has about 3 million."""
 
 
 def read_saved(path: Path, kind: type[Kind], way_out: str, **more: Any) -> Kind:
-    """Return what was saved, as the dataclass that declares it.
+    """Read a JSON file of results into the dataclass that declares its fields.
 
     Args:
         path: The file.
         kind: A dataclass based on ``Saved``.
-        way_out: What to do where the file is damaged, for the message.
-        **more: Parts that the file does not hold, such as where it is.
+        way_out: Advice for the message if the file is damaged.
+        **more: Fields that the file does not hold, such as its folder.
 
     Raises:
         OSError: If it cannot be read.
-        RunError: If it is no ordinary file, larger than any that was saved, or damaged.
+        RunError: If it is not a regular file, larger than ``LARGEST``, or damaged.
     """
     try:
         content = read_json(path)
@@ -286,12 +289,12 @@ def read_saved(path: Path, kind: type[Kind], way_out: str, **more: Any) -> Kind:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a file of JSON holds.
+    """Return the content of a JSON file.
 
     Raises:
         OSError: If it cannot be read.
-        RunError: If it is no ordinary file, or larger than any that was saved.
-        ValueError: If it is not JSON, or holds lists within lists without end.
+        RunError: If it is not a regular file, or larger than ``LARGEST``.
+        ValueError: If it is not JSON, or nested too deeply.
     """
     check_ordinary(path)
     if path.stat().st_size > LARGEST:

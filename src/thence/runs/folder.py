@@ -1,4 +1,4 @@
-"""What the small files of a run folder say, and its documents, read again and checked."""
+"""``RunFolder``: the config and the small files of a run, and its documents, read and verified."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,7 +14,7 @@ from thence.runs.files import check_ordinary, is_finished
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import read_curve, read_metrics
 from thence.runs.provenance import CLUSTER, FROM, IMPORTED, KEPT, config_checksum
-from thence.runs.snapshots import path_of
+from thence.runs.snapshots import snapshot_path
 from thence.runs.sources import (
     IN_MEMORY,
     STANDARD_INPUT,
@@ -28,18 +28,18 @@ from thence.runs.sources import (
 
 Kind = Literal["language model", "classifier"]
 CURVE = "curve.jsonl"
-"""File of the train loss at some 200 points of a training."""
+"""File with the train loss at about 200 points of a training."""
 
 
 class RunFolder:
-    """A run folder whose config was read; see ``Run`` for what all runs can do.
+    """A run folder with its parsed config: the base class of ``Run``, without weights and tokens.
 
     Attributes:
         kind: What the run has learned.
         loss_unit: What its losses are means over.
         folder: The run folder.
         recipe: All settings of the training, resolved.
-        provenance: Where the run came from: the table ``[provenance]`` of its config.
+        provenance: Versions, hashes and origin: the table ``[provenance]`` of its config.
     """
 
     kind: ClassVar[Kind]
@@ -48,21 +48,21 @@ class RunFolder:
     recipe: Recipe
     provenance: Mapping[str, Any]
     step: int | None = None
-    """Of a snapshot: the step whose weights it has; None: the best weights."""
+    """The step of a snapshot whose weights are read; None for the best weights."""
     _settings: dict[str, Any]
-    """The recipe as the config has it, without settings that came with later versions."""
+    """The recipe as written in the config, without defaults of settings added in later versions."""
 
     def load(self) -> LanguageModel | Classifier:
-        """Return the model or the classifier, whichever the run has; it is read only once."""
+        """Return the language model or the classifier of the run; read once, then cached."""
         raise NotImplementedError
 
     @cached_property
     def num_parameters(self) -> int:
-        """How many numbers the run has learned or counted."""
+        """Number of parameters or counts."""
         return self.load().num_parameters()
 
-    def remember(self, **known: Any) -> None:
-        """Keep properties of a run that was just made, by name, so that nobody reads them again."""
+    def set_cached(self, **known: Any) -> None:
+        """Set cached properties by name: values that whoever made the run has in memory already."""
         self.__dict__.update(known)
 
     @property
@@ -72,33 +72,33 @@ class RunFolder:
 
     @property
     def at_step(self) -> str:
-        """``@STEP`` of a snapshot, else nothing."""
+        """``@STEP`` for a snapshot, else an empty string."""
         return "" if self.step is None else f"@{self.step}"
 
     @property
     def address(self) -> str:
-        """Where the run is on this machine, for settings: its folder, and ``@STEP``."""
+        """The absolute path of the run, with ``@STEP`` for a snapshot: what settings refer to."""
         return str(self.folder.resolve()) + self.at_step
 
     @property
     def weights(self) -> Path:
-        """The file of the weights."""
+        """The path of the weights file."""
         if self.step is not None:
-            return path_of(self.folder, self.step)
+            return snapshot_path(self.folder, self.step)
         return self.folder / "model.safetensors"
 
     @property
     def text_name(self) -> str:
-        """The name, for messages, of the text that the run was trained on."""
+        """The name of the text that the run was trained on, for messages."""
         return display_name(self.recipe.text)
 
     @property
     def imported(self) -> bool:
-        """Whether the run was made from a file of another program, and so has no text."""
+        """Whether the run was imported from another program's file, and so has no text."""
         return bool(IMPORTED & self.provenance["sha256"].keys())
 
     def check_text(self) -> None:
-        """Refuse an imported run where its own text is needed."""
+        """Raise ``TextError`` for an imported run, where its own text is needed."""
         if self.imported:
             raise TextError(
                 f"The run {self.folder} was imported from {Path(self.recipe.text).name} and has no "
@@ -108,41 +108,42 @@ class RunFolder:
 
     @property
     def kept_texts(self) -> Mapping[str, str]:
-        """The files of the run that keep texts that can be read only once.
+        """The files in the run folder with copies of texts that can be read only once.
 
-        By the setting that names the text: ``text``, ``dev`` or ``test``. The name is empty if the
-        run has only the hash of the text.
+        By the setting that names the text: ``text``, ``dev`` or ``test``. The file name is empty if
+        the run has only the hash of the text.
         """
         found: Mapping[str, str] = self.provenance.get(KEPT, {})
         return found
 
     @property
     def sources(self) -> Sources:
-        """Texts that the run keeps, which are read in place of those that the recipe names."""
+        """The texts in the run folder, which are read in place of those that the recipe names."""
         kept = self.kept_texts
         return Sources(kept_sources(self.folder, self.recipe, kept), all(kept.values()))
 
     @property
     def has_text(self) -> bool:
-        """Whether the documents can be read; not if imported, or if only a hash is kept."""
+        """Whether the documents can be read: not if imported, nor if only a hash was kept."""
         return not self.imported and (self.sources.keep or "splits" in self.__dict__)
 
     @property
     def cluster_counts(self) -> Mapping[str, int] | None:
-        """How much a run that was counted on a cluster has read there; None for other runs."""
+        """Numbers of files, documents, tokens and bytes counted on a cluster, else None."""
         found: Mapping[str, int] | None = self.provenance.get(CLUSTER)
         return found
 
     @property
     def has_train_text(self) -> bool:
-        """Whether ``documents("train")`` can be read; not after counting on a cluster."""
+        """Whether ``documents("train")`` can be read: not after counting on a cluster."""
         return self.has_text and self.cluster_counts is None
 
     @property
     def identity(self) -> str:
-        """The hash of recipe, tokenizer and text, which its files of weights carry too.
+        """The hash of recipe, tokenizer and text; weights files carry it, so none is mixed up.
 
-        The recipe counts as the config says it, without settings that came with later versions.
+        The recipe is hashed as written in the config, so that settings added in later versions do
+        not change it.
         """
         parts = {"tokenizer": self.provenance["tokenizer"], "sha256": self.provenance["sha256"]}
         parts |= {FROM: self.provenance[FROM]} if FROM in self.provenance else {}
@@ -150,7 +151,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end; always, if it took a single step."""
+        """Whether the training is finished; always true for models that are fitted in one step."""
         return is_finished(self.folder, self.recipe.model)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -159,16 +160,16 @@ class RunFolder:
         return read_metrics(self.folder / "metrics.jsonl", trained)
 
     def curve(self) -> list[dict[str, Any]]:
-        """Return the points of the training by step, from the untrained model on.
+        """Return the points of the learning curve by step, from the untrained model on.
 
-        Each has the mean loss on train of the steps since the last point, and those where dev was
-        evaluated have the losses on dev too; see ``curve.jsonl`` in the documentation of the run
-        folder. A run of an older version has its evaluations alone.
+        Each has the mean train loss over the steps since the previous point; points where dev was
+        evaluated have the losses on dev too. See ``curve.jsonl`` in the documentation of the run
+        folder. Runs of version 0.1 have only the evaluations.
         """
         return read_curve(self.folder / CURVE, self.metrics())
 
     def test_looks(self) -> list[dict[str, Any]]:
-        """Return every recorded look at the test split."""
+        """Return the recorded evaluations on the test split."""
         return read_test_looks(self.folder / TEST_LOOKS)
 
 
@@ -200,13 +201,16 @@ def read_splits(run: RunFolder) -> Splits:
 
 
 def check_splits(run: RunFolder, splits: Splits) -> Splits:
-    """Return documents with the ids of labels that the run has.
+    """Check that documents are those that the run was trained on, by their hashes.
+
+    Returns:
+        The documents, with labels numbered as in the run.
 
     Raises:
-        TextError: If they are not what the run was trained on.
+        TextError: If a hash differs.
     """
     if FROM in run.provenance and "labels" in run.provenance:
-        # A classifier that went on from another keeps the ids of that one's labels.
+        # A classifier that was fine-tuned from another keeps the label ids of that one.
         splits = named_splits(splits, run.provenance["labels"])
     if splits.hashes() != run.provenance["sha256"]:
         name = run.recipe.text
@@ -219,7 +223,7 @@ def check_splits(run: RunFolder, splits: Splits) -> Splits:
 
 
 def _check_sources(run: RunFolder) -> None:
-    """Refuse texts that are gone or never end."""
+    """Raise an error if a text is missing, or is a device or a pipe that may never end."""
     for role, name in named_sources(run.recipe).items():
         file = run.kept_texts.get(role)
         if file == "" or (file is None and name == STANDARD_INPUT):
@@ -228,7 +232,7 @@ def _check_sources(run: RunFolder) -> None:
                 "Evaluate on another text (thence evaluate RUN TEXT), or give the same again: "
                 "thence resume RUN --text TEXT continues it."
             )
-        # Whoever made the run chose these paths, which may lead to what never ends.
+        # These paths come from the run folder, perhaps a stranger's: they may name /dev/zero.
         path = run.folder / file if file is not None else Path(name)
         check_ordinary(path)
         is_known = role == "text" and path.is_absolute()
@@ -240,7 +244,7 @@ def _check_sources(run: RunFolder) -> None:
 
 
 def read_held_out_splits(run: RunFolder) -> Mapping[str, Documents]:
-    """Read dev and test of a run that was counted on a cluster, from files of their own.
+    """Read dev and test of a run that was counted on a cluster: they are files on this machine.
 
     Raises:
         TextError: If one has changed.

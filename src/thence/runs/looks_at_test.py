@@ -1,7 +1,7 @@
-"""Looks at the test split: each is recorded, whatever way its documents came to be evaluated on.
+"""The record of looks: evaluations on the test split, in whatever way its documents were given.
 
-A run recognises its test documents by their content, not by how they were asked for. So the file
-that ``--test`` named, or a copy of the split in another order, is a look like ``--split test``.
+A run recognises its test documents by a fingerprint of their content. So evaluating on the file
+that ``--test`` named, or on a shuffled copy of the split, counts like ``--split test``.
 """
 
 import json
@@ -16,21 +16,21 @@ from thence.corpus import Documents
 from thence.runs.metrics import read_json_lines
 
 TEST_LOOKS = "test-looks.jsonl"
-"""File of a run folder with one line for each look: ``time``, ``command``, and perhaps ``run``."""
+"""File in the run folder with one JSON line per look: ``time``, ``command``, maybe ``run``."""
 LOOK: Mapping[str, Any] = {"time": str, "command": str, "run": str | None}
-"""Fields of a line, with their types."""
+"""Fields of a line, with their types; ``run`` is the parent run that a look is inherited from."""
 TEST = "test"
-"""Table of the provenance with the fingerprint of the test split."""
+"""Table in the provenance with the fingerprint of the test split."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What documents are recognised by; their order, empty ones, and labels do not matter.
+    """An identity of a set of documents that ignores their order, empty ones, and labels.
 
     Attributes:
-        documents: How many have text.
-        bytes: Of them together.
-        sha256: Of the sorted hashes of the documents.
+        documents: Number of documents that are not empty.
+        bytes: Their UTF-8 bytes.
+        sha256: SHA-256 of the sorted hashes of the documents.
     """
 
     documents: int
@@ -39,11 +39,11 @@ class Fingerprint:
 
     @classmethod
     def of(cls, documents: Documents) -> "Fingerprint":
-        """Return the fingerprint of documents."""
+        """Compute the fingerprint of documents."""
         return cls(_number_with_text(documents), documents.num_bytes, _digest(documents))
 
     def matches(self, documents: Documents) -> bool:
-        """Return whether documents have this fingerprint; most others differ in size already."""
+        """Return whether documents have this fingerprint; they are hashed only if sizes match."""
         sizes = (_number_with_text(documents), documents.num_bytes)
         return sizes == (self.documents, self.bytes) and _digest(documents) == self.sha256
 
@@ -53,6 +53,7 @@ def _number_with_text(documents: Documents) -> int:
 
 
 def _digest(documents: Documents) -> str:
+    """Return the SHA-256 of the sorted BLAKE2 hashes of the documents that are not empty."""
     digests = []
     for chunk in documents.chunks():
         text = chunk.text.tobytes()
@@ -67,7 +68,10 @@ def read_test_looks(path: Path) -> list[dict[str, Any]]:
 
 
 def merge_looks(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return all looks by time; one that is in several of the lists is in it once."""
+    """Return the union of lists of looks as multisets, by time.
+
+    A look that occurs in several lists is counted once, one that occurs twice in a list twice.
+    """
     found: Counter[str] = Counter()
     for looks in lists:
         found |= Counter(json.dumps(look) for look in looks)
@@ -75,17 +79,17 @@ def merge_looks(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def to_json_lines(looks: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return the content of a file of looks."""
+    """Return looks as UTF-8 JSON lines."""
     return "".join(f"{json.dumps(look)}\n" for look in looks).encode("utf-8")
 
 
 def count_inherited(looks: Iterable[Mapping[str, Any]]) -> int:
-    """Return how many looks came with the runs that a run was made of."""
+    """Return the number of looks that were inherited from the runs that a run is built from."""
     return sum("run" in look for look in looks)
 
 
 def describe_looks(looks: Iterable[Mapping[str, Any]]) -> str:
-    """Return how often a test split was looked at, and in which runs before this one was made.
+    """Return the number of looks in words, with the runs that some are inherited from.
 
     >>> describe_looks([{"run": "lstm"}, {}, {"run": "ngram"}])
     '3 so far, 2 of them before this run was made: as lstm, ngram'

@@ -1,6 +1,6 @@
-"""Files of one JSON object per line: ``metrics.jsonl`` has a line for each evaluation on dev.
+"""JSON lines files: ``metrics.jsonl``, one line per evaluation on dev, and ``curve.jsonl``.
 
-``curve.jsonl`` has the train loss at some 200 points besides.
+``curve.jsonl`` has the train loss at about 200 points.
 """
 
 import errno
@@ -22,41 +22,42 @@ from thence.settings import Range, as_in_file, check_parts
 
 MetricsNumber = Annotated[float, Range(gt=-1e100, lt=1e100)]
 REQUIRED = dict.fromkeys(("step", "seconds"), MetricsNumber)
-"""Fields, with types, of every line of ``metrics.jsonl``."""
+"""Required fields of every line of ``metrics.jsonl``, with their types."""
 REQUIRED_OF_TRAINING = REQUIRED | dict.fromkeys(
     ("tokens", "epoch", "learning_rate", "clipped_steps"), MetricsNumber
 )
-"""The same where the model is trained in several steps."""
+"""Required fields where the model is trained by gradient steps."""
 Lines = list[dict[str, Any]]
 
 
 def unit_of(line: Mapping[str, Any]) -> str:
-    """Return what the losses of a line are means over: a ``token`` or a ``document``."""
+    """Return the unit that the losses of a line are means over: ``token`` or ``document``."""
     is_of_labels = any(name.endswith("nats_per_document") for name in line)
     return "document" if is_of_labels else "token"
 
 
 def best_line(metrics: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the line whose weights are kept: of the highest accuracy, then of the lowest loss.
+    """Return the line of the best evaluation: highest dev accuracy, then lowest dev loss.
 
-    It is empty if there is none.
+    Its weights are those that the run keeps. Empty if there are no lines.
     """
     return min(metrics, key=_mistakes_and_loss, default={})
 
 
 def _mistakes_and_loss(line: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the sort key of a line: negative accuracy (0 for language models), then loss."""
     loss = line.get(f"dev_nats_per_{unit_of(line)}")
     return -(line.get("dev_accuracy") or 0.0), math.inf if loss is None else loss
 
 
 def truncate(path: Path, size: int) -> None:
-    """Cut a file to a size in bytes, as it was at a checkpoint; a shorter one is left as it is.
+    """Truncate a file to the size in bytes that it had at a checkpoint, if it is longer.
 
     Raises:
         RunError: If it cannot be written.
     """
     try:
-        with opened_alone(path, os.O_RDWR) as file:
+        with open_exclusively(path, os.O_RDWR) as file:
             if os.fstat(file.fileno()).st_size > size:
                 os.ftruncate(file.fileno(), size)
     except FileNotFoundError:
@@ -66,31 +67,31 @@ def truncate(path: Path, size: int) -> None:
 
 
 def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
-    """Add a line in the place of an unfinished last one; return the size of the file in bytes.
+    """Append a JSON line, replacing an incomplete last one; return the file's size in bytes.
 
-    One process at a time does it, so that none cuts another's line.
+    The file is locked meanwhile, so that concurrent processes do not mix their lines.
 
     Raises:
-        RunError: If it cannot be written; the file is left as it was.
+        RunError: If it cannot be written; the file is then unchanged.
     """
     return append_json_lines(path, [line])
 
 
 def append_json_lines(path: Path, lines: Iterable[Mapping[str, Any]], durable: bool = True) -> int:
-    """Add lines; see ``append_json_line``.
+    """Append several JSON lines; see ``append_json_line``.
 
     Args:
         path: The file.
         lines: Their content.
-        durable: Wait until they are on the disk.
+        durable: Whether to wait until they are on the disk (fsync).
     """
     content = b"".join(json.dumps(line).encode("utf-8") + b"\n" for line in lines)
     try:
-        with opened_alone(path, os.O_RDWR | os.O_CREAT) as file:
+        with open_exclusively(path, os.O_RDWR | os.O_CREAT) as file:
             size = drop_unfinished_line(file)
             try:
                 written = file.write(content)
-                if written < len(content):  # The disk is full; the next attempt says so.
+                if written < len(content):  # The disk is full: a second write raises the error.
                     file.write(content[written:])
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
                 if durable:
@@ -108,13 +109,14 @@ def append_json_lines(path: Path, lines: Iterable[Mapping[str, Any]], durable: b
 
 
 @contextmanager
-def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
-    """Open a file of a run to change it in place, while no other process does.
+def open_exclusively(path: Path, flags: int) -> Iterator[FileIO]:
+    """Context manager: opens a file of a run for changes in place, with an exclusive lock.
 
-    A file that has a second name (a hard link) is changed in a copy: the other may be anywhere.
+    A file with a second hard link is replaced by a copy first, so that a change cannot reach a file
+    outside the run folder.
 
     Raises:
-        RunError: If it is a link, a pipe or a device.
+        RunError: If it is a symbolic link, a pipe or a device.
         OSError: If it cannot be opened.
     """
     try:
@@ -133,7 +135,7 @@ def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
         content = file.read()
     with whole_file(path, wait=True) as copy:
         copy.write(content)
-    with opened_alone(path, flags) as file:
+    with open_exclusively(path, flags) as file:
         yield file
 
 
@@ -142,7 +144,7 @@ def _is_link(path: Path) -> RunError:
 
 
 def drop_unfinished_line(file: FileIO) -> int:
-    """Cut what a killed process left without a line end; return the size in bytes."""
+    """Remove the incomplete last line that a killed process may leave; return the size in bytes."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         return 0
@@ -157,14 +159,15 @@ def drop_unfinished_line(file: FileIO) -> int:
 def read_json_lines(
     path: Path, hints: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda line: {}
 ) -> Lines:
-    """Read a file of one JSON object per line; an unfinished last line is left out.
+    """Read a file of one JSON object per line; an incomplete last line is skipped.
 
     Args:
         path: The file.
-        hints: Of a line, the declared type of each part that is checked.
+        hints: Function from a line to the types of the fields that are checked.
 
     Raises:
-        RunError: If it cannot be read, or a line is no object or lacks what it must say.
+        RunError: If it cannot be read, or a line is not an object, lacks a field, or has one of
+            another type.
     """
     if path.is_symlink():
         raise _is_link(path)
@@ -193,11 +196,11 @@ def read_json_lines(
 
 
 def read_metrics(path: Path, trained: bool) -> Lines:
-    """Read the lines of ``metrics.jsonl``; an unfinished last line is left out.
+    """Read the lines of ``metrics.jsonl``; an incomplete last line is skipped.
 
     Args:
         path: The file.
-        trained: Whether the lines are of a training, and not of a model fitted in one step.
+        trained: Whether the model is trained by gradient steps, not fitted in one step.
     """
 
     def hints(line: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -209,9 +212,9 @@ def read_metrics(path: Path, trained: bool) -> Lines:
 
 
 def read_curve(path: Path, metrics: Lines) -> Lines:
-    """Return the points of a training by step: those of ``curve.jsonl`` and all evaluations.
+    """Return the points of the learning curve by step: of ``curve.jsonl``, and all evaluations.
 
-    A run without that file, such as one of an older version, has its evaluations alone.
+    Without that file, as in runs of version 0.1, there are only the evaluations.
 
     Args:
         path: The file.
@@ -223,6 +226,6 @@ def read_curve(path: Path, metrics: Lines) -> Lines:
 
     found = {line["step"]: line for line in read_json_lines(path, hints)}
     for line in metrics:
-        # An evaluation has the mean since the last evaluation; the point is of fewer steps.
+        # Both have a train loss; that of the curve wins, since it is a mean over fewer steps.
         found[line["step"]] = {**line, **found.get(line["step"], {})}
     return [found[step] for step in sorted(found)]

@@ -1,4 +1,4 @@
-"""The config of a run: its format number, where the run came from, and its checksum."""
+"""The config of a run and its table ``[provenance]``: format number, versions, hashes, checksum."""
 
 import json
 import platform
@@ -23,29 +23,29 @@ from thence.settings import as_in_file, check_parts, shown
 from thence.tokens.options import is_tokenizer, tokenizer_suppliers
 
 FORMAT = 2
-"""Number of the format of run folders, which every config says; see ``MIGRATIONS``."""
+"""Format number of run folders, written into every config; see ``MIGRATIONS``."""
 CLUSTER, FROM, KEPT = "cluster", "from", "kept"
 """Tables of the provenance: ``ClusterCounts``, ``ParentRun``, and the kept texts.
 
-``kept`` names, for each text that cannot be read again, the file of the run folder that holds it.
+``kept`` names, for each text that can be read only once, the file in the run folder with its copy.
 """
 KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
-"""What a file of ``kept`` may be called: a name of its own in the run folder, or none."""
+"""Allowed file names in ``kept``: no paths, so that a stranger's run reads no other file."""
 SPLITS = ("train", "dev", "test")
 IMPORTED = frozenset({"arpa", "fasttext"})
-"""What an imported run has the hash of instead: the file that it was made of."""
+"""Keys of the hashes of an imported run: the format of the file that it was imported from."""
 PACKAGES = "packages"
-"""A table of the packages that supplied models or tokenizers, where they are not thence's own."""
+"""Table with the packages of other authors that supplied the run's models or tokenizers."""
 SUPPLIED: Sequence[tuple[str, str, Callable[[str], bool]]] = (
     ("models", "model", is_known),
     ("tokenizers", "tokenizer", is_tokenizer),
 )
-"""The tables in it, what is named there, and whether it is here."""
+"""For each table in it: the table, what its keys name, and the test whether that is installed."""
 
 
 @dataclass(frozen=True)
 class ParentRun:
-    """The run that a training went on from: its name, identity, and the step of its weights."""
+    """The run that a training was fine-tuned from: its name, identity, and weights' step."""
 
     run: str
     identity: str
@@ -54,7 +54,7 @@ class ParentRun:
 
 @dataclass(frozen=True)
 class ClusterCounts:
-    """How much was read on a cluster."""
+    """Amounts of text that were counted on a cluster."""
 
     files: int
     documents: int
@@ -76,17 +76,17 @@ FIELDS: dict[str, Any] = {
     FROM: ParentRun | None,
     TEST: Fingerprint | None,
 }
-"""Fields of ``[provenance]`` with their types; one that may be None may be missing."""
+"""Fields of ``[provenance]`` with their types; those that may be None are optional."""
 LABEL_FIELDS: dict[str, Any] = {"labels": tuple[str, ...], "multilabel": bool}
 """Further fields of classifiers."""
 Content = dict[str, Any]
-"""Content of a config, as TOML has it."""
+"""A config as parsed from TOML."""
 
 
 def _from_format_1(content: Content) -> Content:
     """Migrate a config of thence 0.1.
 
-    It called ``multilabel`` ``several``, and did not say that standard input is kept in ``text``.
+    It called ``multilabel`` ``several``, and had no ``kept`` for the copy of standard input.
     """
     provenance = dict(content[PROVENANCE])
     if "several" in provenance:
@@ -97,11 +97,11 @@ def _from_format_1(content: Content) -> Content:
 
 
 MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_format_1}
-"""For each older format the function that makes a config of the next one of it.
+"""For each older format, the function that converts a config to the next format.
 
-What changes the meaning of a file of the run folder raises ``FORMAT`` by one and adds a function
-here. Older runs are migrated in memory whenever they are opened; their files stay as they are, and
-so do their checksum and identity, which are of the config as it was written.
+A change to the meaning of a file in the run folder raises ``FORMAT`` by one and adds a function
+here. Older runs are migrated in memory whenever they are opened. Their files stay unchanged, and so
+do checksum and identity, which are hashes of the config as it was written.
 """
 
 
@@ -110,7 +110,7 @@ def migrate(
     config: Path,
     migrations: Mapping[int, Callable[[Content], Content]] = MIGRATIONS,
 ) -> Content:
-    """Return the content of a config in the newest format.
+    """Return the content of a config, converted to the newest format.
 
     Raises:
         RunError: If it has no provenance, or is of a format this version does not know.
@@ -136,8 +136,8 @@ class Config:
 
     Attributes:
         path: The file.
-        written: Its content.
-        content: The same in the newest format.
+        written: Its content as written.
+        content: Its content in the newest format.
     """
 
     path: Path
@@ -146,12 +146,17 @@ class Config:
 
     @property
     def settings(self) -> Content:
-        """The recipe as it was written, without settings that came with later versions."""
+        """The recipe as written, without defaults of settings that were added in later versions."""
         return {name: value for name, value in self.written.items() if name != PROVENANCE}
 
 
 def read_config(path: Path) -> Config:
-    """Read the config of a run."""
+    """Read the config of a run, and migrate it to the newest format.
+
+    Raises:
+        RunError: If its format is unknown, or a package that it needs is not installed.
+        SettingError: If it is not TOML.
+    """
     written = read_toml(path)
     content = migrate(written, path)
     _check_packages(content[PROVENANCE].get(PACKAGES, {}), path.parent)
@@ -159,7 +164,7 @@ def read_config(path: Path) -> Config:
 
 
 def _check_packages(packages: Any, folder: Path) -> None:
-    """Refuse a run whose model or tokenizer comes from a package that is not installed here."""
+    """Raise ``RunError`` if a package that supplied the model or tokenizer is not installed."""
     try:
         check_parts({PACKAGES: packages}, {PACKAGES: Mapping[str, Mapping[str, str]]})
         for group, what, known in SUPPLIED:
@@ -177,7 +182,14 @@ def _check_packages(packages: Any, folder: Path) -> None:
 def new_provenance(
     recipe: Recipe, tokenizer: str, hashes: Mapping[str, str], more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the provenance of a run that is made now."""
+    """Return the provenance of a new run, with its checksum.
+
+    Args:
+        recipe: The recipe of the run.
+        tokenizer: SHA-256 of the tokenizer.
+        hashes: SHA-256 of the texts, by split.
+        more: Further entries.
+    """
     supplied = {
         "models": suppliers(family_names(recipe.model, recipe.options)),
         "tokenizers": tokenizer_suppliers(recipe.tokens.tokens),
@@ -198,17 +210,17 @@ def new_provenance(
 
 @cache
 def _version() -> str:
-    """Return the version of thence; only new runs and messages ask for it, since it takes time."""
+    """Return the installed version of thence. Reading it is slow, so opening a run avoids it."""
     from importlib.metadata import version
 
     return version("thence")
 
 
 def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:
-    """Return the provenance of a run, checked to be whole and of the right types.
+    """Return the provenance of a run after checking its fields and its checksum.
 
     Raises:
-        RunError: If the config was changed or is damaged.
+        RunError: If a field is missing or of another type, or the checksum does not match.
     """
     found: dict[str, Any] = config.content[PROVENANCE]
     try:
@@ -229,6 +241,7 @@ def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:
 
 
 def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
+    """Raise ``SettingError`` if a field is missing, of another type, or has an invalid value."""
     check_parts(found, FIELDS | (LABEL_FIELDS if labelled else {}))
     for name, value in found.get(KEPT, {}).items():
         if not KEPT_NAME.fullmatch(value):
@@ -242,10 +255,10 @@ def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
 
 
 def config_checksum(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a config, apart from the checksum itself and from where texts are.
+    """Return the SHA-256 of a config without the checksum itself and the paths of texts.
 
-    A text may be moved, and its path in the config changed: its content has hashes of its own. So
-    may the run that a training went on from, of which the provenance has the identity.
+    Texts may be moved and their paths in the config edited, since their content has hashes of its
+    own. The same holds for the path of the parent run, whose identity is in the provenance.
     """
     apart = {
         "text": ("",),
@@ -264,5 +277,5 @@ def config_checksum(content: Mapping[str, Any]) -> str:
 
 
 def now() -> str:
-    """Return the time in UTC, to the second."""
+    """Return the current time in UTC in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,9 +7,9 @@ last/               the newest checkpoint, to resume from
 metrics.jsonl       one line per evaluation on dev
 curve.jsonl         the train loss at some 200 points
 snapshots/          the weights at some steps (see ``snapshots.py``)
-test-looks.jsonl    one line per look at the test split
-report.html         pictures and numbers
-text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
+test-looks.jsonl    one line per evaluation on the test split
+report.html         the report, with charts and tables
+text, text.jsonl    a copy of the text, where it cannot be read again (see ``sources.py``)
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from thence.models.base import Classes, Classifier, LanguageModel, ScoresText, T
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import recipe_of
 from thence.runs.description import describe
-from thence.runs.files import find_run, refuse_links, why_no_run
+from thence.runs.files import find_run, no_run_message, refuse_links
 from thence.runs.folder import RunFolder, check_splits, read_held_out_splits, read_splits
 from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint
 from thence.runs.metrics import append_json_line
@@ -48,11 +48,11 @@ Split = Literal["train", "dev", "test"]
 
 
 class Run(RunFolder):
-    """A run folder, opened for reading; nothing large is loaded until it is asked for.
+    """A run folder, opened for reading; weights, tokenizer and documents are loaded on first use.
 
-    ``Run(folder)`` is a ``LanguageRun`` or a ``ClassifierRun``, whichever the folder holds, and
-    ``Run(run)`` is that run. What can be done with a run are functions of ``thence``, and methods
-    of the run as well: ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
+    ``Run(folder)`` returns a ``LanguageRun`` or a ``ClassifierRun``, whichever the folder holds,
+    and ``Run(run)`` returns the same run. The functions of ``thence`` that take a run are methods
+    of it as well: ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
 
     Args:
         folder: The run folder, or its name in ``runs``.
@@ -62,7 +62,7 @@ class Run(RunFolder):
         loss_unit: What its losses are means over: ``token`` or ``document``.
         folder: The run folder.
         recipe: All settings of the training, resolved.
-        provenance: Where the run came from: the table ``[provenance]`` of its config.
+        provenance: Versions, hashes and origin: the table ``[provenance]`` of its config.
 
     Raises:
         RunError: If this is not a run folder, or one of a format this version cannot read, or if
@@ -72,7 +72,7 @@ class Run(RunFolder):
     """
 
     _instead: ClassVar[str]
-    """What to say to whoever takes a run of this kind for one of the other."""
+    """End of the error message where a run of the other kind is needed."""
     _repr_html_ = repr_html
 
     evaluate = PackageFunction("evaluate")
@@ -97,23 +97,24 @@ class Run(RunFolder):
     resume = PackageFunction("resume")
 
     def __new__(cls, folder: "str | Path | Run") -> Self:
-        """Return the run in a folder, or the one that is open already."""
+        """Open the run in a folder; a run that is open already is returned unchanged."""
         run = folder if isinstance(folder, Run) else _open(folder)
         if not isinstance(run, cls):
-            raise SettingError(run._of_other_kind())
+            raise SettingError(run._wrong_kind_message())
         return run
 
     def __getnewargs__(self) -> tuple[Path]:
         return (self.folder,)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or another process needs; a text scorer belongs to this process."""
+        """Return the state for pickling, without ``text_scorer``, which cannot be pickled."""
         return {name: value for name, value in self.__dict__.items() if name != "text_scorer"}
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {describe(self)})"
 
-    def _of_other_kind(self) -> str:
+    def _wrong_kind_message(self) -> str:
+        """Return the error message where a run of the other kind is needed."""
         return f"The run {self.folder} is a {self.kind} ({self.recipe.model}){self._instead}"
 
     @property
@@ -123,7 +124,7 @@ class Run(RunFolder):
         Raises:
             SettingError: If it is a classifier.
         """
-        raise SettingError(self._of_other_kind())
+        raise SettingError(self._wrong_kind_message())
 
     @property
     def classifier(self) -> Classifier:
@@ -132,14 +133,18 @@ class Run(RunFolder):
         Raises:
             SettingError: If it is a language model.
         """
-        raise SettingError(self._of_other_kind())
+        raise SettingError(self._wrong_kind_message())
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back."""
+        """The tokenizer: encodes text to ids and decodes ids to text.
+
+        Raises:
+            RunError: If its hash is not the one in the provenance.
+        """
         path = self.folder / "tokenizer.json"
         tokenizer = load_tokenizer(path)
-        # As it was written, it has this hash; so it has if it only looks different.
+        # The hash of the file, or of its content if only the formatting of the JSON was changed.
         hashes = (sha256(path.read_bytes()).hexdigest, tokenizer.content_hash)
         if all(one() != self.provenance["tokenizer"] for one in hashes):
             raise RunError(
@@ -159,7 +164,7 @@ class Run(RunFolder):
         return read_splits(self)
 
     def set_splits(self, splits: Splits) -> None:
-        """Give a run its documents, if it has only their hashes.
+        """Supply the documents of a run that kept only their hashes.
 
         Raises:
             TextError: If they are not what the run was trained on.
@@ -168,10 +173,7 @@ class Run(RunFolder):
 
     @property
     def snapshots(self) -> list[tuple[int, Self]]:
-        """The steps of which the run has snapshots, each with the run as it was then.
-
-        Nothing is read before it is asked for.
-        """
+        """The steps of the snapshots, each with the run at this step; weights are read on use."""
         return [(step, self.at(step)) for step in snapshot_steps(self.folder)]
 
     def at(self, step: int) -> Self:
@@ -206,42 +208,42 @@ class Run(RunFolder):
 
     @cached_property
     def _held_out(self) -> Mapping[str, Documents]:
-        """Dev and test of a run that was counted on a cluster: files of their own."""
+        """Dev and test of a run that was counted on a cluster: they are files on this machine."""
         return read_held_out_splits(self)
 
     def store(self, split: Split) -> TokenStore:
-        """Return the tokens of a split; those of test count as a look."""
+        """Return the tokens of a split; for test, this is recorded as an evaluation."""
         return self.encode(self.documents(split), "store")
 
     def encode(self, documents: Documents, command: str) -> TokenStore:
         """Return the tokens of documents to evaluate on.
 
-        Every evaluation gets its tokens here (or from ``texts``), since here a look at the test
-        split is recorded, however its documents were asked for.
+        Every evaluation gets its tokens here or from ``texts``: an evaluation on the test split is
+        recorded here, whatever way its documents came.
 
         Args:
-            documents: Any.
-            command: What evaluates, for the record.
+            documents: Any documents.
+            command: Name of the evaluation, for the record.
 
         Raises:
             UnknownSymbolError: If the vocabulary is closed and a text leaves it.
-            RunError: If a look cannot be recorded.
+            RunError: If an evaluation on test cannot be recorded.
         """
         store = self.tokenizer.encode(documents)
         self.record_if_test(documents, command)
         return store
 
     def texts(self, documents: Documents, command: str) -> Texts:
-        """Return documents to evaluate on as a classifier reads them; see ``encode``."""
+        """Return documents to evaluate on as the input of a classifier; see ``encode``."""
         return Texts(self.encode(documents, command), documents, self.tokenizer)
 
     def record_if_test(self, documents: Documents, command: str) -> None:
-        """Record a look, if these are the documents of the test split; see ``encode``."""
+        """Record an evaluation on test, if these are the documents of the test split."""
         if self.is_test_split(documents):
             self.record_test_look(command)
 
     def is_test_split(self, documents: Documents) -> bool:
-        """Return whether these are the documents of the test split, in whatever order."""
+        """Return whether these are the documents of the test split, in any order."""
         if not documents.num_bytes:
             return False
         if self._test is not None:
@@ -249,18 +251,23 @@ class Run(RunFolder):
         return bool(documents.content_hash() == self.provenance["sha256"].get(TEST))
 
     def may_be_test_split(self, documents: int, num_bytes: int) -> bool:
-        """Return whether so many documents with text may be the test split, by their size alone."""
+        """Return whether documents of this number and size may be the test split; no text is read.
+
+        Args:
+            documents: Number of documents that are not empty.
+            num_bytes: Their UTF-8 bytes.
+        """
         test = self._test
         return test is None or (test.documents, test.bytes) == (documents, num_bytes)
 
     @cached_property
     def _test(self) -> Fingerprint | None:
-        """What the documents of the test split are recognised by."""
+        """The fingerprint of the test split; None if the run has none."""
         found = self.provenance.get(TEST)
         return None if found is None else Fingerprint(**found)
 
     def record_test_look(self, command: str) -> int:
-        """Record a look at the test split; return how many there have been."""
+        """Record an evaluation on the test split; return how many there have been."""
         try:
             append_json_line(self.folder / TEST_LOOKS, {"time": now(), "command": command})
         except WriteError as error:
@@ -273,14 +280,14 @@ class Run(RunFolder):
         return len(self.test_looks())
 
 
-def _filled(run: Run, make: Callable[[Any, int], Model]) -> Model:
-    """Return a model, made of a run's options and vocabulary size, with the weights of the run."""
+def _load(run: Run, make: Callable[[Any, int], Model]) -> Model:
+    """Return ``make(options, vocabulary size)`` with the weights of the run loaded."""
     options, size = run.recipe.options, len(run.tokenizer.vocabulary)
     return load_model(run.weights, run.recipe, run.identity, lambda: make(options, size))
 
 
 class LanguageRun(Run):
-    """A run that models language: it says how likely each next token is."""
+    """A run of a language model, which gives the probability of each next token."""
 
     kind = "language model"
     loss_unit = "token"
@@ -290,15 +297,15 @@ class LanguageRun(Run):
     def model(self) -> LanguageModel:
         """The best language model of the run."""
         make = get_family(self.recipe.model).language_model
-        return _filled(self, lambda options, size: make(options, size, inference=True))
+        return _load(self, lambda options, size: make(options, size, inference=True))
 
     @cached_property
     def network(self) -> "NeuralLanguageModel":
-        """The best language model as the torch module that was trained; only of a network.
+        """The best language model as a torch module; only for networks.
 
-        ``model`` gives the same log-probabilities, without torch where that can be.
+        ``model`` gives the same log-probabilities, computed in NumPy where possible.
         """
-        model = _filled(self, get_family(self.recipe.model).language_model)
+        model = _load(self, get_family(self.recipe.model).language_model)
         return cast("NeuralLanguageModel", model)
 
     def load(self) -> LanguageModel:
@@ -307,13 +314,16 @@ class LanguageRun(Run):
 
     @cached_property
     def text_scorer(self) -> Callable[[str], TextScore | None] | None:
-        """What scores one text by a short way, if model and tokenizer have one."""
+        """A function that scores one text without a token store; None if the model has none.
+
+        The function returns None for a text that it cannot score.
+        """
         model = self.model
         return model.text_scorer(self.tokenizer) if isinstance(model, ScoresText) else None
 
 
 class ClassifierRun(Run):
-    """A run of a classifier: it says how likely each label of a document is."""
+    """A run of a classifier, which gives the probability of each label of a document."""
 
     kind = "classifier"
     loss_unit = "document"
@@ -324,19 +334,19 @@ class ClassifierRun(Run):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels that the classifier can give, by id."""
+        """The labels that the classifier can predict, by id."""
         return tuple(self.provenance["labels"])
 
     @property
     def classes(self) -> Classes:
-        """How many labels there are, and whether a document may have several."""
+        """The number of labels, and whether a document may have several."""
         return Classes(len(self.label_names), bool(self.provenance["multilabel"]))
 
     @cached_property
     def classifier(self) -> Classifier:
         """The best classifier of the run."""
         make, classes = get_family(self.recipe.model).classifier, self.classes
-        return _filled(self, lambda options, size: make(options, size, classes, inference=True))
+        return _load(self, lambda options, size: make(options, size, classes, inference=True))
 
     def load(self) -> Classifier:
         """Return ``classifier``."""
@@ -347,7 +357,7 @@ class ClassifierRun(Run):
         found = self.provenance.get(TEST)
         if found is not None:
             return Fingerprint(**found)
-        with suppress(ThenceError):  # Of 0.1, which has only a hash of texts and labels together.
+        with suppress(ThenceError):  # Runs of 0.1 have only a hash of texts and labels together.
             return Fingerprint.of(self.documents("test"))
         return None
 
@@ -367,14 +377,14 @@ def open_run(run: str | Path | Run) -> LanguageRun | ClassifierRun:
 
 
 def _open(folder: str | Path) -> Run:
-    """Return the run in a folder as what its recipe makes it."""
+    """Open a run folder as a ``LanguageRun`` or ``ClassifierRun``, by the model in its recipe."""
     if (address := split_address(folder)) is not None:
         return _open(address[0]).at(address[1])
     place = find_run(folder)
     config = place / "config.toml"
     try:
         if not config.is_file():
-            raise RunError(why_no_run(place))
+            raise RunError(no_run_message(place))
         refuse_links(place)
     except OSError as error:
         raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error

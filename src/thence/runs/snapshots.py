@@ -1,7 +1,8 @@
-"""Snapshots of a training: its weights at some steps, evenly spaced in their logarithm.
+"""Snapshots: the weights at some steps of a training, evenly spaced in the logarithm of the step.
 
-A snapshot is ``snapshots/STEP.safetensors`` in the run folder: the model alone, in half precision,
-so that a training can be replayed. ``RUN@STEP`` names one wherever a run is named.
+A snapshot is ``snapshots/STEP.safetensors`` in the run folder: the weights in half precision,
+without optimizer state, so that the training can be replayed. ``RUN@STEP`` names one wherever a run
+is named.
 """
 
 import math
@@ -21,33 +22,36 @@ SNAPSHOTS = "snapshots"
 """Folder of the snapshots in a run folder."""
 SUFFIX = ".safetensors"
 HALF = "half"
-"""Name, in the metadata of a snapshot, of the tensors that were in single precision before."""
+"""Metadata key with the names of the tensors that were converted from float32 to float16."""
 LARGEST_HALF = float(np.finfo(np.float16).max)
+"""Largest absolute value in float16; tensors with larger ones stay float32."""
 
 
-def is_due(step: int, total: float, number: int) -> bool:
-    """Return whether a step is to be kept; the untrained model and the last step always are.
+def is_snapshot_due(step: int, total: float, number: int) -> bool:
+    """Return whether to save a snapshot at a step.
+
+    Steps are total ** (k / (number - 2)) for k = 0, 1, ..., number - 2, and step 0.
 
     Args:
         step: The step, from 0.
-        total: Steps of the whole training, as far as is known.
-        number: Snapshots at most, these two included.
+        total: Expected number of steps of the whole training.
+        number: Snapshots at most, those of step 0 and of the last step included.
     """
     if step <= 1 or total <= 1 or number <= 2:
         return number > 0 and (step == 0 or (step == 1 and number > 2))
     per_step = (number - 2) / math.log(total)
-    # Steps total^(k / (number - 2)) for k = 0, 1, ..., each rounded up.
+    # A step is due if a value of k lies between the logarithms of it and of the step before.
     kth, before = (math.floor(per_step * math.log(at) + 1e-9) for at in (step, step - 1))
     return kth > before
 
 
-def path_of(folder: Path, step: int) -> Path:
-    """Return where the snapshot of a step is in a run folder."""
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Return the path of a snapshot."""
     return folder / SNAPSHOTS / f"{step}{SUFFIX}"
 
 
 def snapshot_steps(folder: Path) -> list[int]:
-    """Return the steps of which a run folder has snapshots, in order."""
+    """Return the steps of the snapshots in a run folder, in order."""
     try:
         names = [path.stem for path in (folder / SNAPSHOTS).iterdir() if path.suffix == SUFFIX]
     except OSError:
@@ -56,16 +60,16 @@ def snapshot_steps(folder: Path) -> list[int]:
 
 
 def snapshot_bytes(folder: Path) -> int:
-    """Return the bytes of all snapshots of a run folder."""
-    return sum(path_of(folder, step).stat().st_size for step in snapshot_steps(folder))
+    """Return the size of all snapshots of a run folder, in bytes."""
+    return sum(snapshot_path(folder, step).stat().st_size for step in snapshot_steps(folder))
 
 
 def save_snapshot(folder: Path, step: int, tensors: Mapping[str, Array], run: str) -> None:
-    """Write a snapshot.
+    """Write a snapshot in half precision.
 
     Args:
         folder: The run folder.
-        step: Steps that were made.
+        step: Number of steps made so far.
         tensors: The weights by name.
         run: Identity of the run.
 
@@ -78,25 +82,25 @@ def save_snapshot(folder: Path, step: int, tensors: Mapping[str, Array], run: st
         if value.dtype == np.float32 and np.abs(value).max(initial=0) <= LARGEST_HALF
     }
     about: dict[str, Any] = {"format": FORMAT, "run": run, "step": step, HALF: sorted(halved)}
-    save_tensors(path_of(folder, step), {**tensors, **halved}, about, within=folder)
+    save_tensors(snapshot_path(folder, step), {**tensors, **halved}, about, within=folder)
 
 
-def restored(tensors: Mapping[str, Array], about: Mapping[str, Any]) -> dict[str, Array]:
-    """Return weights in single precision, as they were before ``save_snapshot``."""
+def to_single_precision(tensors: Mapping[str, Array], about: Mapping[str, Any]) -> dict[str, Array]:
+    """Return tensors with those that ``save_snapshot`` halved converted back to float32."""
     halved = about.get(HALF, ())
     return {n: v.astype(np.float32) if n in halved else v for n, v in tensors.items()}
 
 
 def remove_later(folder: Path, step: int) -> None:
-    """Remove the snapshots of steps after a checkpoint, which a training makes again."""
+    """Remove the snapshots after the step of a checkpoint: a resumed training saves them again."""
     for later in snapshot_steps(folder):
         if later > step:
             with suppress(OSError):
-                path_of(folder, later).unlink()
+                snapshot_path(folder, later).unlink()
 
 
 def split_address(address: str | Path) -> tuple[str, int] | None:
-    """Return the run and the step of ``RUN@STEP``; None for what is no such address.
+    """Return the run and the step of ``RUN@STEP``; None if it is not of this form, or is a folder.
 
     >>> split_address("runs/names@120")
     ('runs/names', 120)
@@ -108,10 +112,10 @@ def split_address(address: str | Path) -> tuple[str, int] | None:
 
 
 def check_step(folder: Path, step: int) -> None:
-    """Refuse a step of which there is no snapshot.
+    """Check that there is a snapshot of a step.
 
     Raises:
-        RunError: Says which there are.
+        RunError: If there is none; the message lists the steps there are.
     """
     steps = snapshot_steps(folder)
     if step in steps:

@@ -1,6 +1,7 @@
-"""Texts that cannot be read again: what is read in their place, and what a run keeps of them.
+"""Texts that can be read only once: the copies that are read instead, and that a run keeps.
 
-A recipe names its text, and perhaps files of dev and test. Three kinds of these are gone once read:
+A recipe names its text, and perhaps files of dev and test. Three kinds of these can be read only
+once:
 
 | source                                    | what is read        | what the run keeps             |
 |-------------------------------------------|---------------------|--------------------------------|
@@ -8,9 +9,9 @@ A recipe names its text, and perhaps files of dev and test. Three kinds of these
 | a pipe: ``<(...)``, ``/dev/fd/N``, a FIFO | a copy of its bytes | the copy, ``text.csv`` or such |
 | texts that a program holds                | the documents       | the documents, ``text.jsonl``  |
 
-The files are called ``text``, ``dev`` and ``test``, with the suffix of the source where it is that
-of a table. The provenance of the run names them in its table ``kept``; an empty name says that the
-text was not to be kept, so that only its hash is there.
+The files are called ``text``, ``dev`` and ``test``, with the suffix of the source if it is a table.
+The table ``kept`` in the provenance of the run names them; an empty name means that only the hash
+of the text was kept.
 """
 
 import re
@@ -43,7 +44,7 @@ STANDARD_INPUT = "-"
 ROLES = ("text", "dev", "test")
 """The settings of a recipe that name a source of text."""
 IN_MEMORY: Mapping[str, str] = {role: f"{role} in memory" for role in ROLES}
-"""The name in a recipe, in place of a path, of a text that was given in memory."""
+"""Names that stand in a recipe, in place of a path, for texts that were given in memory."""
 
 
 def named_sources(recipe: Recipe) -> dict[str, str]:
@@ -53,7 +54,7 @@ def named_sources(recipe: Recipe) -> dict[str, str]:
 
 
 def take_from_memory(given: dict[str, Any]) -> dict[str, Any]:
-    """Replace texts in memory by their names in a recipe.
+    """Take texts in memory out of settings, and put their names (``IN_MEMORY``) in their place.
 
     Args:
         given: Settings, of which ``text``, ``dev`` and ``test`` may be texts; changed in place.
@@ -77,7 +78,7 @@ def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
         The documents by their name in the recipe.
 
     Raises:
-        TextError: If they are no iterable of strings, or hold no text.
+        TextError: If they are not an iterable of strings, or hold no text.
         SettingError: If the recipe is of a classifier, or a setting does not fit.
     """
     if held and recipe.labelling is not None:
@@ -98,7 +99,7 @@ def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
 
 @dataclass(frozen=True)
 class Sources:
-    """Texts that cannot be read again, and what is read in their place.
+    """Copies of texts that can be read only once.
 
     Attributes:
         instead: Copies of pipes, and documents in memory, by the name of the source in the recipe.
@@ -116,13 +117,13 @@ def readable_sources(
     keep: bool = True,
     known: Instead = NOTHING,
 ) -> Iterator[Sources]:
-    """Copy pipes and standard input, and read texts in memory, for as long as the context lasts.
+    """Context manager: copies pipes and standard input to temporary files; reads texts in memory.
 
     Args:
         recipe: The recipe that names the sources.
         held: Texts in memory, by their role.
         keep: Whether the run is going to keep them.
-        known: Sources that were read before, as in ``Sources.instead``.
+        known: Sources that were copied before, as in ``Sources.instead``.
 
     Raises:
         TextError: If a source cannot be read.
@@ -146,7 +147,7 @@ def readable_sources(
 
 @contextmanager
 def readable(name: str) -> Iterator[str | Path]:
-    """Yield what can be read any number of times: a copy of a pipe, else the name itself."""
+    """Context manager: yields a path that can be read repeatedly, a copy if ``name`` is a pipe."""
     is_pipe = name != STANDARD_INPUT and is_read_once(name)
     with _copied({name: "text"} if is_pipe else {}) as copies:
         yield copies.get(name, name)
@@ -154,7 +155,10 @@ def readable(name: str) -> Iterator[str | Path]:
 
 @contextmanager
 def _copied(roles: Mapping[str, str]) -> Iterator[dict[str, Path]]:
-    """Yield copies of sources by their names, which error messages say in place of the copies'."""
+    """Context manager: yields temporary copies of sources by name.
+
+    In error messages that are raised inside it, the copies' paths are replaced by the names.
+    """
     if not roles:
         yield {}
         return
@@ -179,7 +183,7 @@ def is_read_once(name: str) -> bool:
     if name == STANDARD_INPUT or is_stream:
         return True
     try:
-        # Of a here-document the shell has deleted the file already: only its descriptor is left.
+        # The shell has already unlinked the file of a here-document; only a descriptor is left.
         return path.is_file() and not path.resolve().exists()
     except (OSError, ValueError):
         return False
@@ -211,11 +215,11 @@ def _suffix(name: str) -> str:
 
 
 def kept_files(recipe: Recipe, sources: Sources) -> dict[str, str]:
-    """Return the file of the run folder that keeps each source, by role; "" where it is not kept.
+    """Return the names of the files that keep the sources, by role; "" where it is not kept.
 
     Args:
         recipe: The recipe that names the sources.
-        sources: What was read in place of them.
+        sources: Their copies.
     """
     files = {}
     for role, name in named_sources(recipe).items():
@@ -227,12 +231,12 @@ def kept_files(recipe: Recipe, sources: Sources) -> dict[str, str]:
 
 
 def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> dict[str, str]:
-    """Write what cannot be read again into a folder; return the files by role, as ``kept_files``.
+    """Write the copies of sources to a folder; return the file names by role (``kept_files``).
 
     Args:
-        folder: That of a run that is being made, or another.
+        folder: The folder to write to, such as that of a new run.
         recipe: The recipe that names the sources.
-        sources: What was read in place of them.
+        sources: Their copies.
 
     Raises:
         RunError: If they cannot be written.
@@ -255,33 +259,33 @@ def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> dict[str, st
 
 
 def kept_sources(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str, Path]:
-    """Return the kept texts of a run by their name in the recipe.
+    """Return the paths of the kept texts of a run, by their name in the recipe.
 
     Args:
         folder: The run folder.
-        recipe: Of the run.
-        kept: For each source the file that holds it; empty where it was not kept.
+        recipe: The recipe of the run.
+        kept: File name of each source, by role; empty where it was not kept.
     """
     named = named_sources(recipe)
     return {named[role]: folder / file for role, file in kept.items() if file and role in named}
 
 
 def display_name(name: str) -> str:
-    """Return the name of a source for messages, from its name in a recipe."""
+    """Return the name of a source for messages, given its name in a recipe."""
     if name in (STANDARD_INPUT, "/dev/stdin"):
         return "standard input"
     return "a pipe" if name.startswith(("/dev/fd/", "/proc/self/fd/")) else name
 
 
 def default_run_name(name: str) -> str:
-    """Return the name of a run on this source, if none is given; a number may follow."""
+    """Return the default name of a run on this source, to which a number may be added."""
     special = {"standard input": "stdin", "a pipe": "pipe", IN_MEMORY["text"]: "memory"}
     stem = special.get(display_name(name)) or Path(name).name.split(".")[0]
-    return re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
+    return re.sub(r"[*?\[\]]", "", stem) or "text"  # The name may be a glob pattern.
 
 
 def read_dev_and_test(recipe: Recipe) -> dict[str, Documents]:
-    """Read dev and test from files of their own; without a file, there are no documents."""
+    """Read dev and test from the files that the recipe names; no documents where it names none."""
     paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
     return {
         name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)
@@ -290,6 +294,6 @@ def read_dev_and_test(recipe: Recipe) -> dict[str, Documents]:
 
 
 def named_splits(splits: Splits, names: Sequence[str]) -> Splits:
-    """Return labelled documents with the ids of labels by the order of names."""
+    """Return splits of labelled documents with label ids in the order of ``names``."""
     parts = {part: getattr(splits, part).named(names) for part in ("train", "dev", "test")}
     return replace(splits, **parts)

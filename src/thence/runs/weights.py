@@ -1,4 +1,4 @@
-"""Saving the weights of a model, and loading them into the model that a recipe describes."""
+"""Saving the weights of a model, and loading them into a model built from a recipe."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -19,10 +19,11 @@ from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import Recipe
 from thence.runs.files import Array, load_tensors, save_tensors
 from thence.runs.provenance import FORMAT
-from thence.runs.snapshots import restored
+from thence.runs.snapshots import to_single_precision
 
 LARGE_FILE = 1 << 26
-"""Bytes from which what was fitted is memory-mapped: less is read sooner than it is asked."""
+"""Size in bytes from which on the tables of fitted models are memory-mapped; smaller ones are read
+at once, which is faster."""
 
 Model = TypeVar("Model", bound=LanguageModel | Classifier)
 
@@ -35,24 +36,24 @@ def save_model(path: Path, tensors: Mapping[str, Array], about: Mapping[str, Any
 def load_model(
     path: Path, recipe: Recipe, identity: str | None, make: Callable[[], Model]
 ) -> Model:
-    """Make a model and fill it from its weights file.
+    """Make a model and load its weights.
 
-    A config may ask for any size, and a run may come from anyone: no network is made that is larger
-    than the file.
+    A run may come from a stranger, and its config may ask for any size: no network is allocated
+    that is larger than the file.
 
     Args:
         path: The weights file.
-        recipe: Of the run, with the family and its options.
+        recipe: The recipe of the run, with the family and its options.
         identity: Identity of the run that the weights must belong to; None for any.
-        make: Makes the untrained model.
+        make: Returns the untrained model.
 
     Raises:
         RunError: If the file is damaged or belongs to another model.
     """
     family = get_family(recipe.model)
-    # Networks change their numbers in place; what was fitted is only read.
+    # Networks write to their weights in place, so only fitted models may be memory-mapped.
     tensors, about = load_tensors(path, LARGE_FILE if family.method == "fit" else None)
-    tensors = restored(tensors, about)
+    tensors = to_single_precision(tensors, about)
     if identity is not None and about.get("run") != identity:
         raise RunError(
             f"{path} belongs to another run: it was trained with another recipe or on another "
@@ -62,7 +63,7 @@ def load_model(
     try:
         with _limit(recipe, numbers):
             model = make()
-        with _limit(recipe, numbers):  # Some tables have the size that the file gives them.
+        with _limit(recipe, numbers):  # Some layers are allocated only here, by the file's shapes.
             model.load_tensors(tensors)
     except TooLargeError as error:
         raise RunError(
@@ -75,12 +76,12 @@ def load_model(
 
 
 def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
-    """Limit the size of torch modules made within the block; counts need no limit."""
+    """Return a context manager that limits the parameters of torch modules made inside it."""
     families = [get_family(name) for name in family_names(recipe.model, recipe.options)]
     if any(family.pretrained for family in families):
         # The whole language model is made, whose output layer is not in the file.
         return at_most(machine_memory() // BYTES_PER_WEIGHT)
     if any(family.supplier for family in families):
-        count_parameters()  # Theirs may import torch only when they make a model.
+        count_parameters()  # A package may import torch only when it makes a model; hook it now.
     neural = any(family.method == "train" or family.task == "labels" for family in families)
     return at_most(numbers) if neural else nullcontext()

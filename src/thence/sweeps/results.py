@@ -21,7 +21,7 @@ from thence.atomic import write_atomically
 from thence.errors import RunError, SettingError, ThenceError
 from thence.hooks import repr_html
 from thence.runs import Run
-from thence.runs.description import BEST_OF_SWEEP, chosen_among
+from thence.runs.description import BEST_OF_SWEEP, selected_among
 from thence.runs.files import find_run, read_saved, refuse_links
 from thence.settings import (
     Fields,
@@ -166,7 +166,7 @@ class Sweep(Saved):
         Its loss on dev is the luckiest of so many; the test split was not used to choose.
         """
         trials = len(self.ranked())
-        return chosen_among(trials, "trials") if trials > 1 else None
+        return selected_among(trials, "trials") if trials > 1 else None
 
     @property
     def best_is_here(self) -> bool:

@@ -233,7 +233,7 @@ def train_recipe(
                 run = shared_run(folder, data, world)
             if not (run.sources.keep and getattr(recipe.options, "memory_bytes", None)):
                 known["splits"] = data.splits
-            run.remember(**known)
+            run.set_cached(**known)
             if not _is_network(run):
                 log_fitted(run, data.dev, logs)
                 return run

@@ -24,7 +24,7 @@ from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.folder import CURVE
 from thence.runs.metrics import append_json_line, truncate
-from thence.runs.snapshots import is_due, remove_later, save_snapshot
+from thence.runs.snapshots import is_snapshot_due, remove_later, save_snapshot
 from thence.runs.weights import save_model
 from thence.signals import Interrupted, StopEvent, stop_on_signals
 from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ignore
@@ -217,7 +217,7 @@ class Trainer:
         step, number, folder = self.counters.step, self.options.snapshots, self.folder
         if not number or folder is None or not self._world.is_writer:
             return
-        if self.counters.finished or is_due(step, self._expected_steps(), number):
+        if self.counters.finished or is_snapshot_due(step, self._expected_steps(), number):
             with self.learner.averaged():
                 save_snapshot(folder, step, self.learner.tensors(), self._identity)
 
