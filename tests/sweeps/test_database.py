@@ -1,4 +1,4 @@
-"""Questions to a database that is away for a while."""
+"""Queries to a database that loses its connection."""
 
 import optuna
 import pytest
@@ -6,7 +6,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from thence.errors import ThenceWarning
-from thence.sweeps.database import PersistentStorage, ask_again, is_lost, open_database
+from thence.sweeps.database import RetryingStorage, is_lost, open_database, retry
 
 LOST = OperationalError("select", {}, RuntimeError("the connection was closed"))
 
@@ -48,30 +48,30 @@ class Flaky:
 def test_a_question_is_asked_until_it_is_answered():
     lost = []
     flaky = Flaky(3, before=True)
-    assert ask_again(lambda: flaky.get_n_trials(1), lost.append) == 7
+    assert retry(lambda: flaky.get_n_trials(1), lost.append) == 7
     assert (flaky.asked, len(lost)) == (4, 3)
-    assert PersistentStorage(Flaky(2, before=True)).get_n_trials(1, state=None) == 7
+    assert RetryingStorage(Flaky(2, before=True)).get_n_trials(1, state=None) == 7
 
 
 def test_patience_ends():
     with pytest.raises(StorageInternalError):
-        PersistentStorage(Flaky(3, before=True), patience=-1.0).get_n_trials(1)
+        RetryingStorage(Flaky(3, before=True), patience=-1.0).get_n_trials(1)
 
 
 def test_a_new_trial_is_not_asked_for_twice():
     flaky = Flaky(1, before=True)
     with pytest.raises(StorageInternalError):
-        PersistentStorage(flaky).create_new_trial(1)
+        RetryingStorage(flaky).create_new_trial(1)
     assert flaky.asked == 1
 
 
 @pytest.mark.parametrize("before", [True, False])
 def test_that_a_trial_has_ended_is_said_once(before):
     flaky = Flaky(1, before)
-    assert PersistentStorage(flaky).set_trial_state_values(1, "finished", [1.0])
+    assert RetryingStorage(flaky).set_trial_state_values(1, "finished", [1.0])
     assert flaky.state == "finished"
     with pytest.raises(UpdateFinishedTrialError):
-        PersistentStorage(flaky).set_trial_state_values(1, "finished", [1.0])
+        RetryingStorage(flaky).set_trial_state_values(1, "finished", [1.0])
 
 
 def test_what_says_no_is_not_lost():

@@ -1,9 +1,9 @@
-"""Sweeps: many trainings of one recipe with other settings, and which of them is best.
+"""Hyperparameter search: train one recipe with many settings and keep the best run.
 
-``recipe`` and ``space`` say what to try. ``sweep`` opens the ``folder`` and the ``study``, the list
-of trials that all processes share. A ``worker`` trains trial after trial and holds the lease of
-each, so that no trial is lost or made twice. ``best`` keeps the best run, and
-``results`` is what comes out.
+``recipe`` and ``space`` declare the search space. ``sweep`` opens the ``folder`` and the ``study``,
+the list of trials that all processes share. A ``worker`` trains one trial after another and holds a
+lease on each, so that no trial is lost or trained twice. ``best`` copies the best run and evaluates
+it on test; ``results`` is what the search returns.
 """
 
 from thence.sweeps.results import Sweep, Trial, read_sweep

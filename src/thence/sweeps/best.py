@@ -1,4 +1,4 @@
-"""The best run of a sweep: a copy of its folder, evaluated on test once."""
+"""The best run of a sweep: a copy of its run folder, evaluated on test once."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,13 +18,14 @@ from thence.sweeps.results import BEST, KeptBest, Trial, read_kept_best, write_k
 from thence.sweeps.worker import best_record, value_of
 
 NEW, OLD = BEST, "beaten"
-"""In a hidden folder beside the best run: the run that is going to replace it, and the old one."""
+"""Names in a hidden folder beside the best run: the new run before it is put in place, and the old
+run that it replaces."""
 
 
 def is_here(folder: Path, trial: Trial) -> bool:
-    """Return whether the folder has the run of a trial, and not another machine's.
+    """Return whether the run of a trial is in this folder, complete, and not on another machine.
 
-    One that was begun here and ended elsewhere has other evaluations on dev.
+    A trial that was started here and finished elsewhere has other evaluations on dev here.
     """
     try:
         best = best_record(Run(folder / trial.name))
@@ -34,19 +35,19 @@ def is_here(folder: Path, trial: Trial) -> bool:
 
 
 def keep_best(folder: Path, best: Trial, trials: int | None = None) -> Mapping[str, Any] | None:
-    """Copy the best trial to ``FOLDER/best`` and evaluate it on test, unless that is done.
+    """Copy the best trial to ``FOLDER/best`` and evaluate it on test, unless that was done before.
 
-    The copy is evaluated before it is put in its place, so that a process that is killed leaves no
-    look at test that counts. Looks of an older best run go on counting. The lock ``best`` of the
-    sweep must be held.
+    The copy is evaluated before it is put in place, so a killed process leaves no recorded look at
+    test. Looks that were recorded for an older best run are kept. The caller must hold the lock
+    ``best`` of the sweep.
 
     Args:
-        folder: Of the sweep.
+        folder: The folder of the sweep.
         best: Its best trial.
-        trials: Among how many that was chosen.
+        trials: Number of finished trials that the best one was chosen from.
 
     Returns:
-        Its evaluation on test; None without a test split.
+        The evaluation on test, as JSON; None without a test split.
     """
     place, trial = folder / BEST, folder / best.name
     building: Path | None = None
@@ -57,7 +58,7 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> Mapping[s
             if kept.trials != trials:  # More have been tried since, and none is better.
                 write_kept_best(place, replace(kept, trials=trials))
             return kept.test
-        refuse_links(trial)  # What they lead to would be copied.
+        refuse_links(trial)  # copytree would copy the files that the links point to.
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
         copy = building / NEW
         shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
@@ -70,7 +71,7 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> Mapping[s
             place.rename(building / OLD)
         copy.rename(place)
         sync_folder(folder)
-        _take_looks(place, building / OLD)  # It may have been evaluated meanwhile.
+        _take_looks(place, building / OLD)  # The old run may have been evaluated meanwhile.
     except OSError as error:
         raise WriteError(place, error) from error
     finally:
@@ -80,13 +81,13 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> Mapping[s
 
 
 def recover(folder: Path) -> None:
-    """Repair what ``keep_best`` has left where it was killed, or could not write.
+    """Clean up after a ``keep_best`` that was killed or could not write.
 
-    A best run that was moved away and not replaced is put back. Else its looks at test, which are
-    all that is still wanted of it, are taken over by the one that replaced it.
+    A best run that was moved away and not yet replaced is put back. If it was replaced, only its
+    recorded looks at test are still needed: they are added to those of the new best run.
 
     Args:
-        folder: Of the sweep, whose lock ``best`` must be held.
+        folder: The folder of the sweep, whose lock ``best`` must be held.
     """
     place = folder / BEST
     for leftover in folder.glob(f".{BEST}.*"):
@@ -99,23 +100,23 @@ def recover(folder: Path) -> None:
 
 
 def clear_trials(folder: Path) -> None:
-    """Remove what killed processes have left of trials that they were about to begin.
+    """Remove the hidden, half-made run folders that killed processes have left.
 
     Args:
-        folder: Of a sweep all of whose trials are over.
+        folder: The folder of a sweep all of whose trials have ended.
     """
     for leftover in folder.glob(".trial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _take_looks(run: Path, other: Path) -> None:
-    """Add the looks at test of another run of the same text to those of a run."""
+    """Add the looks at test that are recorded in the run ``other`` to those of ``run``."""
     own, others = (_looks(path) for path in (run, other))
     if (both := merge_looks(own, others)) != own:
         write_atomically(run / TEST_LOOKS, to_json_lines(both))
 
 
 def _looks(run: Path) -> list[dict[str, Any]]:
-    with suppress(ThenceError):  # What cannot be read holds nothing up.
+    with suppress(ThenceError):  # A damaged record must not stop the sweep.
         return read_test_looks(run / TEST_LOOKS)
     return []

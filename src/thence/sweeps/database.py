@@ -1,8 +1,8 @@
-"""The database of a study: opened, and asked again for as long as it does not answer.
+"""The database of a study: opening it, and retrying while its connection is lost.
 
-A server that is restarted closes all connections. Whoever asks then gets an error, at once, though
-the server is back some seconds later; a training that has run for hours need not end of that. What
-cannot be mended is said in a sentence, without the password.
+A database server that restarts closes all connections, and every query fails at once, although the
+server is back some seconds later. A training that has run for hours must not end because of that,
+so queries are retried. Errors that a retry cannot cure become one sentence, without the password.
 """
 
 import math
@@ -21,12 +21,12 @@ DRIVERS = {
     "MySQLdb": "mysqlclient",
     "pymysql": "pymysql",
 }
-"""Modules that talk to databases, and what pip installs them from."""
+"""Database drivers: the Python module, and the package that pip installs it from."""
 PATIENCE, PATIENCE_AT_START = 120.0, 20.0
-"""Seconds for which a lost database is asked again, and one that did not answer at all. A server
-that is restarted takes some ten; at the start the port may simply be wrong."""
+"""Seconds of retrying after a connection was lost, and when the first connection fails. A server
+needs about ten seconds to restart; at the start the address may simply be wrong."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
-"""Seconds between two questions; each pause is twice the one before."""
+"""Seconds between two attempts: exponential backoff, doubling from the first to the longest."""
 AWAY = (
     "connection refused",
     "connection reset",
@@ -41,34 +41,38 @@ AWAY = (
     "shutting down",
     "shutdown in progress",
 )
-"""What PostgreSQL, MySQL and their drivers say while a server is being restarted, in lower case."""
+"""Parts of the error messages of PostgreSQL, MySQL and their drivers, in lower case, that mean that
+the server is restarting."""
 RACES = ("already exists", "unique", "duplicate", "is locked", "deadlock")
-"""What databases say where several processes make the tables at the same moment."""
+"""Parts of error messages, in lower case, that mean that several processes create the tables at the
+same moment."""
 
 Answer = TypeVar("Answer")
 
 
 def open_database(address: str) -> Any:  # as untyped as an optional library is
-    """Return Optuna's storage in a database.
+    """Return Optuna's storage in a database, with retries.
 
     Raises:
         SettingError: If the address cannot be used, or its driver is not installed.
-        RunError: If the database cannot be reached, or lets this user not in.
+        RunError: If the database cannot be reached, or refuses this user.
     """
     storages = import_extra("optuna", "sweep", "thence sweep").storages
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-    if address.partition("?")[0].count("@") > 1:  # Or half of the password is taken for the host.
+    if (
+        address.partition("?")[0].count("@") > 1
+    ):  # Else a part of the password would be taken for the host.
         raise _unusable()
     was_away = False
 
     def open_once() -> Any:
         try:
-            # get_storage caches the trials that are over: each question would read them all again.
+            # get_storage caches finished trials, which each query would read again otherwise.
             database = storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
-            _make_names_unique(database.engine)
-            return PersistentStorage(storages.get_storage(database))
+            _add_unique_index(database.engine)
+            return RetryingStorage(storages.get_storage(database))
         except ImportError as error:
             raise _missing_driver(error.__cause__ or error) from None
         except NoSuchModuleError as error:
@@ -88,18 +92,18 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
             )
 
     try:
-        return ask_again(open_once, warn, PATIENCE_AT_START, _may_answer_later)
+        return retry(open_once, warn, PATIENCE_AT_START, _may_answer_later)
     except (StorageInternalError, SQLAlchemyError) as error:
-        raise _unreachable(_said_by_database(error)) from None
+        raise _unreachable(_database_error(error)) from None
 
 
-def _make_names_unique(engine: Any) -> None:
-    """Make the index that keeps two studies from having one name, if it is missing.
+def _add_unique_index(engine: Any) -> None:
+    """Create the unique index on the names of studies, if it is missing.
 
-    Optuna makes it after the table and takes a table that is there to be whole. MySQL makes each
-    of the two by itself: a process that ends in between leaves the table alone, and two others may
-    then make the same study, which nobody finds from then on. The first of such studies keeps the
-    name.
+    Optuna creates the index after the table, and does not check for it where the table exists.
+    MySQL commits each of the two separately: if a process is killed in between, the index is never
+    made. Two processes can then create a study of the same name, and Optuna finds neither of them.
+    Here the first of such studies keeps the name, and later ones are renamed.
     """
     import sqlalchemy as sql
     from optuna.storages._rdb.models import StudyModel
@@ -126,10 +130,10 @@ def _make_names_unique(engine: Any) -> None:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn errors of the database into one sentence on what to do.
+    """Context manager: turn errors of the database into one sentence that says what to do.
 
     Raises:
-        RunError: If it cannot be reached.
+        RunError: If the database cannot be reached.
     """
     import_extra("optuna", "sweep", "thence sweep")
     from optuna.exceptions import StorageInternalError
@@ -138,22 +142,22 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        # SQLAlchemy would show the values of a statement.
-        raise _unreachable(_said_by_database(error)) from None
+        # From None: the traceback of SQLAlchemy would show the values of a statement.
+        raise _unreachable(_database_error(error)) from None
 
 
 def hide_password(address: str) -> str:
-    """Return the address of a database as it can be shown.
+    """Return the address of a database with its password replaced by asterisks.
 
     Raises:
-        SettingError: If it is none.
+        SettingError: If it is not an address of a database.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         return make_url(address).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):  # Its text may repeat a part of the password.
+    except (ArgumentError, ValueError):  # The error's text may contain a part of the password.
         raise _unusable() from None
 
 
@@ -166,57 +170,57 @@ def is_lost(error: BaseException) -> bool:
         PendingRollbackError,
     )
 
-    cause = _said_by_database(error)
-    if isinstance(cause, PendingRollbackError):  # Of a connection that was lost before.
+    cause = _database_error(error)
+    if isinstance(cause, PendingRollbackError):  # The connection was lost in an earlier query.
         return True
     if not isinstance(cause, DBAPIError):
         return False
-    if type(cause.orig).__module__.startswith("sqlite3"):  # A file is there, or is not.
+    if type(cause.orig).__module__.startswith("sqlite3"):  # A file cannot lose its connection.
         return "is locked" in str(cause.orig)
     return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
 
 
-def ask_again(
-    ask: Callable[[], Answer],
-    lost: Callable[[Exception], object] = lambda error: None,
+def retry(
+    query: Callable[[], Answer],
+    on_failure: Callable[[Exception], object] = lambda error: None,
     patience: float = PATIENCE,
     is_lost: Callable[[Exception], bool] = is_lost,
 ) -> Answer:
-    """Return the answer to a question, asked again for as long as the connection is lost.
+    """Return the result of a query, repeated while the connection to the database is lost.
 
     Args:
-        ask: Asks; must do no harm where it was answered, and only the answer was lost.
-        lost: Is called whenever there was no answer.
-        patience: Seconds after which it is given up.
-        is_lost: Says whether an error is that of a lost connection.
+        query: The query; must be idempotent, since it is repeated if only its answer was lost.
+        on_failure: Called with the error after each failed attempt.
+        patience: Seconds after the first failure when to give up.
+        is_lost: Returns whether an error means that the connection was lost.
 
     Raises:
-        Exception: What ``ask`` raises, if it is something else, or goes on for too long.
+        Exception: The error of ``query``, if it is another one, or if patience has run out.
     """
     until, pause = math.inf, FIRST_PAUSE
     while True:
         try:
-            return ask()
+            return query()
         except Exception as error:
             now = time.monotonic()
-            until = min(until, now + patience)  # Counted from the loss: an answer may take long.
+            until = min(until, now + patience)  # From the failure on: the query itself may be slow.
             if not is_lost(error) or now > until:
                 raise
-            lost(error)
+            on_failure(error)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-class PersistentStorage:
-    """Optuna's storage in a database, each of whose methods is asked again.
+class RetryingStorage:
+    """Optuna's storage in a database, with its methods retried while the connection is lost.
 
-    Two of them would do harm if asked twice. A new trial whose answer was lost is left to
-    ``lease_trial``, which finds it, as if its process had died, when it is called again. And that a
-    trial has ended can be said once only.
+    Two methods are not idempotent. ``create_new_trial`` is not retried: if its answer was lost, the
+    next call of ``lease_trial`` finds the new trial without a process and takes it over.
+    ``set_trial_state_values`` fails for a trial that has ended, so a retry compares the state.
 
     Args:
-        storage: Optuna's.
-        patience: Seconds for which a lost connection is borne.
+        storage: Optuna's storage.
+        patience: Seconds of retrying after a connection was lost.
     """
 
     def __init__(self, storage: Any, patience: float = PATIENCE) -> None:
@@ -226,10 +230,10 @@ class PersistentStorage:
         found = getattr(self._wrapped, name)
         if not callable(found) or name == "create_new_trial":
             return found
-        return partial(self._ask_again, found)
+        return partial(self._retry, found)
 
-    def _ask_again(self, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        return ask_again(partial(method, *given, **named), patience=self._patience)
+    def _retry(self, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        return retry(partial(method, *given, **named), patience=self._patience)
 
     def set_trial_state_values(self, trial_id: int, state: Any, values: Any = None) -> bool:
         """Set the state of a trial; return whether this process was the one to set it."""
@@ -245,26 +249,26 @@ class PersistentStorage:
                     return True
                 raise
 
-        return ask_again(ask, losses.append, self._patience)
+        return retry(ask, losses.append, self._patience)
 
 
-def _said_by_database(error: BaseException) -> BaseException:
-    """Return what SQLAlchemy raised: Optuna wraps an error of a commit in one of its own."""
+def _database_error(error: BaseException) -> BaseException:
+    """Return the error that SQLAlchemy raised: Optuna wraps those of a commit in its own."""
     from sqlalchemy.exc import SQLAlchemyError
 
     return error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
 
 
 def _may_answer_later(error: Exception) -> bool:
-    """Return whether a database that did not open may later: not with a wrong password."""
-    return _is_away(error) or any(race in str(_said_by_database(error)).lower() for race in RACES)
+    """Return whether opening may succeed later, unlike with a wrong password."""
+    return _is_away(error) or any(race in str(_database_error(error)).lower() for race in RACES)
 
 
 def _is_away(error: Exception) -> bool:
-    """Return whether the server may be one that is being restarted."""
+    """Return whether the error looks like that of a server that is restarting."""
     from sqlalchemy.exc import DBAPIError
 
-    cause = _said_by_database(error)
+    cause = _database_error(error)
     lost = isinstance(cause, DBAPIError) and cause.connection_invalidated
     return lost or any(sign in str(cause).lower() for sign in AWAY)
 

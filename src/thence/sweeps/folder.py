@@ -1,10 +1,10 @@
-"""The folder of a sweep, and the recipe in it, which stays the same for as long as it lives.
+"""The folder of a sweep, whose recipe must not change between calls.
 
-sweep.toml       what is tried, and the name of the study
-study.log        the study: every trial with its fields and how it came out
-trial-0007/      a run
-locks/           which process works on what
-text ...         copies of texts that cannot be read again
+sweep.toml       the recipe with its search space, and the name of the study
+study.log        the study: every trial with its settings and its outcome
+trial-0007/      the run folder of a trial
+locks/           lock files: which process works on which trial
+text ...         copies of texts that can be read only once, such as standard input
 sweep.json       the result
 best/            the best run
 """
@@ -37,21 +37,22 @@ if TYPE_CHECKING:
 CONFIG = "sweep.toml"
 FORMAT = 1
 MAY_CHANGE = ("trials", "time")
-"""Options that may differ when a sweep goes on."""
+"""Options that may differ when a sweep is continued."""
 RECIPE, TEXT = "recipe", "text"
-"""Attributes of a study in a database: what stays the same, and the SHA-256 of its splits."""
+"""Attributes of a study in a database: the content of ``sweep.toml``, and the SHA-256 of its
+splits."""
 
 
 def open_folder(
     folder: Path, recipe: SweepRecipe, in_database: bool, study: str | None = None
 ) -> str:
-    """Make the folder, or check that it is of this recipe.
+    """Create the folder, or check that it belongs to this recipe.
 
     Returns:
         The name of the study.
 
     Raises:
-        RunError: If it holds something else, or was begun with another recipe.
+        RunError: If it holds something else, or was started with another recipe.
     """
     wanted = content_of(recipe, in_database)
     try:
@@ -89,7 +90,7 @@ def open_folder(
 
 
 def content_of(recipe: SweepRecipe, in_database: bool) -> dict[str, Any]:
-    """Return what must stay the same, as TOML has it."""
+    """Return the part of ``sweep.toml`` that must not change, in types that TOML has."""
     text = Path(recipe.text)
     options = [item.name for item in fields(SweepOptions) if item.name not in MAY_CHANGE]
     settings = {name: _plain(value) for name, value in recipe.settings.items()}
@@ -122,7 +123,7 @@ def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -
 
 
 def difference(content: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
-    """Return in words what has changed; None where nothing has."""
+    """Return a phrase that says which setting has changed; None where none has."""
     for part, new in wanted.items():
         old = content.get(part)
         if old == new:
@@ -140,13 +141,13 @@ def difference(content: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | N
 
 
 def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
-    """Note in a new study of a database what it tries; check an older one against this recipe.
+    """Record the recipe and the text in a new study of a database; check an older one against them.
 
     Raises:
-        RunError: If it is of another recipe.
-        TextError: If it is of another text.
+        RunError: If the study was started with another recipe.
+        TextError: If it was started with another text.
     """
-    # Paths may differ from machine to machine: the text is compared by what is in it.
+    # Paths may differ between machines, so the text is compared by the hash of its content.
     wanted = {
         name: part
         for name, part in content_of(recipe, in_database=True).items()
@@ -177,11 +178,11 @@ def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
 def kept_in_folder(
     recipe: SweepRecipe, folder: Path, held: Mapping[str, Any]
 ) -> Iterator[tuple[SweepRecipe, Path]]:
-    """Copy the texts of a sweep that can be read only once.
+    """Context manager: copy the texts of a sweep that can be read only once.
 
     Yields:
-        The recipe, with the places that the copies are going to have in the folder, and where they
-        are until ``put_copies`` moves them there.
+        The recipe, with the future paths of the copies in the folder, and the temporary folder that
+        has the copies until ``put_copies`` moves them.
     """
     one = recipe.any_recipe()
     with TemporaryDirectory(prefix="thence-") as made, readable_sources(one, held) as sources:
@@ -192,10 +193,10 @@ def kept_in_folder(
 
 
 def put_copies(copies: Path, folder: Path) -> None:
-    """Move copies into the folder of a sweep, if they are not there yet.
+    """Copy texts into the folder of a sweep, unless they are there already.
 
     Raises:
-        RunError: If other texts are there, or they cannot be written.
+        RunError: If the folder has another text of that name, or cannot be written to.
     """
     for copy in sorted(copies.iterdir()):
         place = folder / copy.name

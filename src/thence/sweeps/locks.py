@@ -1,12 +1,12 @@
 """Locks between processes: files in the folder of a sweep, or rows of a database.
 
-The lock of a file is released by the system. In the database of a study, for machines that share
-nothing else, a table has a row for each lock: who holds it, and a heartbeat, a count that its
-holder raises every few seconds for as long as it lives. Whoever sees a count that stays the same
-for a minute takes the lock over, by an update that only one can win. No clock is compared with that
+The operating system releases a file lock when its process ends. Machines that share only the
+database of a study use a table with one row per lock: the owner, and a heartbeat, a counter that
+the owner increments every few seconds. A process that sees the same counter for a minute takes the
+lock over, with an UPDATE whose condition only one process can meet. No clock is compared with that
 of another machine.
 
-Processes that share the folder of the sweep need not wait that long: each also holds the file lock
+Processes that share the folder of the sweep need not wait a minute: each also holds the file lock
 of the same name.
 """
 
@@ -25,26 +25,26 @@ from typing import Any, ClassVar
 from thence.atomic import write_atomically
 from thence.locks import HAS_LOCKS, flock
 from thence.runs.metrics import drop_unfinished_line
-from thence.sweeps.database import Answer, ask_again
+from thence.sweeps.database import Answer, retry
 
 LOCKS = "locks"
-"""The folder of locks in that of a sweep."""
+"""The folder of lock files in the folder of a sweep."""
 
 
 class Lock(ABC):
-    """Is held by one process at a time; as a context manager, for a while."""
+    """A mutual exclusion lock between processes; also a context manager."""
 
     @abstractmethod
     def take(self, wait: bool = True) -> bool:
-        """Take it; return False where another has it and this process does not wait."""
+        """Acquire the lock; return False if another process has it and ``wait`` is False."""
 
     @abstractmethod
     def held(self) -> bool:
-        """Return whether it is still this process's."""
+        """Return whether this process still holds the lock."""
 
     @abstractmethod
     def release(self) -> None:
-        """Release it."""
+        """Release the lock."""
 
     def __enter__(self) -> None:
         self.take()
@@ -54,12 +54,12 @@ class Lock(ABC):
 
 
 class FileLock(Lock):
-    """A lock that is held by one process at a time, also on a folder that machines share.
+    """A lock on a file (``flock``), which also works on a network folder that machines share.
 
-    Where the system has no such locks, as on Windows, a sweep is for one process.
+    Windows has no such locks; there only one process can work on a sweep.
 
     Args:
-        path: A file of its own, which is made and stays.
+        path: The lock file, which is created and never removed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,11 +80,11 @@ class FileLock(Lock):
         return True
 
     def held(self) -> bool:
-        """Return whether this process holds the lock; no other can take it."""
+        """Return whether this process holds the lock; nobody can take it over."""
         return self._descriptor is not None
 
     def release(self) -> None:
-        """Release it."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -95,9 +95,9 @@ class FileLocks:
     """The locks of processes that share the folder of a sweep.
 
     Attributes:
-        folder: Of the sweep.
-        wait: Seconds between looks at whether another process is done.
-        where: Where this process keeps its runs, for people; None in the one folder of all.
+        folder: The folder of the sweep.
+        wait: Seconds between checks whether the other processes are done.
+        where: Machine and folder of this process's runs, to be shown; None if all share one folder.
     """
 
     folder: Path
@@ -105,19 +105,19 @@ class FileLocks:
     where: ClassVar[str | None] = None
 
     def lock(self, name: str) -> FileLock:
-        """Return the lock of that name."""
+        """Return the lock of a name."""
         return FileLock(self.folder / LOCKS / name)
 
 
 class JournalLock:
-    """The lock of Optuna's journal; Optuna's own locks outlive a killed process.
+    """The lock of Optuna's journal file, in place of Optuna's own, which outlives a killed process.
 
-    It also removes an unfinished line that such a process has left, to which the next line would be
-    joined.
+    It also removes an unfinished last line that a killed process has left; else the next line would
+    be appended to it.
 
     Args:
-        journal: The file.
-        lock: The lock beside it.
+        journal: The journal file.
+        lock: The lock file beside it.
     """
 
     def __init__(self, journal: Path, lock: Path) -> None:
@@ -131,26 +131,26 @@ class JournalLock:
         return True
 
     def release(self) -> None:
-        """Release it."""
+        """Release the lock."""
         self._lock.release()
 
 
 POLL_INTERVAL = 0.2
-"""Seconds between looks at a lock that another has."""
+"""Seconds between two attempts to take a lock that another process holds."""
 
 
 class DatabaseLocks:
     """The locks of a sweep in a database; see ``FileLocks``.
 
     Args:
-        address: Of the database.
-        study: Name of the study.
-        folder: Of the sweep, on this machine.
+        address: The address of the database.
+        study: The name of the study.
+        folder: The folder of the sweep on this machine.
     """
 
     wait = 2.0
     heartbeat_interval, grace_period = 10.0, 60.0
-    """Seconds between two heartbeats, and without any until a process is taken for dead."""
+    """Seconds between two heartbeats, and without heartbeats until a process counts as dead."""
 
     def __init__(self, address: str, study: str, folder: Path) -> None:
         import sqlalchemy as sql
@@ -171,21 +171,24 @@ class DatabaseLocks:
         )
         self._study = study
         self._seen: dict[str, tuple[tuple[str, int], float]] = {}
-        ask_again(self._make_table)
+        retry(self._make_table)
 
     def _make_table(self) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
-        with suppress(SQLAlchemyError):  # Another process has made it at the same moment.
+        with suppress(SQLAlchemyError):  # Another process may create it at the same moment.
             self._table.create(self._engine, checkfirst=True)
         self._table.create(self._engine, checkfirst=True)
 
     def lock(self, name: str) -> "DatabaseLock":
-        """Return the lock of that name."""
+        """Return the lock of a name."""
         return DatabaseLock(self, name)
 
     def try_to_take(self, name: str) -> bool:
-        """Take a lock that is free, or whose holder is dead; the file lock must be held."""
+        """Take a lock that is free or whose owner is dead; return whether it was taken.
+
+        The caller must hold the file lock of the same name.
+        """
         row = self._row(name)
         if row is None:
             self._insert(name)
@@ -199,19 +202,19 @@ class DatabaseLocks:
         return self._change(name, as_seen, new)
 
     def holds(self, name: str) -> bool:
-        """Return whether a lock is still this process's."""
+        """Return whether this process still owns a lock."""
         row = self._row(name)
         return row is not None and row[0] == self._owner
 
     def release(self, name: str) -> None:
-        """Free a lock, if it is still this process's."""
+        """Release a lock if this process still owns it."""
         table = self._table
         new = {"owner": "", "beats": table.c.beats + 1}
         self._change(name, table.c.owner == self._owner, new)
 
     @contextmanager
     def heartbeats(self) -> Iterator[None]:
-        """Give heartbeats for a while."""
+        """Context manager: a thread sends heartbeats for all locks of this process."""
         ended = threading.Event()
         thread = threading.Thread(target=self._give_heartbeats_until, args=(ended,), daemon=True)
         thread.start()
@@ -233,7 +236,7 @@ class DatabaseLocks:
 
     def _is_dead(self, name: str, owner: str, place: str, beats: int) -> bool:
         if place == self._place and HAS_LOCKS:
-            return True  # It had the same folder, and its file lock is ours now.
+            return True  # Its file lock was in the same folder, and this process has it now.
         now, heartbeat = time.monotonic(), (owner, beats)
         before, since = self._seen.get(name, (None, now))
         if before != heartbeat:
@@ -245,42 +248,42 @@ class DatabaseLocks:
         table = self._table
         query = table.select().with_only_columns(table.c.owner, table.c.place, table.c.beats)
         query = query.where(self._wanted(name))
-        return self._asked(lambda connection: connection.execute(query).one_or_none())
+        return self._query(lambda connection: connection.execute(query).one_or_none())
 
     def _insert(self, name: str) -> None:
         from sqlalchemy.exc import IntegrityError
 
         new = {"study": self._study, "name": name, "owner": "", "place": "", "beats": 0}
         with suppress(IntegrityError):
-            self._asked(lambda connection: connection.execute(self._table.insert().values(**new)))
+            self._query(lambda connection: connection.execute(self._table.insert().values(**new)))
 
     def _change(self, name: str, condition: Any, new: dict[str, Any]) -> bool:
         change = self._table.update().where(self._wanted(name), condition).values(**new)
-        return self._asked(lambda connection: bool(connection.execute(change).rowcount))
+        return self._query(lambda connection: bool(connection.execute(change).rowcount))
 
-    def _asked(self, ask: Callable[[Any], Answer]) -> Answer:
-        """Ask the database, which may be away for a while."""
+    def _query(self, ask: Callable[[Any], Answer]) -> Answer:
+        """Run a query in a transaction, with retries; its failures restart all heartbeat timers."""
 
         def once() -> Answer:
             with self._engine.begin() as connection:
                 return ask(connection)
 
-        # While it was away nobody could give a heartbeat.
-        return ask_again(once, lambda error: self._seen.clear())
+        # While the database was away, no process could send a heartbeat.
+        return retry(once, lambda error: self._seen.clear())
 
     def _wanted(self, name: str) -> Any:
         return (self._table.c.study == self._study) & (self._table.c.name == name)
 
 
 class DatabaseLock(Lock):
-    """A lock in a database, with the file lock of the same name."""
+    """A row of the table of locks, together with the file lock of the same name."""
 
     def __init__(self, locks: DatabaseLocks, name: str) -> None:
         self._locks, self._name = locks, name
         self._file = FileLock(locks.folder / LOCKS / name)
 
     def take(self, wait: bool = True) -> bool:
-        """Take the lock; return False where another has it and this one does not wait."""
+        """Acquire the lock; return False if another process has it and ``wait`` is False."""
         if not self._file.take(wait):
             return False
         taken = False
@@ -293,11 +296,11 @@ class DatabaseLock(Lock):
         return taken
 
     def held(self) -> bool:
-        """Whether no other process has taken it over, since this one could not be heard of."""
+        """Return whether no other process has taken the lock over for want of heartbeats."""
         return self._locks.holds(self._name)
 
     def release(self) -> None:
-        """Release it."""
+        """Release the lock."""
         try:
             self._locks.release(self._name)
         finally:
@@ -305,7 +308,7 @@ class DatabaseLock(Lock):
 
 
 def _place(folder: Path) -> str:
-    """Return an identity of a folder that no other has, not even a copy of it."""
+    """Return an identifier of a folder that differs even from that of a copy of the folder."""
     path = folder / LOCKS / "place"
     with FileLock(folder / LOCKS / "study"):
         if not path.exists():

@@ -1,4 +1,4 @@
-"""The recipe of a sweep: a recipe as usual, and a table ``[sweep]`` that says what to try.
+"""The recipe of a sweep: an ordinary recipe with a table ``[sweep]``, the search space.
 
 ::
 
@@ -35,7 +35,7 @@ from thence.settings import PositiveInt, Seed, Settings, as_in_file, declared_ty
 from thence.sweeps.space import Choices, Range, Space, grid_points, read_dimension
 
 LARGEST_GRID = 10_000
-"""Points of a grid at most."""
+"""Most points that a grid may have: a larger one is a mistake more often than a plan."""
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["none", "asha", "hyperband", "median"]
@@ -43,7 +43,7 @@ Pruner = Literal["none", "asha", "hyperband", "median"]
 
 @dataclass(frozen=True)
 class SweepOptions(Settings):
-    """How a space is searched."""
+    """How the search space is explored."""
 
     trials: PositiveInt | None = None
     """End after so many trials (default for a grid: every point once)."""
@@ -59,7 +59,7 @@ combination in order (grid)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.seconds  # Refuses what is no time.
+        _ = self.seconds  # Raises SettingError for an invalid time.
 
     @property
     def seconds(self) -> float | None:
@@ -81,14 +81,14 @@ def _read_options(table: Mapping[str, Any]) -> SweepOptions:
 
 @dataclass(frozen=True)
 class SweepRecipe:
-    """What to try.
+    """A recipe with a search space.
 
     Attributes:
-        text: What to train on.
-        model: Name of the family, unless the space has several.
+        text: Path or name of the text to train on.
+        model: Name of the family; the first one if the space has several.
         settings: Flat settings that all trials have in common.
-        space: What differs.
-        options: How it is searched.
+        space: The settings that differ between trials, with their values.
+        options: How the space is explored.
     """
 
     text: str
@@ -99,43 +99,43 @@ class SweepRecipe:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The families that are tried."""
+        """Names of the model families in the search space."""
         several = self.space.get("model")
         return several.values if isinstance(several, Choices) else (self.model,)
 
     @property
     def trials(self) -> int | None:
-        """How many trials there are at most."""
+        """The maximum number of trials; None where only a time limit ends the sweep."""
         if self.options.sampler != "grid":
             return self.options.trials
         points = len(self.grid())
         return min(points, self.options.trials or points)
 
     def names_for(self, model: str) -> list[str]:
-        """Return the fields of the space that a model has."""
+        """Return the names in the space that are settings of a model."""
         known = known_settings(model)
         return [name for name in self.space if name in known]
 
     def grid(self) -> list[dict[str, Any]]:
-        """Return every combination of values that differs."""
+        """Return every combination of values; each family only has its own settings."""
         found: list[dict[str, Any]] = []
         for model in self.models:
-            apart = {"model": Choices((model,))} if "model" in self.space else {}
+            fixed = {"model": Choices((model,))} if "model" in self.space else {}
             own = {name: self.space[name] for name in self.names_for(model)}
-            found += grid_points({**apart, **own})
+            found += grid_points({**fixed, **own})
         return found
 
     def any_recipe(self) -> Recipe:
-        """Return the recipe of one trial or another; all have the same text, read the same way."""
+        """Return the recipe of some trial; all trials have the same text, read the same way."""
         own = {name: self.space[name].ends()[0] for name in self.names_for(self.models[0])}
         return self.recipe_of({"model": self.models[0], **own})
 
     def recipe_of(self, point: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with some values of the space."""
+        """Return the recipe of a trial, given its values of the space."""
         model = str(point.get("model", self.model))
         settings = {**self.settings, **point}
         settings.pop("model", None)
-        if len(self.models) > 1:  # What only another of the models has.
+        if len(self.models) > 1:  # Without settings that only the other models have.
             known = known_settings(model)
             settings = {name: value for name, value in settings.items() if name in known}
         return make_recipe(self.text, model, settings)
@@ -150,13 +150,13 @@ def read_sweep_recipe(
     """Read the recipe of a sweep.
 
     Args:
-        path: The recipe.
-        trials: In place of those that the recipe names.
-        time: In place of that of the recipe.
-        named: What ``text``, ``dev`` and ``test`` are in place of those of the recipe.
+        path: The recipe, a TOML file.
+        trials: Number of trials, in place of the recipe's.
+        time: Time limit, in place of the recipe's.
+        named: ``text``, ``dev`` and ``test`` in place of those of the recipe.
 
     Raises:
-        SettingError: If it is not a usable one.
+        SettingError: If the recipe is not valid.
     """
     content = read_toml(path)
     table = content.pop("sweep", None)
@@ -199,7 +199,9 @@ def _read(
         raise SettingError("[sweep.space] is empty; name at least one field with its values.")
     known = {name for one in models for name in known_settings(one)}
     if stray := [name for name in settings if name not in known]:
-        make_recipe(text, models[0], {stray[0]: settings[stray[0]]})  # Refuses it with its reason.
+        make_recipe(
+            text, models[0], {stray[0]: settings[stray[0]]}
+        )  # Raises SettingError with the reason.
     recipe = SweepRecipe(text, str(models[0]), settings, space, options)
     _check_values(recipe)
     return recipe
@@ -236,7 +238,7 @@ def _check_name(name: str, models: tuple[str, ...]) -> None:
 
 
 def _numbers(name: str, models: tuple[str, ...]) -> tuple[type, ...]:
-    """Return the types of number that a field may have."""
+    """Return which of ``int`` and ``float`` a setting may be."""
     model = next(model for model in models if name in known_settings(model))
     group = known_settings(model)[name]
     kind = {"options": get_family(model).options_class(), **groups_of(model)}[group]
@@ -245,7 +247,7 @@ def _numbers(name: str, models: tuple[str, ...]) -> tuple[type, ...]:
 
 
 def _check_values(recipe: SweepRecipe) -> None:
-    """Refuse a value that no trial could have, and a grid with a point that cannot be."""
+    """Raise SettingError if a value of the space, or a point of the grid, is not valid."""
     if recipe.options.sampler == "grid":
         points = recipe.grid()
         if len(points) > LARGEST_GRID:

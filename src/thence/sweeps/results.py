@@ -1,10 +1,10 @@
-"""What comes out of a sweep: its trials, the best run, and how much each field matters.
+"""The result of a sweep: its trials, the best run, and the importance of each setting.
 
-That is a one-way analysis of variance of the trials' ranks: trials are grouped by the value of a
-field (numbers of a range into four groups of about equal size), and the field explains what does
-not remain within the groups. What chance alone would explain is subtracted, by the variance that
-all fields together leave unexplained. Ranks are compared, not losses, since a single training that
-diverged would outweigh all others.
+Importance is a one-way analysis of variance of the trials' ranks. Trials are grouped by their value
+of a setting (numbers of a range into four groups of about equal size); the variance between the
+groups is what the setting explains. The share that chance alone would explain is subtracted; it is
+estimated from the variance that all settings together leave unexplained. Ranks are compared, not
+losses, since a single training that diverged would outweigh all others.
 """
 
 import json
@@ -46,17 +46,17 @@ class Trial(Saved):
     """One training of a sweep.
 
     Attributes:
-        number: From 0 on.
-        fields: What it was trained with, of the space.
-        state: Whether it is being trained, has ended, was pruned, or could not be trained.
-        value: What trials are ranked by, the lower the better: the loss, or of a classifier the
-            share of mistakes; None before the first evaluation on dev.
-        nats: The loss on dev, at the best evaluation.
-        accuracy: Of a classifier, at that evaluation.
+        number: The number of the trial, from 0 on.
+        fields: Its values of the settings in the search space.
+        state: Whether it is being trained, has finished, was pruned, or has failed.
+        value: The objective that trials are ranked by, lower is better: the loss on dev, or of a
+            classifier the error rate; None before the first evaluation on dev.
+        nats: The loss on dev at the best evaluation, in nats per token or document.
+        accuracy: The accuracy of a classifier at that evaluation, from 0 to 1.
         seconds: Seconds of training.
-        parameters: How many numbers were learned or counted.
+        parameters: The number of parameters, or of counted n-grams.
         reason: Why it failed.
-        where: The machine and the folder that its run is in; None for the folder of the sweep.
+        where: The machine and the folder of its run; None for the folder of the sweep.
     """
 
     number: NonNegativeInt
@@ -72,24 +72,24 @@ class Trial(Saved):
 
     @property
     def name(self) -> str:
-        """Name of its run folder."""
+        """The name of its run folder."""
         return f"trial-{self.number:04}"
 
     @property
     def on_dev(self) -> str:
-        """The accuracy of a classifier, or else the loss; nothing before the first evaluation."""
+        """The accuracy of a classifier, or else the loss, as text; empty before an evaluation."""
         if self.accuracy is not None:
             return f"{self.accuracy:.2%}"
         return "" if self.nats is None else f"{self.nats:.4f}"
 
     @property
     def settings(self) -> str:
-        """The fields in words."""
+        """Its settings as text, such as ``lr 0.01, hidden_size 300``."""
         return ", ".join(f"{name} {field_text(value)}" for name, value in self.fields.items())
 
 
 def field_text(value: Any) -> str:
-    """Return the value of a field, short enough for a table; a dash where a trial has none.
+    """Return the value of a setting as short text for a table; a dash for None.
 
     >>> field_text(0.0123456), field_text(300), field_text(None), field_text((0.5, 0.75))
     ('0.01235', '300', '–', '0.5 0.75')
@@ -103,15 +103,15 @@ def field_text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Sweep(Saved):
-    """A sweep that has ended, or so far.
+    """The result of a sweep, at its end or so far.
 
     Attributes:
-        folder: Where it is.
+        folder: The folder of the sweep.
         unit: The unit that losses are averaged over: ``token`` or ``document``.
-        space: The fields, each with its values as a recipe has them.
-        trials: In order.
-        test: What the best run has on the test split, as ``thence evaluate --json`` prints it;
-            None without a test split, and before the end.
+        space: The settings of the search space, each with its values as in the recipe.
+        trials: All trials, by number.
+        test: The evaluation of the best run on the test split, as ``thence evaluate --json`` prints
+            it; None without a test split, and before the end.
     """
 
     _repr_html_ = repr_html
@@ -131,7 +131,7 @@ class Sweep(Saved):
         return sorted(done, key=lambda trial: (trial.value, trial.number))
 
     def table(self, trials: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:
-        """Return the column names, and a row for each of some trials, as they are shown."""
+        """Return the names of the columns, and one row of text for each of the given trials."""
         metric = "dev accuracy" if self.unit == "document" else "dev nats per token"
         rows = [
             [
@@ -161,16 +161,16 @@ class Sweep(Saved):
 
     @property
     def chosen_on_dev(self) -> str | None:
-        """A sentence: the best trial was chosen on dev, among how many; None for a single one.
+        """A sentence that says from how many trials the best was chosen on dev; None for one.
 
-        Its loss on dev is the luckiest of so many; the test split was not used to choose.
+        Its loss on dev is the lowest of many and therefore optimistic; test was not used to choose.
         """
         trials = len(self.ranked())
         return selected_among(trials, "trials") if trials > 1 else None
 
     @property
     def best_is_here(self) -> bool:
-        """Whether ``FOLDER/best`` is the best run; else that is on another machine."""
+        """Whether ``FOLDER/best`` is the best run; otherwise the best run is on another machine."""
         ranked, kept = self.ranked(), read_kept_best(self.folder)
         return bool(ranked) and kept is not None and kept.run == ranked[0].name
 
@@ -191,14 +191,14 @@ class Sweep(Saved):
 
     @cached_property
     def importances(self) -> dict[str, float]:
-        """The share of the differences that each field explains, the most important first."""
+        """The share of the variance that each setting explains (0 to 1), largest first."""
         done = [trial for trial in self.ranked() if math.isfinite(trial.value or 0)]
         values = [trial.nats if trial.accuracy is None else trial.accuracy for trial in done]
         return importances([trial.fields for trial in done], [float(v or 0) for v in values])
 
     @property
     def too_few_to_say(self) -> str:
-        """A sentence that there are too few trials to say what matters; empty if there are not."""
+        """A sentence that too few trials are finished to tell what matters; empty if enough are."""
         done, fields = len(self.ranked()), len(self.importances)
         needed = TRIALS_PER_FIELD * fields
         few = (
@@ -209,7 +209,7 @@ class Sweep(Saved):
         return f"{few} it cannot be said what matters; that takes {needed} or more."
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything for a program."""
+        """Return the result in types that JSON has."""
         done = self.ranked()
         return {
             "folder": str(self.folder),
@@ -224,7 +224,7 @@ class Sweep(Saved):
 
 
 def write_sweep(sweep: Sweep) -> None:
-    """Write the result into the folder of the sweep, for plots and other programs."""
+    """Write the result to ``sweep.json`` in the folder of the sweep."""
     content = {name: value for name, value in sweep.to_json().items() if name != "folder"}
     write_atomically(sweep.folder / RESULT, json.dumps(content, allow_nan=False).encode("utf-8"))
 
@@ -233,7 +233,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     """Read the result of a sweep.
 
     Raises:
-        RunError: If there is none.
+        RunError: If the folder has no result, or a damaged one.
     """
     folder, way_out = find_run(folder), "run the same thence sweep again"
     try:
@@ -251,7 +251,7 @@ def read_sweep(folder: str | Path) -> Sweep:
 
 
 def check_trials(trials: Sequence[Trial]) -> None:
-    """Refuse trials that a file or a study may hold and no sweep has."""
+    """Raise ValueError for trials that cannot come from a sweep: a damaged file or study."""
     if [trial.number for trial in trials] != list(range(len(trials))):
         raise ValueError("its trials are not in order")
     if any(trial.state == "finished" and None in (trial.value, trial.nats) for trial in trials):
@@ -259,7 +259,7 @@ def check_trials(trials: Sequence[Trial]) -> None:
 
 
 def _check_test(found: Mapping[str, Any] | None, unit: Unit) -> None:
-    """Refuse an evaluation on test that lacks what is shown of it."""
+    """Raise if an evaluation on test lacks a number that is shown."""
     if found is not None:
         metric = "accuracy" if unit == "document" else "nats_per_token"
         whole = dict.fromkeys(("test_looks", "documents"), NonNegativeInt)
@@ -268,12 +268,12 @@ def _check_test(found: Mapping[str, Any] | None, unit: Unit) -> None:
 
 @dataclass(frozen=True)
 class KeptBest(Saved):
-    """What is known of the run in ``FOLDER/best``.
+    """The record about the run in ``FOLDER/best``.
 
     Attributes:
         run: The name of its trial.
         test: Its evaluation on test, as JSON; None without a test split.
-        trials: Among how many trials it was chosen; None of a sweep by 0.1, which did not say.
+        trials: Number of trials that it was chosen from; None in files of version 0.1.
     """
 
     run: Text
@@ -282,7 +282,7 @@ class KeptBest(Saved):
 
 
 def read_kept_best(folder: Path) -> KeptBest | None:
-    """Return what is known of ``FOLDER/best``; None where there is none, or it is damaged."""
+    """Return the record about ``FOLDER/best``; None where it is missing or damaged."""
     try:
         kept = read_saved(folder / BEST / BEST_OF_SWEEP, KeptBest, "")
         _check_test(kept.test, "document" if "accuracy" in (kept.test or {}) else "token")
@@ -292,24 +292,24 @@ def read_kept_best(folder: Path) -> KeptBest | None:
 
 
 def write_kept_best(folder: Path, kept: KeptBest) -> None:
-    """Write what is known of the best run into its folder."""
+    """Write the record about the best run into its folder."""
     write_atomically(folder / BEST_OF_SWEEP, json.dumps(asdict(kept)).encode("utf-8"))
 
 
 TRIALS_PER_FIELD = 4
-"""Trials for each field from which on it can be said what matters."""
+"""Finished trials per setting from which on importances are shown; fewer are mostly noise."""
 GROUPS = 4
-"""Groups of about equal size that numbers are put into."""
+"""Number of groups of about equal size (quartiles) that the numbers of a range are put into."""
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Reals = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def importances(points: Sequence[Mapping[str, Any]], values: Sequence[float]) -> dict[str, float]:
-    """Return the share of the differences that each field explains, the greatest first.
+    """Return the share of the variance of ranks that each setting explains, largest first.
 
     Args:
-        points: The fields of each trial; those that lack a field are a group of their own.
+        points: The settings of each trial; trials without a setting are a group of their own.
         values: The loss or accuracy of each trial.
     """
     if not points:
@@ -328,7 +328,7 @@ def importances(points: Sequence[Mapping[str, Any]], values: Sequence[float]) ->
 
 
 def _ranks(values: Sequence[float]) -> Reals:
-    """Return the centred rank of each value; equal values share the mean of theirs."""
+    """Return the rank of each value minus the mean rank; equal values get their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     centred: Reals = ranks - ranks.mean()
@@ -336,7 +336,7 @@ def _ranks(values: Sequence[float]) -> Reals:
 
 
 def _indicators(values: Sequence[Any]) -> Reals:
-    """Return a 1 for the group of each value: a row per value, a column per group."""
+    """Return the one-hot group of each value (values x groups)."""
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     places: Integers
     if len(numbers) == len(values) and 2 * len(set(values)) > len(values):
@@ -350,13 +350,16 @@ def _indicators(values: Sequence[Any]) -> Reals:
 
 
 def _residual(table: Reals, ranks: Reals) -> float:
-    """Return the sum of squares that a least-squares fit of the columns leaves."""
+    """Return the residual sum of squares of a least-squares fit of the ranks by the columns."""
     fitted = table @ np.linalg.lstsq(table, ranks, rcond=None)[0]
     return float(np.sum((ranks - fitted) ** 2))
 
 
 def _noise(tables: Sequence[Reals], ranks: Reals) -> float:
-    """Return what one more group would explain by chance; infinity where that is unknown."""
+    """Return the residual variance per degree of freedom, all settings fitted together.
+
+    That is what one more group explains by chance; infinity if no degree of freedom is left.
+    """
     together = np.hstack(tables)
     free = len(ranks) - int(np.linalg.matrix_rank(together))
     return _residual(together, ranks) / free if free > 0 else float("inf")

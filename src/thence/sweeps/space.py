@@ -1,4 +1,4 @@
-"""The space of a sweep: for each field of a recipe the values that may be tried."""
+"""The search space of a sweep: for each setting the values that may be tried."""
 
 import json
 import math
@@ -16,46 +16,46 @@ NUMBER = int | float
 
 @dataclass(frozen=True)
 class Choices:
-    """A list of values.
+    """A categorical setting: a list of values.
 
     Attributes:
-        values: In the order they were written.
+        values: The values, in the order of the recipe.
     """
 
     values: tuple[Any, ...]
 
     @property
     def encoded(self) -> list[Any]:
-        """The values as a study keeps them: a list as JSON."""
+        """The values in types that Optuna can store: other ones than numbers and text as JSON."""
         return [v if isinstance(v, int | float | str) else json.dumps(v) for v in self.values]
 
     def decoded(self, kept: Any) -> Any:
-        """Return the value of what a study keeps."""
+        """Return the value that Optuna has stored as ``kept``."""
         return self.values[self.encoded.index(kept)]
 
     def points(self) -> tuple[Any, ...]:
-        """Return every value, for a grid."""
+        """Return every value, for a grid search."""
         return self.values
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values to check: if these can be used, all can."""
+        """Return the values to check: if they are valid, so are all others."""
         return self.values
 
     def to_toml(self) -> Any:
-        """Return it as a recipe writes it."""
+        """Return the values as they are written in a recipe."""
         return self.values
 
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers between two.
+    """A numeric setting: all numbers from ``low`` to ``high``.
 
     Attributes:
-        low: The least.
-        high: The greatest.
-        step: Between one number and the next; None for all fractions.
-        log: Whether small numbers are tried as often as large ones, by their magnitude.
-        whole: Whether they are whole numbers.
+        low: The smallest number.
+        high: The largest number.
+        step: The distance between two numbers; None for a continuous range.
+        log: Whether numbers are drawn uniformly in their logarithm.
+        whole: Whether only integers are tried.
     """
 
     low: float
@@ -65,11 +65,11 @@ class Range:
     whole: bool = False
 
     def decoded(self, kept: Any) -> Any:
-        """Return the value of what a study keeps."""
+        """Return the value that Optuna has stored as ``kept``."""
         return int(kept) if self.whole else float(kept)
 
     def points(self) -> tuple[Any, ...]:
-        """Return every value, for a grid; nothing where they cannot be counted."""
+        """Return every value, for a grid search; empty for a continuous range."""
         if self.step is None or self.log:
             return ()
         number = math.floor((self.high - self.low) / self.step + 1e-9) + 1
@@ -77,11 +77,11 @@ class Range:
         return tuple(self.decoded(round(value, 12)) for value in found)
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values to check: if these can be used, all can."""
+        """Return the values to check: if they are valid, so are all others."""
         return (self.low, self.high)
 
     def to_toml(self) -> Any:
-        """Return it as a recipe writes it."""
+        """Return the range as it is written in a recipe."""
         found = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -90,15 +90,15 @@ Space = Mapping[str, Choices | Range]
 
 
 def read_dimension(name: str, written: Any, kinds: Sequence[type]) -> Choices | Range:
-    """Return the values of a field.
+    """Return the search space of one setting.
 
     Args:
-        name: Of the field.
-        written: In the recipe: a list of choices, or the table of a range.
-        kinds: The types of number that the field may have, for a range.
+        name: The name of the setting.
+        written: Its value in the recipe: a list of choices, or the table of a range.
+        kinds: Which of ``int`` and ``float`` the setting may be; empty if it is not a number.
 
     Raises:
-        SettingError: If it is neither, or empty, or low is not below high.
+        SettingError: If ``written`` is neither, or empty, or low is not below high.
     """
     if isinstance(written, dict):
         return _read_range(name, written, kinds)
@@ -150,7 +150,7 @@ def grid_points(space: Space) -> list[dict[str, Any]]:
     """Return every combination of values; the last field changes fastest.
 
     Raises:
-        SettingError: If a field has too many values to be tried one by one.
+        SettingError: If a setting has a continuous range.
     """
     for name, dimension in space.items():
         if not dimension.points():

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 JOURNAL = "study.log"
 LONGEST_REASON = 200
-"""Characters of what is wrong with a study that a message repeats."""
+"""Characters of an error of Optuna that a message quotes at most."""
 MIN_EVALUATIONS = 2
-"""The evaluation on dev at which a trial is pruned at the earliest by successive halving."""
+"""Number of the evaluation on dev at which a trial can be pruned first: ``min_resource`` of
+successive halving and Hyperband, and the warm-up of median pruning."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class OpenSweep:
     """A sweep that this process works on.
 
     Attributes:
-        folder: Where it is.
-        recipe: What is tried.
-        study: Optuna's list of trials.
-        storage: Where Optuna keeps it.
-        locks: Shared with the other processes.
+        folder: The folder of the sweep.
+        recipe: The recipe with its search space.
+        study: Optuna's study, the list of trials.
+        storage: Optuna's storage of the study.
+        locks: The locks that this process shares with the others.
     """
 
     folder: Path
@@ -47,11 +48,11 @@ class OpenSweep:
     locks: FileLocks | DatabaseLocks
 
     def trials(self) -> "list[FrozenTrial]":
-        """Return all trials so far, those of other processes too, in order."""
+        """Return all trials so far, those of other processes too, by number."""
         return self.study.get_trials(deepcopy=False)
 
     def running_trial(self, number: int) -> "optuna.Trial":
-        """Return a trial that was begun and has not ended, to go on with it."""
+        """Return Optuna's trial of a number, to continue a trial that was started."""
         from optuna.trial import Trial
 
         study = self.storage.get_study_id_from_name(self.study.study_name)
@@ -65,13 +66,13 @@ class OpenSweep:
 
 
 def import_optuna() -> Any:  # as untyped as an optional library is
-    """Return Optuna."""
+    """Return the module ``optuna``; raises an error that names the extra if it is missing."""
     return import_extra("optuna", "sweep", "thence sweep")
 
 
 @contextmanager
 def quiet_log() -> Iterator[None]:
-    """Keep Optuna from logging to standard error what we say in our own way."""
+    """Context manager: Optuna logs only errors, since thence shows its own progress."""
     log = import_optuna().logging
     before = log.get_verbosity()
     log.set_verbosity(logging.ERROR)
@@ -83,7 +84,7 @@ def quiet_log() -> Iterator[None]:
 
 @contextmanager
 def _experimental() -> Iterator[None]:
-    """Leave out Optuna's warnings that a feature of its is experimental."""
+    """Context manager: suppress Optuna's warnings about experimental features."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():
@@ -92,15 +93,15 @@ def _experimental() -> Iterator[None]:
 
 
 def open_study(folder: Path, name: str, storage: str | None) -> "tuple[optuna.Study, Any]":
-    """Open the study, or make it.
+    """Open the study, or create it.
 
     Args:
-        folder: Of the sweep.
-        name: Of the study.
-        storage: Address of a database; None for a journal in the folder.
+        folder: The folder of the sweep.
+        name: The name of the study.
+        storage: Address of a database; None for a journal file in the folder.
 
     Returns:
-        The study, and Optuna's storage that it is in.
+        Optuna's study and its storage.
 
     Raises:
         RunError: If it cannot be opened.
@@ -131,7 +132,7 @@ def _journal(folder: Path) -> Any:
 
 
 def make_pruner(recipe: SweepRecipe) -> Any:
-    """Return Optuna's pruner; its steps are evaluations on dev, of which each trial has ten."""
+    """Return Optuna's pruner; its steps are the evaluations on dev, ten per trial by default."""
     pruners = import_optuna().pruners
     if recipe.options.pruner == "asha":
         return pruners.SuccessiveHalvingPruner(min_resource=MIN_EVALUATIONS, reduction_factor=2)
@@ -143,10 +144,10 @@ def make_pruner(recipe: SweepRecipe) -> Any:
 
 
 def make_sampler(recipe: SweepRecipe, number: int) -> Any:
-    """Return what chooses the fields of a trial.
+    """Return Optuna's sampler, which chooses the settings of a trial.
 
-    It is made for one trial, from the seed and the number of the trial, so that what is tried
-    next does not depend on interruptions.
+    Each trial has a sampler of its own, seeded by the sweep's seed and the trial's number, so that
+    interruptions do not change which settings are tried next.
     """
     optuna = import_optuna()
     if recipe.options.sampler == "grid":
@@ -154,7 +155,7 @@ def make_sampler(recipe: SweepRecipe, number: int) -> Any:
     seed = int(np.random.SeedSequence([recipe.options.seed, number]).generate_state(1)[0])
     if recipe.options.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    several = len(recipe.models) > 1  # Their trials have different fields.
+    several = len(recipe.models) > 1  # Trials of different families have different settings.
     with _experimental():
         return optuna.samplers.TPESampler(
             seed=seed, multivariate=True, group=several, constant_liar=True
@@ -162,9 +163,9 @@ def make_sampler(recipe: SweepRecipe, number: int) -> Any:
 
 
 def _grid_sampler(points: list[dict[str, Any]]) -> Any:
-    """Return a sampler that gives each trial the point of its number.
+    """Return a sampler that gives the trial of number n the nth point of the grid.
 
-    Optuna's own grid sampler takes points at random, and its grid has no fields of one model alone.
+    Optuna's own GridSampler takes points at random, and all of its points have the same settings.
     """
     from optuna.samplers import BaseSampler
 
@@ -183,7 +184,7 @@ def _grid_sampler(points: list[dict[str, Any]]) -> Any:
 
 
 def suggest(trial: "optuna.Trial", recipe: SweepRecipe) -> dict[str, Any]:
-    """Choose the fields of a trial; those that are chosen already stay as they are."""
+    """Return the settings of a trial; those that were chosen before stay as they are."""
     point: dict[str, Any] = {}
     with _experimental():
         if "model" in recipe.space:
@@ -204,7 +205,7 @@ def _suggest(trial: "optuna.Trial", name: str, dimension: Choices | Range) -> An
 
 
 def fields_of(params: Mapping[str, Any], recipe: SweepRecipe) -> dict[str, Any]:
-    """Return the fields of a trial as a recipe has them, in the order of the space."""
+    """Return the settings of a trial with values as in a recipe, in the order of the space."""
     return {
         name: dimension.decoded(params[name])
         for name, dimension in recipe.space.items()

@@ -1,4 +1,4 @@
-"""A sweep from its recipe to its best run; any number of processes can work on one."""
+"""``sweep``: from a recipe to the best run; any number of processes can share one sweep."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,14 +43,14 @@ STATES: dict[str, Literal["running", "finished", "pruned", "failed"]] = {
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How far a sweep is.
+    """The progress of a sweep.
 
     Attributes:
-        sweep: All trials so far, those of other processes too.
+        sweep: The result so far, with the trials of other processes.
         trial: The trial of this process.
-        event: It was started, was evaluated on dev, or has ended.
-        total: How many trials there will be at most; None where only a time limit ends them.
-        seconds_left: Of the time limit.
+        event: What happened: the trial was started, was evaluated on dev, or has ended.
+        total: Maximum number of trials; None where only a time limit ends the sweep.
+        seconds_left: Seconds left of the time limit; None without one.
     """
 
     sweep: Sweep
@@ -123,7 +123,7 @@ def sweep(
         _open(folder, read, storage, study, copies) as opened,
     ):
         opened.study.pruner = make_pruner(read)
-        snapshot(opened)  # Refuses a study that was changed.
+        snapshot(opened)  # Raises RunError for a study that other programs have changed.
         _work(opened, watch, again)
         return _finish(opened)
 
@@ -132,7 +132,7 @@ def sweep(
 def _open(
     folder: Path, recipe: SweepRecipe, storage: str | None, name: str | None, copies: Path
 ) -> Iterator[OpenSweep]:
-    """Open the folder and the study of a sweep, with the locks of its processes."""
+    """Context manager: open the folder and the study of a sweep, and the locks that it needs."""
     name = open_folder(folder, recipe, storage is not None, name)
     with FileLocks(folder).lock("study"):
         put_copies(copies, folder)
@@ -149,7 +149,7 @@ def _open(
 
 
 def _work(sweep: OpenSweep, watch: Watcher | None, again: str) -> None:
-    """Work until all trials are done; after a signal, say how to go on."""
+    """Train until all trials are done; after a signal, raise an error that says how to continue."""
 
     def report(event: Event, number: int) -> None:
         if watch is not None:
@@ -170,10 +170,10 @@ def _work(sweep: OpenSweep, watch: Watcher | None, again: str) -> None:
 
 
 def snapshot(sweep: OpenSweep) -> Sweep:
-    """Return all trials so far.
+    """Return the result so far.
 
     Raises:
-        RunError: If the study holds what no sweep writes.
+        RunError: If the study has content that no sweep writes.
     """
     recipe = sweep.recipe
     space = {name: dimension.to_toml() for name, dimension in recipe.space.items()}
@@ -201,9 +201,9 @@ def _trial(found: "FrozenTrial", recipe: SweepRecipe) -> Trial:
 
 
 def _finish(sweep: OpenSweep) -> Sweep:
-    """Keep the best run and write the result; of several processes one does, the others wait.
+    """Copy the best run, evaluate it and write the result; other processes wait for the lock.
 
-    A best run of another machine is kept there.
+    If the best run is on another machine, that machine copies and evaluates it.
     """
     folder = sweep.folder
     with FileLocks(folder).lock("best"):

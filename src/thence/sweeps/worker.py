@@ -1,9 +1,9 @@
 """A worker: leases one trial after another, trains or resumes it, and tells the study the outcome.
 
-A process holds the lock of its trial for as long as it works on it. Whoever finds a running trial
-whose lock is free knows that its process has died, and resumes it. New trials are begun under one
-lock for all, so that there are never too many. ``locks.py`` has the locks of processes that share a
-folder, and of machines that share only a database.
+A process holds the lock of its trial while it works on it. If a trial is marked as running but its
+lock is free, its process has died, and another one resumes the trial. New trials are created under
+one common lock, so that there are never too many. ``locks.py`` has the locks of processes that
+share a folder, and of machines that share only a database.
 """
 
 import shutil
@@ -21,7 +21,7 @@ from thence.locks import BusyError, locked
 from thence.runs import Run
 from thence.runs.metrics import unit_of
 from thence.signals import Interrupted
-from thence.sweeps.database import ask_again
+from thence.sweeps.database import retry
 from thence.sweeps.locks import Lock
 from thence.sweeps.recipe import SweepRecipe
 from thence.sweeps.study import OpenSweep, make_sampler, suggest
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 BEGAN, ENDED, WHERE = "began", "ended", "where"
-"""Attributes of a trial: the times when it was leased last, and when its training was over; and the
-machine and folder of its run, where machines share no folder."""
+"""Names of attributes of a trial in the study: the time when it was last leased, the time when its
+training ended, and the machine and folder of its run, where machines share no folder."""
 OUTCOME, PRUNED = "outcome", "given up"
-"""Attributes of a trial: what its run came to, and that it ends at an evaluation on dev. The texts
-are those that studies made by 0.1 have."""
+"""Names of attributes of a trial in the study: its metrics, and that it was pruned. Studies made by
+0.1 have the same names."""
 LONGEST_REASON = 500
-"""Characters of the reason of a failure that the study keeps."""
+"""Characters of an error message that the study keeps as the reason of a failure."""
 
 Event = Literal["started", "evaluated", "ended"]
 Report = Callable[[Event, int], None]
-"""Is told what happened to the trial of this number."""
+"""Callback with an event and the number of its trial."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A trial that this process holds.
+    """A trial that this process works on.
 
     Attributes:
-        trial: Optuna's.
-        point: Its fields.
-        lock: Is released when the work is over.
+        trial: Optuna's trial.
+        point: Its settings.
+        lock: The lock of the trial, released when the work is done.
     """
 
     trial: "optuna.Trial"
@@ -62,20 +62,20 @@ class Lease:
     lock: Lock
 
     def check(self) -> None:
-        """Check that the trial is still this process's."""
+        """Raise LeaseLostError if another process has taken the trial over."""
         if not self.lock.held():
             raise LeaseLostError
 
 
 class LeaseLostError(Exception):
-    """Another process works on the trial now, since this one gave no sign of life."""
+    """Another process has taken the trial over, since this one sent no heartbeats."""
 
 
 def lease_trial(sweep: OpenSweep) -> Lease | None:
-    """Take a trial: one that a killed process has left, or else a new one.
+    """Lease a trial: one that a killed process has left, or else a new one.
 
     Returns:
-        None where there is nothing to do: all trials are done or held by others.
+        The lease; None if all trials are done or leased by other processes.
     """
     with sweep.locks.lock("study"):
         trials = sweep.trials()
@@ -97,7 +97,7 @@ def _take_over(sweep: OpenSweep, number: int) -> Lease | None:
     lock = _lock(sweep, number)
     if not lock.take(wait=False):
         return None
-    if sweep.trials()[number].state.is_finished():  # Its process ended it before it let go.
+    if sweep.trials()[number].state.is_finished():  # Its process finished it, then released it.
         lock.release()
         return None
     sweep.study.sampler = make_sampler(sweep.recipe, number)
@@ -121,7 +121,7 @@ def _lock(sweep: OpenSweep, number: int) -> Lock:
 
 
 def is_complete(recipe: SweepRecipe, trials: "Sequence[FrozenTrial]") -> bool:
-    """Return whether no more trials are to be begun."""
+    """Return whether no more trials are to be started."""
     if recipe.trials is not None and len(trials) >= recipe.trials:
         return True
     left = seconds_left(recipe, trials)
@@ -129,9 +129,9 @@ def is_complete(recipe: SweepRecipe, trials: "Sequence[FrozenTrial]") -> bool:
 
 
 def seconds_left(recipe: SweepRecipe, trials: "Sequence[FrozenTrial]") -> float | None:
-    """Return how much of the time limit is left; None without one.
+    """Return the seconds that are left of the time limit; None without a limit.
 
-    Time counts once while any process works, and not while none does.
+    Time in which several processes worked counts once; time in which none did does not count.
     """
     if recipe.options.seconds is None:
         return None
@@ -156,12 +156,12 @@ def work(sweep: OpenSweep, report: Report) -> None:
         TextError: If the text cannot be used.
     """
     while True:
-        lease = ask_again(partial(lease_trial, sweep))
+        lease = retry(partial(lease_trial, sweep))
         if lease is None:
             found = sweep.trials()
             if all(one.state.is_finished() for one in found) and is_complete(sweep.recipe, found):
                 return
-            time.sleep(sweep.locks.wait)  # Another process may die: its trial must be taken over.
+            time.sleep(sweep.locks.wait)  # Other trials may still need to be taken over.
             continue
         number = lease.trial.number
         try:
@@ -174,11 +174,11 @@ def work(sweep: OpenSweep, report: Report) -> None:
 
 
 def _train_and_tell(lease: Lease, sweep: OpenSweep, report: Callable[[], None]) -> None:
-    """Train a trial to its end, or until it is pruned, and tell the study."""
+    """Train a trial until it ends or is pruned, and record the outcome in the study."""
     from optuna.trial import TrialState
 
     trial, folder = lease.trial, sweep.run_folder(lease.trial.number)
-    pruned = bool(trial.user_attrs.get(PRUNED))  # Killed before that was told.
+    pruned = bool(trial.user_attrs.get(PRUNED))  # It was killed before the study knew.
 
     def on_evaluation(record: Record) -> None:
         nonlocal pruned
@@ -217,7 +217,7 @@ def _train_and_tell(lease: Lease, sweep: OpenSweep, report: Callable[[], None]) 
 
 
 def _is_failure(error: Exception) -> bool:
-    """Return whether an error is of this trial alone, so that the others can go on."""
+    """Return whether an error is a failure of this trial alone, so that others can be trained."""
     if isinstance(error, RuntimeError):
         import torch
 
@@ -239,30 +239,30 @@ def _train(
     if (folder / "config.toml").exists():
         try:
             return resume(folder, logs=on_evaluation)
-        except (BusyError, WriteError):  # Nothing is wrong with the run.
+        except (BusyError, WriteError):  # The run itself is not damaged.
             raise
-        except RunError:  # Damaged, since it was killed or the disk was full: made anew.
+        except RunError:  # Damaged, by a kill or a full disk: train it from the start.
             with locked(folder):
                 shutil.rmtree(folder)
-    for leftover in folder.parent.glob(f".{folder.name}.*"):  # Of a process that was killed.
+    for leftover in folder.parent.glob(f".{folder.name}.*"):  # Left by a process that was killed.
         shutil.rmtree(leftover, ignore_errors=True)
     return train_recipe(sweep.recipe.recipe_of(lease.point), folder, logs=on_evaluation)
 
 
 def value_of(record: Record) -> float | None:
-    """Return what the better of two evaluations on dev has less of; None without a dev split."""
+    """Return the objective of an evaluation on dev, lower is better; None without a dev split."""
     nats = record.get(f"dev_nats_per_{unit_of(record)}")
     return None if nats is None else selection_loss(nats, record.get("dev_accuracy"))
 
 
 def best_record(run: Run) -> Record | None:
-    """Return the best evaluation on dev; None without a dev split."""
+    """Return the line of the best evaluation on dev; None without a dev split."""
     judged = [record for record in run.metrics() if value_of(record) is not None]
     return min(judged, key=lambda record: float(value_of(record) or 0), default=None)
 
 
 def outcome_of(run: Run, best: Record) -> dict[str, Any]:
-    """Return what a run came to."""
+    """Return the metrics of a finished run, as the study keeps them."""
     return {
         "value": value_of(best),
         "nats": best[f"dev_nats_per_{unit_of(best)}"],
