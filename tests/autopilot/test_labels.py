@@ -121,7 +121,7 @@ def test_a_network_that_is_trained_again_learns_from_dev_and_shares_the_weight(
 
     monkeypatch.setattr(networks, "train", reading)
     [again] = made.train(replace(found, seed=1), None, None)
-    assert read == [96] and (again.like, again.nats) == (first.name, first.nats)
+    assert read == [96] and (again.judged_as, again.nats) == (first.name, first.nats)
     both = made.combine([first, again])
     assert both.weights == (0.5, 0.5) and both.refit and both.nats == first.nats
     said = [one.model.classify(made.autopilot.data.dev_texts) for one in (first, again, both)]

@@ -1,10 +1,10 @@
-"""The autopilot: the best model of a text that can be made in a given time.
+"""The autopilot: automatic model selection, the best model of a text within a time budget.
 
-``best`` reads the text and writes the run. ``profile`` says what the text is like, ``candidates``
-what is trained for it and when, ``networks`` how large a network is and how it is trained,
-``combining`` and ``averaging`` which models are used together. ``language`` and ``labels`` put
-these together for language models and for classifiers, ``autopilot`` spends the budget on them, and
-``result`` is what comes out.
+``best`` is the function behind ``thence best``. ``profile`` finds out what kind of text it is,
+``candidates`` schedules the models to train, ``networks`` chooses the size of a network and trains
+it, ``combining`` and ``averaging`` choose the members of the final ensemble. ``language`` and
+``labels`` are the strategies for language models and for classifiers, ``autopilot`` spends the
+budget on them, and ``result`` is what the search returns.
 """
 
 from thence.autopilot.best import best

@@ -1,4 +1,4 @@
-"""The autopilot itself: trains candidate after candidate in the budget, and keeps what is best."""
+"""The search itself: trains one candidate after another within the budget and keeps the best."""
 
 import math
 import time
@@ -22,24 +22,25 @@ from thence.training.callbacks import ProgressCallback, ProgressFactory
 from thence.training.data import TrainingData
 
 MIN_TRAINING = 0.5
-"""Seconds that a network must be trained for, at least."""
+"""Least seconds to train a network; with less time left, none is started."""
 TOLERANCE = 0.005
-"""Nats per unit by which a newer ensemble may be worse than an older one that was combined in a
-hurry: it was pruned and judged with more care."""
+"""Nats per token or document by which a newer ensemble may be worse than an older one and still
+replace it: its weights may have been learned on fewer targets, for want of time."""
 STOPPING_SECONDS = 1.0
-"""Seconds in which models are combined once the user asked to stop."""
+"""Seconds for the last combination of models after the user asked to stop."""
 SHARE_AFTER_COUNTS, SHARE_AFTER_NETWORK = 0.1, 0.3
-"""Shares of the time left in which models are combined while others are still to be trained."""
+"""Shares of the time left that combining may take while other models are still to be trained: after
+the counted models, and after each network."""
 
 TRAINING_SETTINGS = ("seed", "threads", "device", "carry_context")
-"""Settings of training that the user chooses, not the autopilot."""
+"""Training settings that the user may give; the autopilot chooses all others."""
 
 Watcher = Callable[[Tried], None]
 
 
 @dataclass(frozen=True)
 class _Training:
-    """A training that has ended: what was trained, how long that took, and its loss on dev."""
+    """A finished training: the candidate, its duration, its loss on dev (inf if it failed)."""
 
     candidate: ScheduledCandidate
     seconds: float
@@ -51,16 +52,16 @@ class Autopilot:
     """One search for the best model of a text.
 
     Attributes:
-        recipe: How the text is read, divided and tokenised, and the user's settings of training.
-        data: The text.
-        budget: What may be spent.
-        stop_event: Set when the user wants the best so far.
-        progress: Opens the listener of a training.
-        watch: Is called with each model that was tried.
-        rehearse: Is called with the first result, to measure how long it takes to write one.
-        pace: What was measured on this machine.
-        tried: What was tried so far.
-        failed: What could not be trained, and why.
+        recipe: How the text is read, split and tokenised, and the user's training settings.
+        data: The tokenised text.
+        budget: The time or the training steps that may be spent.
+        stop_event: Set when the user asks for the best model so far.
+        progress: Opens the progress callback of a training.
+        watch: Callback for each model that was tried.
+        rehearse: Called with the first result, to measure how long it takes to write a run.
+        pace: How long work takes on this machine, as measured so far.
+        tried: The models that were tried so far.
+        failed: The reasons why models could not be trained.
     """
 
     recipe: Recipe
@@ -74,7 +75,7 @@ class Autopilot:
     tried: list[Tried] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     _loading: Thread | None = None
-    _beside: Thread | None = None
+    _background: Thread | None = None
     _num_bytes: int = 0
 
     @property
@@ -83,16 +84,16 @@ class Autopilot:
         return len(self.data.tokenizer.vocabulary)
 
     def recipe_of(self, candidate: ScheduledCandidate) -> Recipe:
-        """Return the recipe that a candidate's begins with: that of the search, with its seed."""
+        """Return the base of a candidate's recipe: the search's, with the candidate's seed."""
         training = self.recipe.training
         seed = training.seed + candidate.seed
         return replace(self.recipe, training=replace(training, seed=seed))
 
     def run(self, strategy: Strategy) -> Ensemble:
-        """Try what the strategy has until the budget is spent; return the best that came out.
+        """Try the candidates of a strategy until the budget is spent; return the best ensemble.
 
         Raises:
-            TrainingError: If nothing could be trained, or the user stopped it before.
+            TrainingError: If no model could be trained, or the user stopped before the first one.
         """
         self._begin_loading(strategy)
         first = self._first(strategy)
@@ -108,7 +109,7 @@ class Autopilot:
             self.tried[-1] = replace(
                 self.tried[-1], so_far=best.nats, accuracy_so_far=best.accuracy
             )
-        with_care = not candidates  # Whether the members were combined with all the time left.
+        in_full = not candidates  # Whether the last combination could use all the time left.
         trained: list[_Training] = []
         for candidate, share, steps in self._to_train(candidates, trained):
             if self.stop_event.is_set():
@@ -125,22 +126,20 @@ class Autopilot:
             if not new:
                 continue
             members = _without(first, members) + new
-            with_care = share == 1.0
-            best = self._combined(
-                strategy, best, members, 1.0 if with_care else SHARE_AFTER_NETWORK
-            )
+            in_full = share == 1.0
+            best = self._combined(strategy, best, members, 1.0 if in_full else SHARE_AFTER_NETWORK)
             for one in new:
                 self._add(one, began, best)
         if best is None:
             raise self._nothing()
-        if not with_care:
+        if not in_full:
             best = self._combined(strategy, best, members, 1.0)
         return strategy.finish(best)
 
     def _first(self, strategy: Strategy) -> TrainedCandidate | None:
-        """Return the model that needs no time at all, and measure how long writing a run takes.
+        """Return a model that is fitted in a moment, and measure with it how long writing takes.
 
-        There is no deadline: without it there would be no result.
+        It has no deadline, so that there is always a result. None where steps are counted.
         """
         if self.budget.counts_steps or self.stop_event.is_set():
             return None
@@ -157,10 +156,11 @@ class Autopilot:
         members: Sequence[TrainedCandidate],
         share: float,
     ) -> Ensemble:
-        """Combine the members in a share of the time left.
+        """Combine the members in a share of the time left; return the new ensemble or the old one.
 
-        A newer ensemble takes the place of the one before unless it is clearly worse: it may be
-        combined in a hurry. Where it was judged on less of dev, a single model does not.
+        The new ensemble replaces the old one unless it is worse by more than the tolerance, since
+        it may have been combined in little time. If the two were judged on different parts of dev,
+        their losses cannot be compared: then a single model does not replace an ensemble.
         """
         with self.pace.timed("combining"):
             try:
@@ -185,53 +185,53 @@ class Autopilot:
         seconds: float | None,
         steps: int | None,
     ) -> list[TrainedCandidate]:
-        """Train a model; one that fails, or is not ready in time, is left out with the reason."""
+        """Train a candidate; return nothing, and note why, if it fails or is not ready in time."""
         began, ends = time.monotonic(), self.ends()
         try:
             with deadline(ends):
                 if candidate.trains and not self._is_loaded(ends):
                     raise DeadlineError
-                if seconds is not None:  # Loading was part of it.
+                if seconds is not None:  # Loading PyTorch is part of the candidate's time.
                     seconds = max(0.0, seconds - (time.monotonic() - began))
                 return strategy.train(candidate, seconds, steps)
         except DeadlineError:
             reason = f"{candidate.family}: its time was up before it was of use"
         except (TrainingError, SettingError) as error:
             reason = f"{candidate.family}: {error}"
-        if reason not in self.failed:  # Of a family that is tried with several settings.
+        if reason not in self.failed:  # A family with several settings fails several times.
             self.failed.append(reason)
         return []
 
-    def beside(self, work: Callable[[], object]) -> None:
-        """Do something in a thread, after what is there to be done already."""
-        before = self._beside
+    def in_background(self, work: Callable[[], object]) -> None:
+        """Call a function in a thread, after the background work that was given before."""
+        before = self._background
 
         def after_that() -> None:
             if before is not None:
                 before.join()
-            with suppress(Exception):  # What is wrong is said where it is needed.
+            with suppress(Exception):  # It is called again, and raises, where its result is needed.
                 work()
 
-        self._beside = Thread(target=after_that, daemon=True)
-        self._beside.start()
+        self._background = Thread(target=after_that, daemon=True)
+        self._background.start()
 
     def _begin_loading(self, strategy: Strategy) -> None:
-        """Begin to load PyTorch, if there is something to train, while other things are done."""
+        """Import PyTorch in the background, if the schedule has networks to train."""
         if self.budget.counts_steps:
             return
         if any(one.trains for one in strategy.schedule(self.budget.for_training())):
-            self.beside(_load_torch)
-            self._loading = self._beside
+            self.in_background(_load_torch)
+            self._loading = self._background
 
     def _is_loaded(self, ends: float) -> bool:
-        """Return whether PyTorch is there by some time, which need not be now."""
+        """Wait for PyTorch, at most until ``ends``; return whether it is imported."""
         if self._loading is not None and not math.isinf(ends):
             self._loading.join(max(0.0, ends - time.monotonic()))
             return not self._loading.is_alive()
         return True
 
     def _nothing(self) -> TrainingError:
-        """Return why nothing came out."""
+        """Return the error that says why there is no model."""
         if self.stop_event.is_set():
             message = "Broken off before anything was trained; nothing was written."
             return Interrupted(message, self.stop_event.number)
@@ -243,7 +243,7 @@ class Autopilot:
         )
 
     def _count(self, strategy: Strategy) -> tuple[list[TrainedCandidate], Ensemble | None]:
-        """Fit the models that need no training, as time allows; return them and the best."""
+        """Fit the counted models that there is time for; return them and the best of them."""
         members: list[TrainedCandidate] = []
         best: Ensemble | None = None
         began = self.budget.spent()
@@ -258,13 +258,13 @@ class Autopilot:
     def _to_train(
         self, candidates: Sequence[ScheduledCandidate], trained: Sequence[_Training]
     ) -> Iterator[tuple[ScheduledCandidate, float, int | None]]:
-        """Yield what to train, each with its share of the time that is left then, and of the steps.
+        """Yield each candidate with its share of the time left then, and its number of steps.
 
-        When all candidates were trained and time is left, they are trained again from other seeds.
+        If time is left when all candidates were trained, they are trained again from other seeds.
 
         Args:
-            candidates: Those that are scheduled.
-            trained: What was trained so far; grows meanwhile.
+            candidates: The schedule.
+            trained: The finished trainings; the caller appends to it between two candidates.
         """
         steps = self.budget.steps
         for number, candidate in enumerate(candidates):
@@ -276,9 +276,10 @@ class Autopilot:
             yield again, 1.0, None
 
     def ends(self) -> float:
-        """Return when all but writing the run and its page has to be done, by ``time.monotonic``.
+        """Return the deadline for everything but writing the run and its page.
 
-        It is infinite where steps count, and soon once the user asked to stop.
+        In seconds of ``time.monotonic``; infinity where steps are counted, and ``STOPPING_SECONDS``
+        from now once the user asked to stop.
         """
         if self.stop_event.is_set():
             return time.monotonic() + STOPPING_SECONDS
@@ -287,17 +288,20 @@ class Autopilot:
         return self.budget.began + self.budget.seconds - saving - page
 
     def left(self) -> float:
-        """Return the seconds that are left for anything but writing the run and its page."""
+        """Return the seconds that are left before ``ends``."""
         return self.ends() - time.monotonic()
 
     def _ends_after(self, share: float) -> float:
-        """Return when a share of the time left is over; all of it once the user asked to stop."""
+        """Return the end of a share of the time left, by ``time.monotonic``.
+
+        Once the user asked to stop, the share is all of it.
+        """
         left = self.left()
         share = 1.0 if self.stop_event.is_set() else share
         return time.monotonic() + (left if math.isinf(left) else max(0.0, share * left))
 
     def tried_of(self, one: TrainedCandidate, began: float, best: Ensemble) -> Tried:
-        """Return what the result says of a model, begun at some time and ready now."""
+        """Return the result's entry for a model whose training began at a time and ended now."""
         return Tried(
             one.name,
             one.family,
@@ -312,19 +316,19 @@ class Autopilot:
         )
 
     def _add(self, one: TrainedCandidate, began: float, best: Ensemble) -> None:
-        """Record what was tried, and tell the watcher."""
+        """Append a model to ``tried``, and call ``watch`` with it."""
         self.tried.append(self.tried_of(one, began, best))
         if self.watch is not None:
             self.watch(self.tried[-1])
 
     @contextmanager
     def listening(self, name: str) -> Iterator["StoppingListener"]:
-        """Open the listener of a training, which also ends it when the user asks to stop."""
+        """Open the progress callback of a training; it also ends it when the user asks to stop."""
         with self.progress(name) as listener:
             yield StoppingListener(listener, self.stop_event)
 
     def unused_name(self, name: str) -> str:
-        """Return the name, with a number behind it if it is taken."""
+        """Return the name, with a number appended if it is in use."""
         taken = {one.name for one in self.tried}
         others = (f"{name} ({number})" for number in range(2, len(taken) + 3))
         return next(other for other in [name, *others] if other not in taken)
@@ -333,14 +337,15 @@ class Autopilot:
 def _without(
     first: TrainedCandidate | None, members: Sequence[TrainedCandidate]
 ) -> list[TrainedCandidate]:
-    """Return the members without the first result, which a part of the text gave."""
+    """Return the members without the first model, which was fitted to a part of the text only."""
     return [one for one in members if one is not first]
 
 
 def _worth_another_seed(trained: Sequence[_Training], seconds: float) -> ScheduledCandidate | None:
-    """Return the model to train again in so many seconds; None if there is too little time for any.
+    """Return the candidate to train again from another seed within ``seconds``.
 
-    Of those trained least often it is the best by itself. It gets as long as it took last.
+    Of those trained least often it is the one with the lowest loss. None if its training, which is
+    taken to last as long as the last time, would take too long for each of them.
     """
     newest = {(one.candidate.family, str(one.candidate.options)): one for one in trained}
     possible = [
@@ -359,40 +364,40 @@ def _load_torch() -> None:
 
 
 class TrainingEnded(Exception):  # noqa: N818  (the user asked for it)
-    """Ends a training at once, between two steps."""
+    """Raised between two steps to end a training at once."""
 
 
 @dataclass(frozen=True)
 class StoppingListener:
-    """Passes the progress of a training on, and ends it when the user asks to stop.
+    """A progress callback that forwards to another one, and ends the training on request.
 
     Attributes:
-        listener: What it passes it on to.
-        stop_event: Set when the training is to end.
+        listener: The callback to forward to.
+        stop_event: Set when the user asks to stop.
     """
 
     listener: ProgressCallback
     stop_event: StopEvent
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Pass on that so many steps are done."""
+        """Forward the progress; raise TrainingEnded after a stop or past the deadline."""
         self.listener.on_step(step, tokens, share)
         if self.stop_event.is_set() or past_deadline():
             raise TrainingEnded
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Pass on an evaluation on dev."""
+        """Forward an evaluation on dev."""
         self.listener.on_evaluation(metrics)
 
 
 def with_training(recipe: Recipe, **settings: Any) -> Recipe:
-    """Return a recipe with settings of training; the others are the user's or the family's."""
+    """Return the recipe with these training settings, the user's, else the family's defaults."""
     kept = {name: getattr(recipe.training, name) for name in TRAINING_SETTINGS}
     return replace(recipe, training=TrainingOptions(**kept, **settings))
 
 
 def reported_settings(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings of a training that the result shows."""
+    """Return the training settings that the result shows."""
     names = ("batch_size", "window", "lr", "time", "steps", "threads", "precision")
     given = {name: getattr(recipe.training, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}

@@ -1,8 +1,9 @@
 """Ensembles of trained classifiers: choosing the members to average, and their loss on dev.
 
-The weights of the average are learned on dev. They must not be judged by what they were learned
-from: each half of dev is judged under weights learned on the other half. Members that gain too
-little are pruned. Language models are mixed by the same rules (``combining``).
+The weights of the average are learned on dev, and must not be judged on the documents that they
+were learned from. So each half of dev is judged with weights learned on the other half (two-fold
+cross-validation). Members that gain too little are pruned. ``combining`` does the same for language
+models.
 """
 
 import math
@@ -22,10 +23,11 @@ from thence.models.labels import ensemble as classifiers
 from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
 MIN_GAIN_OF_CLASSIFIER = 0.0005
-"""Nats per document that a member of an average must gain."""
+"""Nats per document by which a member must lower the loss of the average, or else it is pruned."""
 CENTROID_DOCUMENTS = 300.0
-"""Labelled documents at which a centroid classifier has the weight of any other member. Its weight
-is (CENTROID_DOCUMENTS / documents)² of theirs: centroids are ahead with fewer documents only."""
+"""Number of labelled documents at which a centroid classifier has the same weight as each other
+member. Its weight is (CENTROID_DOCUMENTS / documents)² of theirs, since centroids are better than
+other classifiers only with fewer documents."""
 
 
 def combine_classifiers(
@@ -35,17 +37,17 @@ def combine_classifiers(
     classes: Classes,
     ends: float = math.inf,
 ) -> Ensemble:
-    """Prune the members and average those that are left.
+    """Prune the members and average the others.
 
     Args:
-        members: What was trained; at least one.
-        labels: Those of dev.
+        members: The trained classifiers; at least one.
+        labels: The labels of dev.
         vocabulary_size: Number of token ids (V).
         classes: The classes of the labels.
-        ends: When to prune no more, by ``time.monotonic``.
+        ends: Deadline of pruning, by ``time.monotonic``.
 
     Returns:
-        The ensemble; the best member alone where it is likelier on dev.
+        The ensemble, or the best member alone if its loss on dev is lower.
     """
     best = min(map(single, members), key=lambda one: one.nats)
     if len(members) == 1:
@@ -66,13 +68,14 @@ def combine_classifiers(
 def average_few(
     members: Sequence[TrainedCandidate], labels: Labels, vocabulary_size: int, classes: Classes
 ) -> Ensemble:
-    """Average all members alike: few documents say too little of which is better.
+    """Average all members with equal weights: few documents are too few to learn weights on.
 
-    Only centroid classifiers count for more the fewer documents there are.
+    Only centroid classifiers have another weight, which depends on the number of documents
+    (``CENTROID_DOCUMENTS``).
 
     Args:
-        members: What was trained; at least one.
-        labels: Of the documents that they are judged by.
+        members: The trained classifiers; at least one.
+        labels: The labels of the documents that the members are judged on.
         vocabulary_size: Number of token ids (V).
         classes: The classes of the labels.
     """
@@ -93,9 +96,10 @@ def is_centroid(options: Any) -> bool:
 
 
 def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[TrainedCandidate]:
-    """Return the members without those that gain too little; the one that gains least goes first.
+    """Return the members that are left after backward elimination, one member at a time.
 
-    All are tried each time: judging an average takes no more than a sum.
+    Each round evaluates the average without each of the members, which is cheap, and drops the
+    member that gains least, if that is less than ``MIN_GAIN_OF_CLASSIFIER``.
     """
     nats = _evaluate_held_out(members, labels).nats
     while len(members) > 1 and not past_deadline():
@@ -109,7 +113,7 @@ def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[
 
 
 def _evaluate_held_out(members: Sequence[TrainedCandidate], labels: Labels) -> EvalResult:
-    """Evaluate the average of classifiers, each half of dev under weights learned on the other."""
+    """Evaluate an average of classifiers, each half of dev with weights learned on the other."""
     found = np.empty_like(members[0].scores)
     halves = (np.arange(0, len(labels), 2), np.arange(1, len(labels), 2))
     for learned, judged in (halves, halves[::-1]):
@@ -122,19 +126,20 @@ def _evaluate_held_out(members: Sequence[TrainedCandidate], labels: Labels) -> E
 def sharing_weights(
     made: Ensemble, others: Sequence[TrainedCandidate], vocabulary_size: int, classes: Classes
 ) -> Ensemble:
-    """Return an ensemble in which members share their weights with those that are judged like them.
+    """Return the ensemble with further classifiers, which share the weights of its members.
 
     Args:
         made: The ensemble.
-        others: What learned from dev too (``TrainedCandidate.like``).
+        others: Classifiers trained on train and dev; each shares the weight of the member that it
+            names in ``TrainedCandidate.judged_as``.
         vocabulary_size: Number of token ids (V).
         classes: The classes of the labels.
     """
     members, weights = [], []
     for one, weight in zip(made.members, made.weights, strict=True):
-        alike = [one, *(other for other in others if other.like == one.name)]
-        members += alike
-        weights += [weight / len(alike)] * len(alike)
+        sharing = [one, *(other for other in others if other.judged_as == one.name)]
+        members += sharing
+        weights += [weight / len(sharing)] * len(sharing)
     model = average_of(members, np.array(weights), vocabulary_size, classes)
     return replace(
         made, members=tuple(members), weights=tuple(weights), family="ensemble",
@@ -148,7 +153,7 @@ def average_of(
     vocabulary_size: int,
     classes: Classes,
 ) -> classifiers.Ensemble:
-    """Return the weighted average of some classifiers."""
+    """Return the weighted average of some classifiers as one model."""
     listed = [classifiers.Member(one.family, one.settings) for one in members]
     models = [one.model for one in members]
     return build_average(listed, models, weights, vocabulary_size, classes)

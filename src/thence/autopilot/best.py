@@ -1,4 +1,4 @@
-"""The autopilot: the best model of a text that this machine can make in a given time."""
+"""``best``: the best model of a text that this machine can train within a time budget."""
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -41,22 +41,22 @@ def best(
     refit: bool = True,
     **settings: Any,
 ) -> Best:
-    """Make the best model of a text that can be made in a given time.
+    """Find and train the best model of a text within a time budget.
 
     Args:
         text: A file, a folder, ``-`` for standard input, or the name of a known text; or the texts
             themselves, as in ``thence.train``, which ``dev`` and ``test`` may be too.
-        time: How long it may take in all, such as 90s, 5m or 2h.
-        steps: In place of a time: steps of training, shared by all networks. The result is then
+        time: The time budget for everything, such as 90s, 5m or 2h.
+        steps: In place of a time: training steps, shared by all networks. The result is then
             the same each time.
-        output: The run folder to make; by default ``runs/TEXT-best``.
-        progress: Opens the listener of each training; by default nobody listens.
-        watch: Is called with each model that was tried.
+        output: The run folder to create; by default ``runs/TEXT-best``.
+        progress: Opens the progress callback of each training; by default none.
+        watch: Callback for each model that was tried.
         began: When the time began, by ``time.monotonic``; by default now.
-        page: Writes a page about the result, within the time; not called where that is below
+        page: Writes a page about the result, within the time; not called if the time is below
             ``MIN_TIME_FOR_PAGE`` seconds.
-        keep_text: Keep texts that cannot be read again in the run, as in ``thence.train``.
-        refit: Let classifiers learn from dev too, once they are chosen.
+        keep_text: Keep texts that can be read only once in the run, as in ``thence.train``.
+        refit: Fit classifiers again on train and dev together, once they are chosen.
         **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
             ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
 
@@ -65,7 +65,7 @@ def best(
 
     Raises:
         ThenceError: If the text, a setting or the output cannot be used.
-        Interrupted: After SIGTERM or SIGHUP; the best so far is saved.
+        Interrupted: After SIGTERM or SIGHUP; the best model so far is saved.
     """
     budget = make_budget(time, steps, began)
     _check_settings(settings)
@@ -75,7 +75,7 @@ def best(
     name = str(given.pop("text"))
     if labelled:
         named = make_recipe(name, "linear", given)
-    else:  # How the text is read and split; what its tokens are is chosen by what it is like.
+    else:  # Only reading and splitting; the tokens are chosen later, from the text itself.
         known = {*ReadingOptions.__dataclass_fields__, *SplitOptions.__dataclass_fields__}
         named = make_recipe(name, "ngram", {one: given[one] for one in known & {*given}})
     folder = run_folder(name, "best", output)
@@ -88,11 +88,11 @@ def best(
             writer = RunWriter(found, autopilot, strategy, new, sources, page)
             autopilot.rehearse = writer.rehearse
             if not budget.counts_steps:
-                autopilot.beside(lambda: writer.about_text)
+                autopilot.in_background(lambda: writer.about_text)
             done = writer.write(autopilot.run(strategy))
         if not stop_event.is_set():
             writer.write_page(done)
-        # Ctrl-C asks for the best so far; after another signal the exit code must say so.
+        # Ctrl-C asks for the best model so far; other signals must show in the exit code.
         if stop_event.is_set() and stop_event.number != signal.SIGINT:
             raise Interrupted(f"Stopped; the best so far is saved in {folder}.", stop_event.number)
         return done

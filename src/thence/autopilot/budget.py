@@ -1,4 +1,4 @@
-"""What a search may spend: a time, or a number of training steps."""
+"""The budget of a search: a time, or a number of training steps."""
 
 import math
 import os
@@ -11,19 +11,19 @@ from thence.recipes.options import seconds_of
 from thence.settings import PositiveInt, validate
 
 STEPS_PER_SECOND = 50.0
-"""Exchange rate with ``--steps``: so many steps count as a second where families say from how many
-seconds on they are worth training (``Candidate.seconds``). It is no measurement, and the same on
-every machine, so that the same steps give the same result."""
+"""Steps that count as one second with ``--steps``, to compare with the least seconds that families
+declare (``Candidate.seconds``). A fixed exchange rate, not a measurement, so that the same steps
+give the same result on every machine."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The budget of a search: seconds; or training steps, with which the result is reproducible.
+    """The budget of a search: seconds, or training steps, with which the result is reproducible.
 
     Attributes:
-        seconds: In all, from ``began`` on; infinite where steps count.
-        steps: Of training, of all networks together; None where time counts.
-        began: By ``time.monotonic``.
+        seconds: Total seconds from ``began`` on; infinity where steps are counted.
+        steps: Training steps of all networks together; None where time is counted.
+        began: The start, by ``time.monotonic``.
     """
 
     seconds: float
@@ -32,11 +32,11 @@ class Budget:
 
     @property
     def counts_steps(self) -> bool:
-        """Whether steps are counted, and nothing may depend on a clock."""
+        """Whether steps are counted; then nothing may depend on a clock."""
         return self.steps is not None
 
     def spent(self) -> float:
-        """Return the seconds since the beginning."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.began
 
     def left(self) -> float:
@@ -44,19 +44,24 @@ class Budget:
         return self.seconds - self.spent()
 
     def after(self, seconds: float | None) -> float:
-        """Return what will be spent after so many seconds from now; infinity for None."""
+        """Return what ``spent`` returns in ``seconds`` from now; infinity for None."""
         return math.inf if seconds is None else self.spent() + seconds
 
     def for_training(self) -> float:
-        """Return the seconds that models may be trained for; nominal ones for steps."""
+        """Return the seconds left for training models; for steps, at ``STEPS_PER_SECOND``."""
         return self.left() if self.steps is None else self.steps / STEPS_PER_SECOND
 
 
 def make_budget(limit: str | None, steps: int | None, began: float | None) -> Budget:
-    """Return what may be spent.
+    """Return the budget.
+
+    Args:
+        limit: A time such as ``5m``, or None.
+        steps: A number of steps, or None.
+        began: When the time began, by ``time.monotonic``; None for now.
 
     Raises:
-        SettingError: If neither or both are given, or one makes no sense.
+        SettingError: If neither or both of ``limit`` and ``steps`` are given, or one is not valid.
     """
     if (limit is None) == (steps is None):
         raise SettingError(
@@ -70,15 +75,16 @@ def make_budget(limit: str | None, steps: int | None, began: float | None) -> Bu
 
 
 def process_began() -> float:
-    """Return when this process began, by ``time.monotonic``.
+    """Return when this process was started, by ``time.monotonic``.
 
-    Linux says so; elsewhere the processor time is taken, which a busy machine makes too short.
+    Read from ``/proc`` on Linux. Elsewhere, now minus the processor time used so far, which is too
+    late on a busy machine.
     """
     now = time.monotonic()
     least = now - time.process_time()
     try:
         fields = Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()
-        ticks = int(fields[19])  # The 22nd of all: since the machine was started.
+        ticks = int(fields[19])  # Field 22, starttime: clock ticks since boot.
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError, ValueError, IndexError):
         return least

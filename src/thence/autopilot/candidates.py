@@ -1,4 +1,4 @@
-"""What the autopilot trains, and what comes of it: the same for language models and classifiers."""
+"""Candidates, trained candidates and ensembles, for language models and classifiers alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ class ScheduledCandidate:
 
     Attributes:
         family: The name of its family.
-        share: Its share of the time for training.
-        options: Those of its settings that do not follow from the time.
-        running: Whether it is only for running text.
-        trains: Whether it learns by gradient steps, for which PyTorch is loaded.
-        seed: Is added to the user's, so that a family trained again becomes another model.
+        share: Its share of the training time, relative to those of the others.
+        options: Model settings that are fixed; the others are chosen to fit the time.
+        running: Whether it is tried for running text only.
+        trains: Whether it is trained by gradient steps, which need PyTorch.
+        seed: Added to the user's seed, so that training a family again gives another model.
     """
 
     family: str
@@ -33,9 +33,14 @@ class ScheduledCandidate:
 
 
 def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCandidate, ...]:
-    """Return the models that are worth making in so many seconds, in order.
+    """Return the models that are worth training in ``seconds``, in order.
 
-    Every family says so of itself (``Family.candidates``), those of other packages too.
+    Each family declares its candidates (``Family.candidates``), also families of other packages.
+
+    Args:
+        kind: What is modelled.
+        seconds: The seconds for training.
+        methods: Only families of these methods: ``fit``, ``train``.
     """
     found: list[tuple[float, ScheduledCandidate]] = []
     for family in families("labels" if kind == "labels" else "language").values():
@@ -60,26 +65,29 @@ def _scheduled(family: Family, one: Candidate) -> ScheduledCandidate:
 
 @dataclass(frozen=True)
 class TrainedCandidate:
-    """A model that was trained or counted, and how good it is on dev.
+    """A trained or counted model with its scores on dev.
 
     Attributes:
-        name: What to call it.
+        name: Its name in the result.
         family: The name of its family.
         options: The settings of the model, an object of the family's options class.
         model: The language model or classifier.
-        scores: What it gives dev: the log-probability of every target, or of every label. A
-            network that takes long to score has scores of the first documents only.
-        nats: Its loss on dev, per token or document.
-        accuracy: Of a classifier, on dev.
-        carry_context: Whether it sees the documents before.
-        training: Settings of its training that are reported.
-        curve: Seconds since its training began, and nats on a part of dev.
-        network_of: Name of the candidate whose network it uses; None for its own.
-        rule: The ``Rule`` by which it learns from running text that it scores; None: it does not.
-        inputs: Names of candidates whose decisions are inputs of this one.
-        log_odds: What it says of each decision of dev, for such a one; None: it was not asked.
-        like: Name of the candidate that it is judged as, for it learned from dev too; None: it is
-            judged by itself.
+        scores: Log-probabilities on dev: of each target (targets), or of each class (documents x
+            classes). A network that is slow to score has scores of the first documents only.
+        nats: Its loss on dev, in nats per token or document.
+        accuracy: The accuracy of a classifier on dev, from 0 to 1.
+        carry_context: Whether earlier documents are context.
+        training: Training settings to report.
+        curve: The learning curve: seconds of training, and nats on a part of dev.
+        network_of: Name of the candidate whose network it shares, as a cache does; None for its
+            own.
+        rule: The ``Rule`` of dynamic evaluation, by which it learns from the text that it scores;
+            None for a model that does not adapt.
+        inputs: Names of candidates whose predictions are inputs of this context-mixing model.
+        log_odds: Its log-odds of each binary decision of dev, as input of context mixing; None if
+            they were not computed.
+        judged_as: Name of the candidate whose scores it has: it was trained on dev too, and so
+            cannot be judged there. None for a model with scores of its own.
     """
 
     name: str
@@ -96,7 +104,7 @@ class TrainedCandidate:
     rule: Any = None
     inputs: Sequence[str] = ()
     log_odds: Array | None = None
-    like: str | None = None
+    judged_as: str | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -106,20 +114,21 @@ class TrainedCandidate:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Models that are used together; a single one where no other helps it.
+    """A weighted combination of models; a single model where no other one lowers the loss.
 
     Attributes:
         members: The models.
-        weights: The mean weight of each on dev.
+        weights: The mean weight of each member on dev.
         family: The family of ``model``.
         options: The settings of ``model``.
-        model: All of them as one model; the member's own for a single one.
-        nats: The loss on dev per token or document, each half under weights learned on the other.
-        accuracy: Of classifiers, on dev.
-        refit: Whether classifiers have learned from dev too since they were judged.
-        judged: Targets or documents of dev that the loss is a mean of.
-        held_out: The log-probability of each such target, under weights learned on the other half;
-            None of classifiers.
+        model: The combination as one model; of a single member, its own model.
+        nats: The loss on dev in nats per token or document, each half of dev scored with weights
+            learned on the other half.
+        accuracy: The accuracy of classifiers on dev, from 0 to 1.
+        refit: Whether classifiers were fitted again on train and dev after they were judged.
+        judged: Number of targets or documents of dev that ``nats`` is the mean of.
+        held_out: The log-probability of each of these targets, with weights learned on the other
+            half (targets); None for classifiers.
     """
 
     members: tuple[TrainedCandidate, ...]
@@ -135,7 +144,7 @@ class Ensemble:
 
 
 def single(one: TrainedCandidate) -> Ensemble:
-    """Return an ensemble of one model."""
+    """Return an ensemble with a single member."""
     own = one.family, one.options, one.model, one.nats, one.accuracy
     held_out = one.scores if one.accuracy is None else None
     return Ensemble((one,), (1.0,), *own, judged=len(one.scores), held_out=held_out)

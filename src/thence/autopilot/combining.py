@@ -1,8 +1,9 @@
 """Mixtures of trained language models: choosing the members, and their loss on dev.
 
-The weights of the mixture are learned on dev. They must not be judged by what they were learned
-from: each half of dev is judged under weights learned on the other half. Members that gain too
-little are pruned. Classifiers are averaged by the same rules (``averaging``).
+The weights of the mixture are learned on dev, and must not be judged on the targets that they were
+learned from. So each half of dev is judged with weights learned on the other half (two-fold
+cross-validation). Members that gain too little are pruned. ``averaging`` does the same for
+classifiers.
 """
 
 import math
@@ -25,27 +26,29 @@ from thence.models.mixture_weights import adapt_gate, learn_gate, log_weights_of
 from thence.tokens import TokenStore
 
 MIN_GAIN = 0.001
-"""Nats per token that a member of a mixture must gain; less is noise, and slows the mixture."""
+"""Nats per token by which a member must lower the loss of a mixture; less is noise, and each member
+makes the mixture slower."""
 LIGHT = 0.10
-"""Only members of less than this mean weight are tried without, to save time."""
+"""Only members below this mean weight are candidates for pruning, to save time."""
 PRUNING_TARGETS = 20_000
-"""Targets of dev that members are pruned on; more change the choice too rarely to be worth it."""
+"""Number of dev targets used for pruning; more of them rarely change which members are kept."""
 
 BEGINNING = 300
-"""Targets of dev on which weights are learned only to see how long it takes to begin."""
+"""Number of dev targets of a first fit of the weights, which only measures the fixed overhead."""
 PROBED, PROBING_SHARE = (2000, 10_000), 0.2
-"""Targets of dev on which weights are learned to see how long that takes, at most in this share of
-the time."""
+"""Numbers of dev targets of fits that measure how long learning the weights takes, and the largest
+share of the time left that such a fit may take."""
 MAX_STRIDE = 1024
-"""In a hurry weights are learned on every nth target, where n is at most this."""
+"""With little time, weights are learned on every nth target; the largest n."""
 RATES = (0.0005, 0.001, 0.002, 0.004)
-"""Rates at which weights may go on learning from running text. On plays by characters and news by
-words the best were 0.002 to 0.01; high ones gain on short texts and lose on long ones."""
+"""Learning rates to try for adapting the weights while running text is scored. The best on plays in
+characters and news in words were 0.002 to 0.01; high rates gain on short texts and lose on long
+ones, so the higher ones are left out."""
 PRUNING_SHARE = 0.05
-"""Share of the time left that pruning may take up."""
+"""Largest share of the time left that is kept for pruning."""
 COMBINING_SHARE = 0.12
-"""At most this share of the time left is kept for learning the weights of a mixture; the time for
-pruning is kept beside it."""
+"""Largest share of the time left that is kept for learning the weights of a mixture, in addition to
+that for pruning."""
 
 
 def combine_language_models(
@@ -55,18 +58,19 @@ def combine_language_models(
     ends: float = math.inf,
     pace: Pace | None = None,
 ) -> Ensemble:
-    """Prune the members and mix those that are left.
+    """Prune the members and mix the others.
 
     Args:
-        members: What was trained; at least one.
-        dev: The text that weights are learned and judged on: as much of it as all have scored.
+        members: The trained models; at least one.
+        dev: The text to learn and judge weights on; only the part that all members have scored is
+            used.
         vocabulary_size: Number of ids (V).
-        ends: When to be done, by ``time.monotonic``. If that is soon, nothing is pruned, and
-            weights are learned on as many targets as there is time for.
-        pace: How long learning weights takes, if that was measured before; measured here.
+        ends: Deadline, by ``time.monotonic``. If it is soon, no member is pruned, and weights are
+            learned on as many targets as there is time for.
+        pace: Measured times of earlier calls; those of this call are added to it.
 
     Returns:
-        The ensemble, never worse on dev than the best member alone.
+        The ensemble; its loss on dev is never above that of the best member alone.
     """
     kept, dev = _on_beginning(members, dev, min(len(one.scores) for one in members))
     best = _best_alone(kept)
@@ -92,7 +96,7 @@ def _likelier(
     stride: int,
     pace: Pace,
 ) -> Ensemble:
-    """Return the mixture of all members, or the best of them alone where it is likelier."""
+    """Return the mixture of all members, or the best single one if its loss is lower."""
     mixed = _mixed(members, dev, vocabulary_size, stride, pace)
     return min((_best_alone(members), mixed), key=lambda one: one.nats)
 
@@ -104,14 +108,17 @@ def _mixed_in_time(
     ends: float,
     pace: Pace,
 ) -> Ensemble | None:
-    """Return the mixture that there is time for, or one of its members; None without any time.
+    """Return the best mixture, or single member, that there is time for; None for too little time.
+
+    With too little time for all of dev, weights are learned on every nth target (the stride), or
+    learned and judged on the beginning of dev, whichever of the two parts takes longer.
 
     Args:
-        members: At least two, which have scored all of dev.
+        members: At least two models that have scored all of dev.
         dev: The text.
         vocabulary_size: Number of ids (V).
-        ends: When to be done, by ``time.monotonic``; infinity for all the care there is.
-        pace: How long learning and judging take.
+        ends: Deadline, by ``time.monotonic``; infinity for no deadline.
+        pace: Measured times of learning and judging.
     """
     full = _seconds(len(members), dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(len(members), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
@@ -134,7 +141,7 @@ def _mixed_in_time(
 
 
 def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) -> float:
-    """Return how long to keep for mixing so many members, and for pruning if there is time."""
+    """Return the seconds to keep for mixing ``members`` models, and for pruning them."""
     full = _seconds(members, dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(members, min(PRUNING_TARGETS, dev.num_targets), 1, pace)
     pruning = pace.expected("pruning") if "pruning" in pace.rates else members * sample
@@ -142,18 +149,18 @@ def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) ->
 
 
 def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
-    """Return about how long ``_mixed`` takes, from what was measured."""
+    """Return the expected seconds of ``_mixed``, from measured times."""
     judging = pace.expected("judging", members * targets)
     return judging + _learning_seconds(members, targets, stride, pace)
 
 
 def _learning_seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
-    # Weights are learned on each half to judge the other, then on all.
+    # Twice: weights are learned on each half of dev to judge the other half, then on all of it.
     return 2 * pace.expected("learning", members * targets / stride)
 
 
 def _best_alone(members: Sequence[TrainedCandidate]) -> Ensemble:
-    # What needs others beside it, as a cache does, or context mixing with inputs, is none alone.
+    # A model that needs another one is no single model: a cache, or context mixing with inputs.
     alone = (single(one) for one in members if one.network_of is None and not one.inputs)
     return min(alone, key=lambda one: one.nats)
 
@@ -165,14 +172,14 @@ def _usual_stride(dev: TokenStore) -> int:
 def _on_beginning(
     members: Sequence[TrainedCandidate], dev: TokenStore, targets: int
 ) -> tuple[list[TrainedCandidate], TokenStore]:
-    """Return the first documents of dev that have so many targets, and the members there."""
+    """Return the members with their scores of the beginning of dev, and that beginning."""
     if targets < dev.num_targets:
         dev = dev.beginning(targets)
     return [_scored_on(one, dev) for one in members], dev
 
 
 def _scored_on(one: TrainedCandidate, dev: TokenStore) -> TrainedCandidate:
-    """Return a member with its scores of the first documents of dev only."""
+    """Return a member with its scores cut to the first documents of dev."""
     if len(one.scores) == dev.num_targets:
         return one
     scores = one.scores[: dev.num_targets]
@@ -187,17 +194,18 @@ def _mixed(
     pace: Pace | None = None,
     adapts: bool = True,
 ) -> Ensemble:
-    """Return the mixture of all members, each half of dev judged by weights of the other half.
+    """Return the mixture of all members, each half of dev judged with weights of the other half.
 
-    All of dev is judged, whatever the stride: losses on different parts cannot be compared.
+    All of dev is judged, whatever the stride, since losses on different parts cannot be compared.
 
     Args:
-        members: What is mixed.
+        members: The models to mix.
         dev: The text.
         vocabulary_size: Number of ids (V).
-        stride: Weights are learned on every nth target.
-        pace: Remembers how long ``learning`` and ``judging`` took for each target and member.
-        adapts: Whether the weights may go on learning from running text, where that gains.
+        stride: Weights are learned on every nth target, to save time.
+        pace: Gets the seconds of ``learning`` and ``judging`` per target and member.
+        adapts: Whether to try weights that adapt to running text (``RATES``), and to keep the best
+            rate if it lowers the loss.
     """
     pace = pace or Pace()
     began = time.monotonic()
@@ -247,13 +255,15 @@ def _mixed(
 def prune(
     members: list[TrainedCandidate], dev: TokenStore, vocabulary_size: int, ends: float = math.inf
 ) -> list[TrainedCandidate]:
-    """Return the members without those that gain less than ``MIN_GAIN``; the lightest go first.
+    """Return the members without those that gain less than ``MIN_GAIN``.
+
+    Backward elimination: members are tried once each, that of the least mean weight first.
 
     Args:
-        members: What was trained.
-        dev: The text that weights are learned and judged on.
+        members: The trained models.
+        dev: The text to learn and judge weights on.
         vocabulary_size: Number of ids (V).
-        ends: When to stop, by ``time.monotonic``; no try is begun that would take longer.
+        ends: Deadline, by ``time.monotonic``; no trial is started that would end after it.
     """
     sample, sampled = _sample(dev, any(one.carry_context for one in members))
     tried: set[str] = set()
@@ -280,10 +290,10 @@ def prune(
 
 
 def _sample(dev: TokenStore, carries: bool) -> tuple[TokenStore, Bool[np.ndarray, " targets"]]:
-    """Return documents of dev with enough targets, and which targets those are.
+    """Return a sample of the documents of dev, and a mask of its targets (targets of dev).
 
-    They are evenly spaced, but the first ones of running text, whose contexts reach into the
-    documents before.
+    It has about ``PRUNING_TARGETS`` targets. The documents are evenly spaced; of running text they
+    are the first ones, since contexts reach into the documents before.
     """
     if carries:
         sample = dev.beginning(PRUNING_TARGETS)
@@ -299,7 +309,7 @@ def _evaluate(
     sampled: Bool[np.ndarray, " targets"],
     vocabulary_size: int,
 ) -> tuple[float, list[float]]:
-    """Return the held-out loss of a mixture on a sample of dev, and the mean weights there."""
+    """Return the held-out loss of a mixture on a sample of dev, and the mean weight per member."""
     there = [replace(one, scores=one.scores[sampled]) for one in members]
     if len(there) == 1:
         return -float(np.mean(there[0].scores, dtype=np.float64)), [1.0]
@@ -308,7 +318,7 @@ def _evaluate(
 
 
 def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mixture:
-    """Return the mixture of some language models, its weights not yet learned."""
+    """Return a mixture of some language models whose weights are not learned yet."""
     names = [one.name for one in members]
     listed = []
     for one in members:

@@ -1,10 +1,10 @@
-"""What is tried for labels, and how it is put together.
+"""The strategy for classifiers: which are trained, and how they are combined.
 
-Of few documents a dev split is too small to choose by. There linear classifiers are judged by
-cross-validation on train and dev together, all are averaged, and no network is trained. Of
-more documents everything is judged on dev, and in the end the linear classifiers of the result are
-fitted again to train and dev together, with what was chosen on dev. Networks that are trained once
-more learn from both as well, and share the weight of the first.
+With few documents a dev split is too small to select models by. Then linear classifiers are judged
+by cross-validation on train and dev together, all of them are averaged, and no network is trained.
+With more documents everything is judged on dev, and at the end the linear classifiers of the result
+are fitted again to train and dev together, with the settings chosen on dev. Networks that are
+trained again from another seed learn from both splits as well, and share the weight of the first.
 """
 
 import math
@@ -50,40 +50,41 @@ from thence.training.dev_evaluation import evaluate_labels
 from thence.training.fitting import train_classifier
 
 FIRST_DOCUMENTS, FIRST_STRENGTH = 1000, 30.0
-"""Train documents of the first classifier, which is there in a moment, and its strength."""
+"""Train documents of the first classifier, which is fitted in a moment, and its regularisation
+strength (``LinearOptions.strength``), which is not searched for."""
 FEW = 2000
-"""Documents of train and dev together up to which classifiers are judged by cross-validation: a
-tenth of more is enough to choose by, and learning five times takes long."""
+"""Up to this many documents in train and dev together, classifiers are judged by cross-validation.
+With more, a dev split of a tenth is large enough, and fitting five times would take long."""
 FOLDS = 5
 """Folds of the cross-validation."""
 SAMPLED, FEWEST_SAMPLED = 64, 100
-"""The features of every 64th document are computed beforehand, to see how long all take; of more if
-those would be fewer than this."""
+"""To estimate the time for all documents, the features of every 64th document are computed, but of
+at least 100 documents."""
 TIMES = 3
-"""Times that this is measured; the shortest counts, since the first one also loads modules."""
+"""Repetitions of this measurement; the shortest counts, since the first also imports modules."""
 LEARNING, SETTING_UP = 4.0, 2.0
-"""Multiples of the time for the features of all documents that a fit takes, until one was measured,
-and that pass before a network is trained on them."""
+"""Estimates in multiples of the time to compute all features: of a linear fit, until one was
+measured, and of the set-up of a network."""
 MORE_EPOCHS = 3.0
-"""A network that dev likes is trained again, from the start, with so many times the epochs."""
+"""A network whose loss on dev falls is trained again from the start with this factor of epochs."""
 FIRST_SHARE = 0.7
-"""The first fit stops after this share of the time left and keeps the weights it has then: another
-classifier gains more than the last steps of its solver."""
+"""The first fit stops early after this share of the time left: a second classifier gains more than
+the last iterations of the solver."""
 REFITTING = 0.7
-"""Time kept for fitting a classifier again, in multiples of the fit, which tries strengths and
-classifies dev."""
+"""Time kept for refitting a classifier on train and dev, as a multiple of the first fit. Below 1,
+since a refit neither searches for the strength nor classifies dev."""
 MOST_REFITTING = 0.5
-"""Fitting again on train and dev is given up where it would take more than this share of the time
-left: another classifier gains more."""
+"""No refit if it would take more than this share of the time left: another classifier gains
+more."""
 
 
 @dataclass
 class LabelStrategy:
-    """Linear classifiers, word averaging, then networks, and an average of those that pay.
+    """Linear classifiers, word averaging, then networks, and a weighted average of the useful ones.
 
     Attributes:
-        autopilot: Says what may be spent, and on what text.
-        refit: Whether classifiers learn from dev too, once they are chosen.
+        autopilot: The search, with its budget and text.
+        refit: Whether classifiers are fitted again on train and dev, once they are chosen.
     """
 
     autopilot: Autopilot
@@ -95,7 +96,7 @@ class LabelStrategy:
     _kept: Mapping[str, TrainedCandidate] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        if self._few:  # Dev is learned from, and its words would be missed.
+        if self._few:  # Classifiers learn from dev too, so its words are in the vocabulary.
             self.autopilot.data = with_words_of_dev(self.autopilot.recipe, self.autopilot.data)
 
     @property
@@ -107,7 +108,7 @@ class LabelStrategy:
         return f"{documents:,} train documents, {number} {data.classes.num_classes:,} labels each"
 
     def first(self) -> TrainedCandidate | None:
-        """Return a linear classifier of the words of a few documents."""
+        """Return a linear classifier of single words, fitted to a few documents."""
         options = {"ngrams": 1, "strength": FIRST_STRENGTH}
         recipe = self._recipe(self.autopilot.recipe, "linear", options)
         if self._few:
@@ -117,39 +118,42 @@ class LabelStrategy:
 
     @cached_property
     def _all(self) -> TrainingData:
-        """Train and dev as one."""
+        """The data with dev appended to train."""
         return with_dev_in_train(self.autopilot.data)
 
     @cached_property
     def _few(self) -> bool:
-        """Whether classifiers are judged by cross-validation, which only linear ones can be."""
+        """Whether documents are so few that classifiers are judged by cross-validation."""
         data = self.autopilot.data
         few = data.train.num_documents + data.dev.num_documents <= FEW
         return self.refit and few and bool(_linear(schedule("labels", math.inf, "fit")))
 
     @property
     def _judged(self) -> Labels:
-        """The labels of the documents that classifiers are judged by."""
+        """The labels of the documents that classifiers are judged on."""
         return self._all.train_labels if self._few else self.autopilot.data.dev_labels
 
     @property
     def tolerance(self) -> float:
-        """By how much an average may be worse than one before; a later one of few has more."""
+        """Nats per document by which a newer average may be worse and still replace the old one.
+
+        Infinity for few documents, where an average of more members is always preferred.
+        """
         return math.inf if self._few else TOLERANCE
 
     def count(self) -> Iterator[TrainedCandidate]:
-        """Yield nothing: every classifier is trained."""
+        """Yield nothing: all classifiers are trained, none is counted."""
         return iter(())
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
-        """Return the models that are worth training in so many seconds, in order."""
+        """Return the classifiers that are worth training in ``seconds``, in order."""
         found = schedule("labels", seconds, "fit", "train")
         if self._few:
             return _linear(found)
         return tuple(one for one in found if one.options.get("loss") != "centroid")
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
-        """Return about how long it takes to combine the members and one more, and to refit them."""
+        """Return the expected seconds to combine the members and one more, and to refit them."""
         combining = self.autopilot.pace.expected("averaging", len(members) + 1)
         return combining + self._refitting_seconds(members)
 
@@ -162,7 +166,7 @@ class LabelStrategy:
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
-        """Train a classifier; nothing where there is too little time."""
+        """Train a classifier; return nothing if there is too little time."""
         family = get_family(candidate.family)
         recipe = self._recipe(
             self.autopilot.recipe_of(candidate), candidate.family, candidate.options
@@ -181,7 +185,7 @@ class LabelStrategy:
         return self._train_network(name, recipe, seconds, steps)
 
     def _seconds_for_features(self, options: BagOptions) -> tuple[float, float]:
-        """Return about how long the features of all documents take, and how many there are."""
+        """Return estimates for all documents: seconds to compute their features, and how many."""
         data = self.autopilot.data
         total = data.train.num_documents
         chosen = np.arange(0, total, max(1, min(SAMPLED, total // FEWEST_SAMPLED)))
@@ -194,12 +198,12 @@ class LabelStrategy:
         return min(taken) * total / len(chosen), len(bags.features) * total / len(chosen)
 
     def _seconds_to_fit(self, options: BagOptions) -> tuple[float, float]:
-        """Return about how long a fit to all documents takes, and how many features they have."""
+        """Return estimates for all documents: seconds of a fit, and the number of features."""
         seconds, features = self._seconds_for_features(options)
         return (self._per_feature * features if self._per_feature else LEARNING * seconds), features
 
     def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a classifier; a linear one of few documents judges itself."""
+        """Return the recipe of a classifier; with few documents a linear one is cross-validated."""
         more = {"cv": FOLDS} if self._few and family == "linear" else {}
         options = get_family(family).make_options({**settings, **more})
         return replace(base, model=family, options=options)
@@ -207,13 +211,13 @@ class LabelStrategy:
     def _train_network(
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
-        """Train a network, and again with more epochs as long as dev gets likelier.
+        """Train a network, then again with more epochs as long as the loss on dev falls.
 
-        A learning rate that falls to zero within a training is worth more than a longer training
-        that is stopped early, so each begins anew.
+        Each training starts from the beginning, since a schedule whose learning rate falls to zero
+        is worth more than continuing a training that has ended.
         """
         ends = self.autopilot.budget.after(seconds)
-        from thence.autopilot.networks import train_until, with_fastest  # Torch takes its time.
+        from thence.autopilot.networks import train_until, with_fastest  # Imports torch.
 
         epochs = get_family(recipe.model).epochs if steps is None else None
         recipe = with_fastest(with_training(recipe, epochs=epochs), self.autopilot.data, steps)
@@ -238,9 +242,9 @@ class LabelStrategy:
     def _train_with_dev(
         self, name: str, first: str, seed: int, seconds: float | None
     ) -> list[TrainedCandidate]:
-        """Train a network as the first one was, from another seed, on train and dev together.
+        """Train a network with the recipe of an earlier one, another seed, on train and dev.
 
-        It is judged as the first one; where that is not in the ensemble, it is not trained.
+        It has the scores of the earlier one. If that is not in the ensemble, nothing is trained.
         """
         if first not in self._kept:
             return []
@@ -251,22 +255,22 @@ class LabelStrategy:
         trained = train_until(ends, self.autopilot, name, recipe, data=self._all)
         if trained is None:
             return []
-        alike = replace(self._kept[first], name=name, model=trained.model, like=first)
-        return [replace(alike, training=reported_settings(trained.recipe), curve=())]
+        again = replace(self._kept[first], name=name, model=trained.model, judged_as=first)
+        return [replace(again, training=reported_settings(trained.recipe), curve=())]
 
     def _fit(self, name: str, recipe: Recipe, timed: bool) -> list[TrainedCandidate]:
-        """Fit a classifier to all at once; nothing where others have been and there is no time.
+        """Fit a linear classifier; return nothing if it is not the first and time is too short.
 
-        It takes as long as it needs, so its share of the time does not matter. If it is the first
-        and there is too little time, it is fitted to as many documents as there is time for.
+        A fit takes as long as it needs, whatever the candidate's share of the time. If the first
+        one would take too long, it is fitted to as many documents as there is time for.
         """
         data = self._all if self._few else self.autopilot.data
         needed, features = self._seconds_to_fit(recipe.options.bags) if timed else (0.0, 0.0)
-        again = needed + sum(self._fitting.values())  # To be fitted again.
+        again = needed + sum(self._fitting.values())  # Of all refits.
         left = self.autopilot.left()
-        if self._fitting:  # The first is worth more than fitting it again.
+        if self._fitting:  # The first fit matters more than its refit.
             left -= REFITTING * self.refit * again
-        if timed and needed > left and not self._few:  # Of few documents each is tried.
+        if timed and needed > left and not self._few:  # With few documents all are tried.
             if self._fitting:
                 return []
             data = part_of_train(
@@ -281,11 +285,11 @@ class LabelStrategy:
         if timed:
             share = data.train.num_documents / self.autopilot.data.train.num_documents
             rate = self._fitting[name] / max(features * share, 1.0)
-            # The lowest so far: a small fit takes most of its time for other things.
+            # The lowest rate so far: small fits spend most of their time on fixed overhead.
             self._per_feature = min(self._per_feature or rate, rate)
         if not self._few:
             return [self._classified(name, recipe, model)]
-        if timed and self._time_is_up():  # In an average of equals it must have learned to the end.
+        if timed and self._time_is_up():  # Stopped early; with equal weights it would do harm.
             return []
         assert isinstance(model, Linear) and model.cross_validated is not None
         return [self._judge(name, recipe, model, model.cross_validated)]
@@ -313,26 +317,26 @@ class LabelStrategy:
         return TrainedCandidate(name, family, options, model, scores, result.nats, accuracy, **more)
 
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
-        """Average the members that pay for their place."""
+        """Return the weighted average of the members that lower the loss."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
         if self._few:
             return average_few(members, self._judged, size, data.classes)
         began = time.monotonic()
-        judged = [one for one in members if one.like is None]
+        judged = [one for one in members if one.judged_as is None]
         made = combine_classifiers(judged, self._judged, size, data.classes, ends)
         self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))
         self._kept = {one.name: one for one in made.members}
-        others = [one for one in members if one.like in self._kept]
+        others = [one for one in members if one.judged_as in self._kept]
         return sharing_weights(made, others, size, data.classes) if others else made
 
     def as_combined(self, one: Ensemble) -> Ensemble:
-        """Return a single classifier as an average of one."""
+        """Return a single classifier as an average of one member."""
         return self._with_members(replace(one, family="ensemble"), one.members)
 
     def finish(self, best: Ensemble) -> Ensemble:
-        """Return the result with classifiers that learned from dev too, as far as there is time.
+        """Return the result with classifiers refitted on train and dev, as far as there is time.
 
-        Those of few documents have done so already.
+        With few documents they were fitted to both from the start.
         """
         if self._few or not self.refit or self.autopilot.stop_event.is_set():
             return replace(best, refit=self._few)
@@ -349,7 +353,7 @@ class LabelStrategy:
         return replace(self._with_members(best, members), refit=True)
 
     def _with_members(self, one: Ensemble, members: Sequence[TrainedCandidate]) -> Ensemble:
-        """Return the ensemble with other models in the places of its members."""
+        """Return the ensemble with its members replaced, weights unchanged."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
         if one.family != "ensemble":
             return replace(one, members=tuple(members), model=members[0].model)
@@ -362,7 +366,7 @@ def _linear(candidates: Sequence[ScheduledCandidate]) -> tuple[ScheduledCandidat
 
 
 def _title(family: str, settings: Mapping[str, Any]) -> str:
-    """Return what to call a classifier: its family, and the settings that are its own."""
+    """Return the display name of a classifier: its family and the candidate's settings."""
     named = [
         str(value) if isinstance(value, str) else _setting(name, value)
         for name, value in settings.items()

@@ -1,4 +1,4 @@
-"""What is tried for a language model, and how it is put together."""
+"""The strategy for language models: which are trained, and how they are combined."""
 
 import math
 import time
@@ -18,7 +18,7 @@ from thence.autopilot.candidates import (
     schedule,
 )
 from thence.autopilot.combining import combine_language_models, combining_seconds, mixture_of
-from thence.autopilot.joining import asked, joined
+from thence.autopilot.mixer_inputs import with_inputs, with_log_odds
 from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, check_deadline, deadline
 from thence.models.base import LanguageModel
@@ -33,31 +33,33 @@ if TYPE_CHECKING:
     from thence.autopilot.networks import Trained
 
 NEURAL_CACHE = 2000
-"""Hidden states that a neural cache remembers."""
+"""Number of hidden states that a neural cache remembers."""
 SAMPLES, SMALL = (20_000, 80_000), 3
-"""Targets of the parts of a text that are counted to see how long all of it takes: the smaller one
-gives the larger estimate. A text of up to so many times the larger is counted without asking."""
+"""Targets in the samples that are counted to estimate the time for the whole text; the larger
+sample is counted only if the smaller says there is time. A text of up to ``SMALL`` times the larger
+sample is counted without an estimate."""
 MEASURING = 0.1
-"""Share of the time that this may take."""
+"""Largest share of the time for counting that counting the larger sample may take."""
 SCORING, MIN_JUDGED = 0.25, 20_000
-"""Share of the time for counting that scoring dev may take; else models are judged by less of it,
-but by at least so many targets."""
+"""Largest share of the time for counting that scoring dev may take. If scoring all of dev would
+take longer, models are judged on its beginning, but on at least ``MIN_JUDGED`` targets."""
 JOINING = 4.0
-"""Context mixing scores documents apart, and then learns them, in about so many times the seconds
-that scoring took alone; in running text it has learned them, too."""
+"""Context mixing scores separate documents and then learns them, in about this multiple of the time
+that scoring alone took. In running text, scoring includes learning already."""
 COUNTING, COUNTING_BEFORE = 0.6, 0.5
-"""Shares of the time left that counting may take: alone, and with networks to be trained after."""
+"""Shares of the time left that counting may take: with no networks to train afterwards, and
+with."""
 
 
 @dataclass(frozen=True)
 class LanguageStrategy:
-    """N-grams and caches, then networks, and a mixture of those that pay.
+    """N-grams and caches, then networks, and a mixture of the useful ones.
 
     Attributes:
-        autopilot: Says what may be spent, and on what text.
-        kind: What is modelled.
+        autopilot: The search, with its budget and text.
+        kind: What is modelled: names, characters or words.
         description: A description of the text for the report, such as its kind and size.
-        mixers: Models of context mixing that were counted, which may take others as inputs.
+        mixers: The context-mixing models, which can take predictions of other models as inputs.
     """
 
     autopilot: Autopilot
@@ -68,7 +70,7 @@ class LanguageStrategy:
     tolerance: ClassVar[float] = TOLERANCE
 
     def first(self) -> TrainedCandidate | None:
-        """Return the counts of a part of the text that is as large as is counted in a moment."""
+        """Return an n-gram model of the end of the text, of a size that is counted in a moment."""
         for candidate in schedule(self.kind, 0.0, "fit"):
             if not candidate.running:
                 data = self.autopilot.data
@@ -77,7 +79,7 @@ class LanguageStrategy:
         return None
 
     def count(self) -> Iterator[TrainedCandidate]:
-        """Fit the counted models of each family, and yield each of them."""
+        """Fit the counted models of each family, and yield them one by one."""
         autopilot, seconds = self.autopilot, self.autopilot.budget.for_training()
         networks = schedule(self.kind, seconds, "train")
         ends = time.monotonic() + autopilot.left() * (COUNTING_BEFORE if networks else COUNTING)
@@ -97,10 +99,11 @@ class LanguageStrategy:
     def _affordable(
         self, name: str, settings: Sequence[Mapping[str, Any]], seconds: float
     ) -> TokenStore | None:
-        """Return as much of the end of the train text as can be counted in so many seconds.
+        """Return as much of the end of the train text as can be counted in ``seconds``.
 
-        How long that takes, with the scoring of dev, is measured on a small part. None if there is
-        no time for more than that. Where the scoring takes too long, less of dev is judged by.
+        The speed of counting and of scoring dev is measured on small samples. None if there is time
+        for no more than the samples. If scoring dev takes too long, only its beginning is scored
+        from now on.
         """
         train, dev = self.autopilot.data.train, self.autopilot.data.dev
         if train.num_targets < SMALL * SAMPLES[-1]:
@@ -122,7 +125,7 @@ class LanguageStrategy:
             if affordable >= train.num_targets and share >= 1:
                 return train
             if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MEASURING * seconds:
-                break  # To measure more would take too long.
+                break  # Counting the larger sample would take too long.
         if affordable < SAMPLES[0]:
             return None
         if share < 1:
@@ -130,7 +133,7 @@ class LanguageStrategy:
         return train if affordable >= train.num_targets else _end_of(train, int(affordable))
 
     def _judge_by(self, targets: int) -> None:
-        """Judge everything by about the first so many targets of dev from now on."""
+        """Judge all models on about the first ``targets`` targets of dev from now on."""
         data = self.autopilot.data
         self.autopilot.data = replace(data, dev=data.dev.beginning(max(targets, MIN_JUDGED)))
 
@@ -141,7 +144,7 @@ class LanguageStrategy:
     def _models(
         self, name: str, settings: Sequence[Mapping[str, Any]], train: TokenStore
     ) -> Iterator[tuple[Any, Any]]:
-        """Yield the options and the model of each setting of a family, fitted to a text."""
+        """Yield the options and the fitted model for each of a family's settings."""
         family, size = get_family(name), self.autopilot.vocabulary_size
         options = [family.make_options(one) for one in settings]
         models = [family.language_model(one, size) for one in options]
@@ -154,7 +157,7 @@ class LanguageStrategy:
         train: TokenStore,
         dev: TokenStore,
     ) -> Iterator[TrainedCandidate]:
-        """Fit models of one family to a text, and yield each with what it gives dev."""
+        """Fit models of one family to a text, and yield each with its scores on dev."""
         made = self._models(name, settings, train)
         for one, (options, model) in zip(settings, made, strict=True):
             check_deadline()
@@ -167,18 +170,18 @@ class LanguageStrategy:
             yield _scored(_title(name, one), name, options, model, scores, **more)
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
-        """Return the models that are worth training in so many seconds, in order."""
+        """Return the networks that are worth training in ``seconds``, in order."""
         return schedule(self.kind, seconds, "train")
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
-        """Return about how long it takes to combine the members and one more."""
+        """Return the expected seconds to combine the members and one more."""
         autopilot = self.autopilot
         left, pace = autopilot.left(), autopilot.pace
         dev = autopilot.data.dev
         return combining_seconds(len(members) + 1, dev, left, pace) + self._joining_seconds()
 
     def _joining_seconds(self) -> float:
-        """Return the seconds to keep for context mixing to read dev with others as its inputs."""
+        """Return the seconds to keep for training the context-mixing model on dev with inputs."""
         targets, pace = self.autopilot.data.dev.num_targets, self.autopilot.pace
         if "joining" in pace.rates:
             return pace.expected("joining", targets)
@@ -188,14 +191,14 @@ class LanguageStrategy:
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
-        """Train a network; nothing where there is too little time.
+        """Train a network; return nothing if there is too little time.
 
-        One of running words comes with a cache of its hidden states, if there is time for that.
+        On running text in words it comes with a neural cache of its hidden states, if time allows.
         """
         autopilot, data = self.autopilot, self.autopilot.data
         ends = autopilot.budget.after(seconds)
-        # Torch takes its time.
-        from thence.autopilot.networks import choose_recipe, learning, train_until
+        # Imports torch.
+        from thence.autopilot.networks import choose_recipe, train_until, with_dynamic_evaluation
 
         base = autopilot.recipe_of(candidate)
         recipe = choose_recipe(base, data, candidate, self.kind, seconds, steps)
@@ -224,20 +227,22 @@ class LanguageStrategy:
                 with suppress(DeadlineError), deadline(ends):
                     made.append(_neural_cache(one, data))
             if trained.learns:
-                made[0] = learning(one, trained, data, mixers, ends - trained.scoring)
+                made[0] = with_dynamic_evaluation(
+                    one, trained, data, mixers, ends - trained.scoring
+                )
             if made[0].log_odds is None:
                 with suppress(DeadlineError), deadline(ends):
-                    made[0] = asked(made[0], mixers, data.dev)
+                    made[0] = with_log_odds(made[0], mixers, data.dev)
         return made
 
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
-        """Mix the members that pay for their place."""
+        """Return the mixture of the members that lower the loss."""
         autopilot = self.autopilot
         dev, size, pace = autopilot.data.dev, autopilot.vocabulary_size, autopilot.pace
         needed = self._joining_seconds() + combining_seconds(len(members), dev, math.inf, pace)
         if math.isinf(ends) or time.monotonic() + needed < ends:
             with suppress(DeadlineError), deadline(ends):
-                began, members = time.monotonic(), joined(members, dev)
+                began, members = time.monotonic(), with_inputs(members, dev)
                 if self.mixers:
                     pace.measured("joining", time.monotonic() - began, dev.num_targets)
         return combine_language_models(members, dev, size, ends, pace)
@@ -247,7 +252,7 @@ class LanguageStrategy:
         return best
 
     def as_combined(self, one: Ensemble) -> Ensemble:
-        """Return a single language model as a mixture of one."""
+        """Return a single language model as a mixture of one member."""
         model = mixture_of(one.members, self.autopilot.vocabulary_size)
         return replace(one, family="mixture", model=model, options=model.options)
 
@@ -269,20 +274,20 @@ def _scored(
 
 
 def _end_of(store: TokenStore, targets: int) -> TokenStore:
-    """Return the last documents that have so many targets together; all if there are fewer."""
+    """Return the last documents, with at least ``targets`` targets in total, or all documents."""
     first = int(np.searchsorted(store.offsets, len(store.ids) - targets, "right")) - 1
     return store.take(np.arange(max(first, 0), store.num_documents))
 
 
 def _part_in_time(trained: "Trained", left: float) -> TokenStore:
-    """Return what a network is to score: all that was planned, or what there is time for."""
+    """Return the part of dev that a network scores: the planned one, or less for want of time."""
     if trained.scoring <= left:
         return trained.dev
     return trained.dev.beginning(int(trained.dev.num_targets * max(left, 0) / trained.scoring))
 
 
 def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate:
-    """Return a cache of the hidden states of a network that reads running text."""
+    """Return a neural cache of a network's hidden states, scored on running text."""
     from thence.models.language.neural_cache import NeuralCache, choose_theta
 
     theta = choose_theta(one.model, data.dev, NEURAL_CACHE)

@@ -1,13 +1,14 @@
-"""Whether a text is modelled in words or in characters, chosen by measuring both on dev.
+"""Words or characters: the kind of tokens for a text, chosen by n-gram models on dev.
 
-An n-gram model of each is counted on the end of the train text, and their bits per byte on dev are
-compared, unknown words spelled out (``models/spelling.py``): so both predict the same bytes. On
-twice as much text words gain more than characters do; so the part is doubled, as long as that takes
-little time, and the logarithm of their ratio is continued to the whole text in a straight line.
+An n-gram model of each kind is counted on the end of the train text, and their bits per byte on dev
+are compared. Unknown words are spelled out (``models/spelling.py``), so both predict the same
+bytes. Words gain more from more text than characters do. So the counted part is doubled while that
+takes little time, and the logarithm of the ratio of bits is extrapolated linearly, per doubling, to
+the whole text.
 
-Models of characters gain more over their n-grams than those of words, above all context mixing in
-running text, if there is time to read all of it. So words are chosen only where they are ahead by
-some margin.
+Better models of characters gain more over their n-grams than those of words do, above all context
+mixing in running text, if there is time to read all of it. So words are chosen only if they are
+ahead by a margin.
 """
 
 import math
@@ -23,30 +24,31 @@ from thence.models.spelling import spelling_costs
 from thence.tokens import TokenOptions, learn_tokens
 
 ORDERS: Mapping[str, int] = {"words": 3, "characters": 6}
-"""Order of the n-gram model of each: longer ones take longer, and gain at most 1 % in words, 4 % in
-characters."""
+"""Order of the n-gram model of each kind. Higher orders take longer, and gain at most 1 % for words
+and 4 % for characters."""
 FIRST_PART, LAST_PART = 1 << 16, 1 << 20
-"""Bytes of the train text that are counted at first, and at most."""
+"""Bytes of train text counted first, and at most."""
 DEV_PART = 1 << 16
-"""Bytes of the dev text that are predicted: its beginning."""
+"""Bytes of the dev text that are predicted, from its beginning."""
 LEAST = 1e-6
-"""Added to bits per byte, so that there is no division by zero for a text that is certain."""
+"""Added to bits per byte against a division by zero for a text that is predicted with certainty."""
 TIME_SHARE = 0.04
-"""Share of the time that comparing may take, but for the first part."""
+"""Largest share of the time for the comparison; the first part is always counted."""
 USUAL_CHANGE = -0.01
-"""What twice as much text adds to the logarithm of the ratio of words to characters where there is
-time for one part only: 0 in plays to -0.014 in news."""
+"""Change of the log-ratio of bits (words / characters) per doubling of the text, where only one
+part was counted. Measured: 0 for plays to -0.014 for news."""
 RUNNING_RATIO, APART_RATIO = 0.93, 1.0
-"""Words are chosen where their n-gram needs at most this share of the bits of that of characters,
-in running text and in other documents. In running text the best of 10 to 60 seconds gains 12 to
-18 % over the n-gram in characters, 5 to 10 % in words (plays, Wikipedia, newspapers); in reviews
-and news apart, about as much in either."""
+"""Words are chosen if their n-gram model needs at most this ratio of the bits of that of
+characters, in running text and in separate documents. In running text (plays, Wikipedia,
+newspapers) the result of 10 to 60 seconds needs 12 to 18 % less than the n-gram model for
+characters, 5 to 10 % less for words; in separate documents (reviews, news), about as much less for
+both."""
 MIXING_TIME, MIXING_SHARE = 12.0, 0.5
-"""Context mixing of characters takes so many times as long as their n-gram, and gets about this
-share of the time."""
+"""Time of context mixing of characters as a multiple of that of their n-gram model, and the share
+of the budget that it gets."""
 PER_HALVING, UNMIXED_RATIO = 0.025, 0.98
 """What each halving of the text that context mixing has time to read adds to the logarithm of
-``RUNNING_RATIO``, and the ratio without any context mixing."""
+``RUNNING_RATIO``, and the largest ratio, which holds without any context mixing."""
 
 
 def better_level(
@@ -55,10 +57,10 @@ def better_level(
     """Return the better of ``words`` and ``characters`` by bits per byte on dev.
 
     Args:
-        options: Settings of the tokens of either.
+        options: Token settings of each kind.
         splits: The text.
-        running: Whether its documents follow one another.
-        seconds: All the time that there is; the result does not depend on it where it is infinite.
+        running: Whether the documents are running text.
+        seconds: The whole time budget; with infinity the result does not depend on speed.
     """
     dev, train = first_bytes_of(splits.dev, DEV_PART), splits.train
     began, size, log_ratios = time.monotonic(), FIRST_PART, list[float]()
@@ -70,7 +72,7 @@ def better_level(
         now = time.monotonic()
         log_ratios.append(math.log((words + LEAST) / (characters + LEAST)))
         whole = size >= train.num_bytes
-        # The next part takes about as long as all before together.
+        # The next part, twice as large, takes about as long as all parts before together.
         if whole or size >= LAST_PART or 2 * (now - began) > TIME_SHARE * seconds:
             break
         size *= 2
@@ -81,13 +83,13 @@ def better_level(
         affordable = MIXING_SHARE * seconds / per_byte - splits.dev.num_bytes
         halvings = math.log2(max(train.num_bytes / max(affordable, 1.0), 1.0))
         most = min(most + PER_HALVING * halvings, math.log(UNMIXED_RATIO))
-    return "words" if continued(log_ratios, doublings) <= most else "characters"
+    return "words" if extrapolate(log_ratios, doublings) <= most else "characters"
 
 
-def continued(values: Sequence[float], steps: float) -> float:
-    """Return the last value, continued by some steps of the mean size so far.
+def extrapolate(values: Sequence[float], steps: float) -> float:
+    """Return the last value plus ``steps`` times the mean change per step so far.
 
-    >>> continued([0.0, -0.25, -0.5], 2)
+    >>> extrapolate([0.0, -0.25, -0.5], 2)
     -1.0
     """
     change = USUAL_CHANGE
@@ -97,7 +99,7 @@ def continued(values: Sequence[float], steps: float) -> float:
 
 
 def bits_per_byte(options: TokenOptions, order: int, train: Documents, dev: Documents) -> float:
-    """Return the bits per byte of an n-gram model on dev, unknown words spelled out."""
+    """Return the bits per byte of dev by an n-gram model of train, unknown words spelled out."""
     tokenizer, store = learn_tokens(train, replace(options, unknown="symbol"))
     model = NGram(NGramOptions(order=order), len(tokenizer.vocabulary))
     model.fit(store)
@@ -107,7 +109,7 @@ def bits_per_byte(options: TokenOptions, order: int, train: Documents, dev: Docu
 
 
 def first_bytes_of(documents: Documents, size: int) -> Documents:
-    """Return the first documents, of at least so many bytes together; the last of them is cut."""
+    """Return the first documents with ``size`` bytes in total; the last one is truncated."""
     ends = np.cumsum(documents.ends - documents.starts)
     some = documents.take(np.arange(min(int(np.searchsorted(ends, size)) + 1, len(documents))))
     if (more := some.num_bytes - size) <= 0:
@@ -118,7 +120,7 @@ def first_bytes_of(documents: Documents, size: int) -> Documents:
 
 
 def last_bytes_of(documents: Documents, size: int) -> Documents:
-    """Return the last documents, of at least so many bytes together; the first of them is cut."""
+    """Return the last documents with ``size`` bytes in total; the first one is truncated."""
     ends = np.cumsum((documents.ends - documents.starts)[::-1])
     number = min(int(np.searchsorted(ends, size)) + 1, len(documents))
     some = documents.take(np.arange(len(documents) - number, len(documents)))
@@ -130,7 +132,7 @@ def last_bytes_of(documents: Documents, size: int) -> Documents:
 
 
 def _character_start(documents: Documents, place: int) -> int:
-    """Return the first place from there on where a character begins, or the text ends."""
+    """Return the first byte position from ``place`` on that starts a UTF-8 character."""
     while place < len(documents.text) and documents.text[place] & 0xC0 == 0x80:
         place += 1
     return place

@@ -1,10 +1,10 @@
 """Training one network in a given time, as large as the time allows.
 
-A network that reads D tokens while it is trained does best with about D / r weights: a larger one
-would see too few tokens, a smaller one could hold more (J. Hoffmann et al. 2022, "Training
+A network that reads D tokens in its training does best with about D / r weights: a larger one sees
+too few tokens, a smaller one has too little capacity (J. Hoffmann et al. 2022, "Training
 compute-optimal large language models": r = 20 for unlimited text and long trainings). A small text
-is read many times over; there weights beyond a few per token overfit, and the more weights and
-passes there are, the higher the dropout. The sizes themselves are those of the family.
+is read many times over; then more than a few weights per token overfit, and dropout rises with the
+number of weights and of passes. The sizes themselves are those of the family (``Family.size``).
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, TrainingEnded, with_training
 from thence.autopilot.candidates import ScheduledCandidate, TrainedCandidate
-from thence.autopilot.joining import asked
+from thence.autopilot.mixer_inputs import with_log_odds
 from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, deadline
 from thence.models.candidates import Size, TextKind
@@ -42,51 +42,53 @@ from thence.training.setup import fastest, timed
 from thence.training.trainer import TIME_MARGIN, Trainer
 
 HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
-"""Units of a hidden layer in the sizes that are considered."""
+"""Hidden sizes that are considered."""
 TOKENS_PER_WEIGHT: Mapping[TextKind, float] = {"names": 6.0, "characters": 10.0, "words": 5.0}
-"""r, as it did best here on names, a megabyte of plays and the Penn Treebank, in a minute each."""
+"""r, chosen by trainings of a minute on names, a megabyte of plays and the Penn Treebank."""
 WEIGHTS_PER_TOKEN = 4.0
-"""Weights at most for each token of the train text."""
+"""Most weights per token of the train text, against overfitting."""
 DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
-"""Dropout rates: each up to so many passes over the train text times weights per token of it."""
+"""Pairs of a bound and a dropout rate: the rate of the first bound that is at least the passes over
+the train text times the weights per token of it."""
 FIRST_GUESS = 128
-"""The hidden size whose step is timed first."""
+"""The hidden size whose training step is timed first."""
 MIN_DEV_TARGETS = 5000
-"""Targets of dev that a network is evaluated on while it is trained, at least."""
+"""Least number of dev targets for the evaluations during a training."""
 EVALUATION_SHARE = 0.005
-"""Share of the time that each of the ten evaluations on dev may take."""
+"""Largest share of the time for each of the ten evaluations during a training."""
 CLASSIFYING_SHARE = 0.03
-"""Share of the time that is kept for classifying dev at the end."""
+"""Share of the time that is kept for classifying dev after a training."""
 SCORING_SHARE, MIN_SCORED = 0.1, 20_000
-"""A network scores as much of dev as takes this share of its time, but at least so many targets."""
+"""A network scores as much of dev as takes this share of its time, and at least ``MIN_SCORED``
+targets."""
 CACHING = 1.0
-"""Time kept for a cache of hidden states, in multiples of that kept for scoring."""
+"""Time kept for a neural cache, as a multiple of that for scoring dev."""
 LEARNING = 1.2
-"""Time kept for dynamic evaluation, in multiples of what was timed."""
+"""Time kept for dynamic evaluation, as a multiple of the measured estimate."""
 MAX_CACHE_SHARE = 0.04
-"""Share of the time that scoring dev may take if there is to be a cache of hidden states."""
+"""No neural cache if scoring dev takes more than this share of the time."""
 MAX_LEARNING_SHARE = 0.2
-"""Share of the time, or of the steps, that dynamic evaluation may take: learning from dev as it is
-scored, and choosing the rates for it."""
+"""Largest share of the time, or of the steps, for dynamic evaluation of dev and for choosing its
+learning rates."""
 LEARNING_TARGETS = 4000
-"""Targets of dev that these rates are chosen on."""
+"""Number of dev targets that these learning rates are chosen on."""
 MIN_LIMIT = 0.05
-"""Seconds of training at least, where no time is left: a step or two."""
+"""Least seconds of training, even with no time left: a step or two."""
 MIN_TRAINING_SHARE = 0.3
-"""Share of the time that a network is trained for, however long it takes to score dev."""
+"""Least share of the time for the training itself, however long scoring dev takes."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that was trained.
+    """A trained network.
 
     Attributes:
-        recipe: What it is.
-        model: With its best weights.
-        curve: Seconds since the training began, and nats per token on a part of dev.
-        with_cache: Whether there is time for a cache of its hidden states.
-        learns: Whether there is time for it to learn from the text that it scores.
-        dev: Of a language model, as much of dev as it has time to score.
+        recipe: Its recipe.
+        model: The network with its best weights.
+        curve: The learning curve: seconds of training, and nats per token on a part of dev.
+        with_cache: Whether there is time for a neural cache.
+        learns: Whether there is time for dynamic evaluation.
+        dev: The part of dev that a language model has time to score.
         scoring: Seconds to keep for that.
     """
 
@@ -107,18 +109,18 @@ def choose_recipe(
     seconds: float | None,
     steps: int | None,
 ) -> Recipe:
-    """Return the recipe of the largest network worth training in the time, or for the steps.
+    """Return the recipe of the largest network that is worth training in the time or the steps.
 
-    Where time counts, a step of a network of middling size is timed, and one of the chosen size. A
-    family that has no sizes is trained with the options of the candidate.
+    With a time budget, a training step of a medium size is timed, and then one of the chosen size.
+    A family without sizes is trained with the candidate's options.
 
     Args:
-        base: Has the text, how it is read, and the seed, threads and device.
-        data: The text.
+        base: The recipe with the text, how it is read, and the seed, threads and device.
+        data: The tokenised text.
         candidate: The family, and perhaps some of its options.
         kind: What is modelled.
-        seconds: To train it in; None where steps count.
-        steps: To train it for.
+        seconds: Time for the training; None where steps are counted.
+        steps: Number of training steps; None where time is counted.
     """
     family = get_family(candidate.family)
     if family.size is None:
@@ -132,7 +134,7 @@ def choose_recipe(
         return _recipe_of(replace(base, model=family.name), size, passes, tokens)
 
     def tokens_read(size: Size) -> tuple[TrainingOptions, dict[int, float]]:
-        """Return the fastest settings, and what a network of each size reads in the time."""
+        """Return the fastest settings, and how many tokens each hidden size reads in the time."""
         recipe, step, read = timed(recipe_of(size, 1.0), data)
         speed, work = read / step, _work(size, data)
         return recipe.training, {
@@ -148,7 +150,7 @@ def choose_recipe(
         return with_fastest(recipe_of(size, read / tokens), data, steps)
     fastest, reads = tokens_read(guess)
     size = largest_size(kind, sizes, reads, tokens)
-    if size != guess:  # Once more: what is fast for a small step need not be so for a large one.
+    if size != guess:  # Time again: the fastest settings of a small network may be slow here.
         fastest, reads = tokens_read(size)
         size = largest_size(kind, sizes, reads, tokens)
     recipe = recipe_of(size, reads[size.hidden] / tokens)
@@ -157,7 +159,10 @@ def choose_recipe(
 
 
 def with_fastest(recipe: Recipe, data: TrainingData, steps: int | None) -> Recipe:
-    """Return a recipe for some steps, or for a time with the threads and precision fastest here."""
+    """Return the recipe with a number of steps, or with the threads and precision fastest here.
+
+    Where steps are counted, float32 keeps the result the same on every machine.
+    """
     chosen = fastest(recipe, data) if steps is None else {"steps": steps, "precision": "float32"}
     return replace(recipe, training=replace(recipe.training, **chosen))
 
@@ -165,13 +170,13 @@ def with_fastest(recipe: Recipe, data: TrainingData, steps: int | None) -> Recip
 def largest_size(
     kind: TextKind, sizes: Mapping[int, Size], tokens_at: Mapping[int, float], train_tokens: int
 ) -> Size:
-    """Return the largest size that reads enough tokens for its weights.
+    """Return the largest size that reads enough tokens for its number of weights.
 
     Args:
         kind: What is modelled.
-        sizes: Those of a family by hidden size, rising.
-        tokens_at: How many tokens are read in the time, by hidden size.
-        train_tokens: Tokens of the train text.
+        sizes: The sizes of a family by hidden size, in ascending order.
+        tokens_at: Tokens read in the time, by hidden size.
+        train_tokens: Tokens in the train text.
     """
     best, *larger = sizes.values()
     for size in (best, *larger):
@@ -184,17 +189,17 @@ def largest_size(
 
 
 def _work(size: Size, data: TrainingData) -> int:
-    """Return about how many weights each token goes through, those of the output layer included."""
+    """Return about how many multiplications a token takes, with at most 1,000 output rows."""
     return size.weights + size.hidden * min(len(data.tokenizer.vocabulary), 1000)
 
 
 def options_of(size: Size, passes: float, train_tokens: int) -> dict[str, Any]:
-    """Return the settings of a model of a size.
+    """Return the model settings of a size, with dropout by ``DROPOUTS``.
 
     Args:
-        size: Of the network.
-        passes: Over the train text, from which the dropout follows.
-        train_tokens: Tokens of the train text.
+        size: The size of the network.
+        passes: Number of passes over the train text.
+        train_tokens: Tokens in the train text.
     """
     seen = passes * size.weights / train_tokens
     dropout = next(rate for most, rate in DROPOUTS if seen <= most)
@@ -202,9 +207,9 @@ def options_of(size: Size, passes: float, train_tokens: int) -> dict[str, Any]:
 
 
 def _recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Recipe:
-    """Return the recipe of a size; ``base`` has the family and all that is not of the size."""
+    """Return the recipe ``base`` with the model and training settings of a size."""
     training = dict(size.training)
-    if (window := training.get("window")) is not None:  # A short text makes no long streams.
+    if (window := training.get("window")) is not None:  # A short text has no long streams.
         training["batch_size"] = max(4, min(training["batch_size"], train_tokens // (4 * window)))
     made = get_family(base.model).options_class()(**options_of(size, passes, train_tokens))
     return with_training(replace(base, options=made), **training)
@@ -222,13 +227,13 @@ def train_until(
     """Train a network until a given time of the budget; return None if too little time is left.
 
     Args:
-        ends: When it has to be ready, in seconds of the budget.
+        ends: Deadline, in seconds since the start of the budget.
         autopilot: The search.
-        name: What to call it.
-        recipe: With threads and precision chosen, and the steps where they count.
-        with_cache: Whether a cache of its hidden states is wanted, if there is time.
-        with_decisions: Whether dev is read once more, for what it says of each decision.
-        data: What to train it on; None: the text of the search.
+        name: Its name in the result.
+        recipe: The recipe, with threads, precision and, where they are counted, steps.
+        with_cache: Whether a neural cache is wanted, if there is time.
+        with_decisions: Whether dev will be read once more for binary log-odds.
+        data: The data to train on; by default that of the search.
     """
     seconds = None if math.isinf(ends) else ends - autopilot.budget.spent()
     if seconds is not None and seconds < MIN_TRAINING:
@@ -246,15 +251,15 @@ def train(
     with_cache: bool = False,
     with_decisions: bool = False,
 ) -> Trained | None:
-    """Train a network; None where it was ended before its first evaluation.
+    """Train a network; return None if it was ended before its first evaluation.
 
     Args:
-        recipe: With threads and precision chosen, and the steps where they count.
-        data: The text.
-        seconds: To train it and to score dev in; None where steps count.
-        listener: Hears of each step; may end the training by ``TrainingEnded``.
-        with_cache: Whether a cache of its hidden states is wanted, if there is time.
-        with_decisions: Whether dev is read once more, for what it says of each decision.
+        recipe: The recipe, with threads, precision and, where they are counted, steps.
+        data: The tokenised text.
+        seconds: Time for training and for scoring dev; None where steps are counted.
+        listener: Progress callback; may end the training by raising ``TrainingEnded``.
+        with_cache: Whether a neural cache is wanted, if there is time.
+        with_decisions: Whether dev will be read once more for binary log-odds.
     """
     curve: list[tuple[float, float]] = []
     began, learns = time.monotonic(), False
@@ -272,14 +277,14 @@ def train(
             setup = replace(setup, dev_evaluator=evaluator)
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
             reserve = scoring * (1 + CACHING * with_cache + with_decisions)
-            learning = _learning_time(network, recipe, data, seconds)
-            learns = learning is not None
-            reserve += learning or 0.0
+            adapting = _seconds_to_adapt(network, recipe, data, seconds)
+            learns = adapting is not None
+            reserve += adapting or 0.0
         else:
             dev, scoring = data.dev, 0.0
             reserve = CLASSIFYING_SHARE * (seconds or 0.0)
         if seconds is not None:
-            left = seconds - (time.monotonic() - began)  # Making and timing it took a moment.
+            left = seconds - (time.monotonic() - began)  # Building and timing took some.
             limit = max(left - reserve, MIN_TRAINING_SHARE * left, MIN_LIMIT) / TIME_MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
         trainer = Trainer(setup, recipe.training, None, listener)
@@ -292,12 +297,12 @@ def train(
     return Trained(recipe, network, tuple(curve), with_cache, learns, dev, scoring)
 
 
-def _learning_time(
+def _seconds_to_adapt(
     network: NeuralLanguageModel, recipe: Recipe, data: TrainingData, seconds: float | None
 ) -> float | None:
-    """Return the seconds to keep for dynamic evaluation; None where it takes too much of the time.
+    """Return the seconds to keep for dynamic evaluation; None if it would take too long.
 
-    Where steps count, a window is taken to last as long as a step, and no time is kept.
+    Where steps are counted, a window counts as a training step, and no time is kept.
     """
     if not recipe.training.carry_context or network.context_length is not None:
         return None
@@ -309,21 +314,21 @@ def _learning_time(
     return needed if needed <= MAX_LEARNING_SHARE * seconds else None
 
 
-def learning(
+def with_dynamic_evaluation(
     one: TrainedCandidate,
     trained: Trained,
     data: TrainingData,
     mixers: Sequence[TrainedCandidate],
     ends: float,
 ) -> TrainedCandidate:
-    """Return a network with dynamic evaluation, if that lowers its loss on dev; else unchanged.
+    """Return a network with dynamic evaluation if that lowers its loss on dev, else unchanged.
 
     Args:
-        one: The network, with its scores of all of dev.
-        trained: The same, as it was trained.
-        data: The text.
-        mixers: Models that would ask what it says of each decision; that comes by the same reading.
-        ends: When to give up, by ``time.monotonic``; it is returned as it is then.
+        one: The network with its scores of all of dev.
+        trained: The same network and its recipe.
+        data: The tokenised text.
+        mixers: Context-mixing models, for which its binary log-odds are computed in the same pass.
+        ends: Deadline, by ``time.monotonic``, after which it is returned unchanged.
     """
     model, dev = trained.model, data.dev
     try:
@@ -331,7 +336,7 @@ def learning(
             sizes = gradient_sizes(model, data.train)
             made = replace(one, rule=choose_rule(model, dev, sizes, LEARNING_TARGETS))
             if mixers:
-                made = asked(made, mixers, dev)
+                made = with_log_odds(made, mixers, dev)
             else:
                 scores = score_dynamically(model, dev, made.rule)
                 made = replace(made, scores=scores, nats=-float(np.mean(scores, dtype=np.float64)))
@@ -347,7 +352,7 @@ def _evaluator(
     seconds: float | None,
     per_target: float,
 ) -> DevEvaluator:
-    """Return an evaluator on as much of dev as takes little time."""
+    """Return an evaluator on the beginning of dev, as much as takes little time."""
     targets = data.dev.num_targets // 10
     if seconds is not None:
         targets = int(EVALUATION_SHARE * seconds / max(per_target, 1e-9))
@@ -359,7 +364,7 @@ def _evaluator(
 def _scored_part(
     network: NeuralLanguageModel, dev: TokenStore, recipe: Recipe, seconds: float | None
 ) -> tuple[TokenStore, float]:
-    """Return as much of dev as a network scores in its share of the time, and how long to keep."""
+    """Return the beginning of dev that there is time to score, and the seconds to keep for it."""
     if seconds is None:
         return dev, 0.0
     scoring = SAFETY * network.seconds_to_score(dev, recipe.training.carry_context)

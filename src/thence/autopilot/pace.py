@@ -1,4 +1,4 @@
-"""How long recurring work takes on this machine, as it was measured last, and where time went."""
+"""Measured durations: how long recurring work takes on this machine, and where the time went."""
 
 import time
 from collections.abc import Iterator
@@ -7,34 +7,33 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Work = Literal["reading", "counting", "training", "combining", "saving", "page"]
-"""What the time of a search goes to."""
+"""The kinds of work that the result reports the time of."""
 SAFETY = 1.5
-"""What was measured is multiplied by this where time is kept for it: the machine may have more to
-do by then."""
+"""Factor on measured times when time is reserved, since the machine may be busier later."""
 
-LEAST_STEEP = 0.3
-"""A further unit is taken to take at least this share of the mean of all that were measured."""
+MIN_SLOPE = 0.3
+"""Lower bound of the estimated seconds per unit, as a share of the mean seconds per unit."""
 
 
 @dataclass
 class Pace:
-    """What was measured so far.
+    """Linear models of durations: overhead + rate * units, for each kind of work.
 
     Attributes:
-        rates: Seconds per unit of each kind of work.
-        begun: Seconds that it takes to begin, whatever the units.
-        units: How many were measured.
-        totals: Seconds that each kind of work has taken in all.
+        rates: Seconds per unit.
+        overheads: Fixed seconds, whatever the number of units.
+        units: Number of units of the largest measurement.
+        totals: Total seconds that each kind of work has taken so far.
     """
 
     rates: dict[str, float] = field(default_factory=dict)
-    begun: dict[str, float] = field(default_factory=dict)
+    overheads: dict[str, float] = field(default_factory=dict)
     units: dict[str, float] = field(default_factory=dict)
     totals: dict[Work, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, work: Work) -> Iterator[None]:
-        """Add the seconds of a block to what a kind of work has taken."""
+        """Context manager: add the duration of the block to the total of a kind of work."""
         began = time.monotonic()
         try:
             yield
@@ -42,24 +41,24 @@ class Pace:
             self.totals[work] = self.totals.get(work, 0.0) + time.monotonic() - began
 
     def measured(self, kind: str, seconds: float, units: float = 1.0) -> None:
-        """Remember how long so many units of some work took.
+        """Record how long ``units`` units of a kind of work took.
 
-        What was measured on more units stays, since few of them seem to take longer than they do:
-        part of the time is for beginning. How much, two measurements of different sizes tell.
+        Measurements on fewer units than before are ignored, since a fixed overhead makes their
+        units seem slower. Two measurements of different sizes tell the overhead from the rate.
         """
         before, units = self.units.get(kind, 0.0), max(units, 1.0)
         if units < before:
             return
         rate = seconds / units
         if units > before > 0:
-            expected_before = self.begun.get(kind, 0.0) + self.rates[kind] * before
-            steepness = (seconds - expected_before) / (units - before)
-            rate = min(max(steepness, LEAST_STEEP * rate), rate)
+            expected_before = self.overheads.get(kind, 0.0) + self.rates[kind] * before
+            slope = (seconds - expected_before) / (units - before)
+            rate = min(max(slope, MIN_SLOPE * rate), rate)
         self.rates[kind], self.units[kind] = rate, units
-        self.begun[kind] = seconds - rate * units
+        self.overheads[kind] = seconds - rate * units
 
     def expected(self, kind: str, units: float = 1.0) -> float:
-        """Return the seconds to keep for so many units; 0 for what was never measured."""
+        """Return the seconds to reserve for ``units`` units; 0 for work that was never measured."""
         if kind not in self.rates:
             return 0.0
-        return SAFETY * (self.begun.get(kind, 0.0) + self.rates[kind] * units)
+        return SAFETY * (self.overheads.get(kind, 0.0) + self.rates[kind] * units)

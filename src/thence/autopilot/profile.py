@@ -1,8 +1,9 @@
-"""What a text is like: whether it has words, and whether its documents follow one another.
+"""The profile of a text: whether it has words, and whether its documents are running text.
 
-In running text (a book, a newspaper, a log) words come in bursts: a word that was just used is
-used again. In a list of names or of reviews the order means nothing. So the share of words that
-occurred shortly before is compared with that share after shuffling the documents.
+In running text (a book, a newspaper, a log) words are bursty: a word that was just used is likely
+to be used again. In a list of names or reviews the order of documents means nothing. So the share
+of words that occurred shortly before, in another document, is compared with the same share after
+shuffling the documents.
 """
 
 from dataclasses import dataclass, replace
@@ -15,34 +16,37 @@ from thence.models.candidates import TextKind
 from thence.training.data import PLACEHOLDERS
 
 SAMPLE = 300_000
-"""Characters from the beginning of the text that are examined."""
+"""Characters at the beginning of the text that are examined."""
 DISTANCE = 300
-"""Words back that count as shortly before."""
+"""Distance in words up to which an occurrence counts as shortly before."""
 COMMON = 150
-"""The most frequent words, which are everywhere, do not count: so many."""
+"""Number of the most frequent words that are left out, since they occur everywhere."""
 BURSTY = 1.15
-"""Documents follow one another where words recur this many times as often as in shuffled ones."""
+"""A text is running text if words recur at least this many times as often as in shuffled
+documents."""
 FEW, LONG = 20, 300.0
-"""A text of fewer documents, of more words in the mean, is one of chapters or books."""
+"""A text of fewer documents than ``FEW`` with more than ``LONG`` words on average is chapters or
+books, which count as running text."""
 LONGEST_MEAN_WORD = 20.0
-"""Characters of the mean word from which on there is no white space between words."""
+"""A text whose words, split at white space, are longer on average (characters) has no white space
+between words."""
 LARGE_ALPHABET = 1000
-"""Symbols from which on characters are modelled as words are: Latin, Cyrillic and Indian texts have
-fewer than 300, Korean, Japanese and Chinese ones 1,000 to 6,300."""
+"""From this many different symbols on, characters are modelled like words. Latin, Cyrillic and
+Indian texts have fewer than 300 symbols, Korean, Japanese and Chinese ones 1,000 to 6,300."""
 A_SENTENCE = 4.0
-"""Words in the mean document below which documents are names, not sentences."""
+"""Documents with fewer words than this on average are names, not sentences."""
 
 
 @dataclass(frozen=True)
 class TextProfile:
-    """What a text is like.
+    """The profile of a text.
 
     Attributes:
-        documents: How many there are.
-        words: About how many words there are in all, cut at white space.
-        bursts: How many times as often words recur within ``DISTANCE`` as in shuffled documents.
-        marked: Whether unknown words are marked in it already (``<unk>``), as in the Penn Treebank.
-        spaced: Whether there is white space between words; else characters stand for words.
+        documents: Number of documents.
+        words: Estimated number of words, split at white space.
+        bursts: How often words recur within ``DISTANCE``, relative to shuffled documents.
+        marked: Whether unknown words are marked already (``<unk>``), as in the Penn Treebank.
+        spaced: Whether there is white space between words; if not, ``words`` counts characters.
     """
 
     documents: int
@@ -58,27 +62,31 @@ class TextProfile:
 
     @property
     def running(self) -> bool:
-        """Whether documents follow one another."""
+        """Whether the documents are running text, each the context of the next."""
         books = self.documents < FEW and self.words >= LONG * self.documents
         return books or (self.sentences and self.bursts >= BURSTY)
 
     @property
     def has_words(self) -> bool:
-        """Whether its tokens can be words; those of names and of unspaced text are characters."""
+        """Whether words are possible tokens; names and text without spaces need characters."""
         return self.sentences and self.spaced
 
     def kind(self, tokens: str, vocabulary_size: int) -> TextKind:
-        """Return what is modelled, in tokens of some kind.
+        """Return the kind of text that models are chosen for: names, characters or words.
 
-        Characters of a large alphabet, such as the Chinese, are modelled as words are: an embedding
-        is as large as a hidden layer, and learns from a sample of the symbols at each step.
+        Characters of a large alphabet, such as Chinese, are modelled like words: the embedding is
+        as large as the hidden layer, and training uses a sampled softmax.
+
+        Args:
+            tokens: The level of the tokens: ``words``, ``characters`` and so on.
+            vocabulary_size: Number of ids (V).
         """
         if tokens == "words" or (self.sentences and vocabulary_size >= LARGE_ALPHABET):
             return "words"
         return "characters" if self.sentences else "names"
 
     def described(self) -> str:
-        """Return it in words."""
+        """Return the profile as a phrase for the report."""
         kind = "running text" if self.running else "documents of their own"
         kind = kind if self.sentences else "short documents, such as names"
         documents = "one document" if self.documents == 1 else f"{self.documents:,} documents"
@@ -87,7 +95,7 @@ class TextProfile:
 
 
 def profile_text(documents: Documents) -> TextProfile:
-    """Return what a text is like, from its beginning."""
+    """Return the profile of a text, estimated from its beginning."""
     sample: list[str] = []
     size = 0
     for document in documents:
@@ -113,7 +121,7 @@ def profile_text(documents: Documents) -> TextProfile:
 
 
 def recurrence(documents: list[list[str]]) -> float:
-    """Return the share of words that stand in another document at most ``DISTANCE`` words before.
+    """Return the share of words that recur: within ``DISTANCE`` words, in another document.
 
     >>> recurrence([["a", "b"], ["b", "c"]])
     0.25

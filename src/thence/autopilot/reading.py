@@ -1,4 +1,4 @@
-"""Reading a text within a time: what its tokens are, and how much of it there is time to learn."""
+"""Reading a text within a time budget: choosing its tokens, and how much of it to learn."""
 
 import time
 from collections.abc import Mapping
@@ -24,21 +24,21 @@ MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 UNMARKED: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
 """Token settings for other texts of words: words that occur twice, at most 30,000 of them."""
 PROBED = (1 << 17, 1 << 20)
-"""Bytes of text that are tokenised to see how long that takes; more if all might take too long, as
-the smaller part gives the larger estimate."""
+"""Bytes of text that are tokenised to measure the speed. The second, larger part is used only if
+the first says that all would take too long, since small parts seem slower."""
 TOKENISING_SHARE = 0.5
-"""Share of the time left that tokenising may take; of more text only a part is learned."""
+"""Largest share of the time left for tokenising; of a larger text only a part is learned."""
 
 
 @dataclass(frozen=True)
 class ReadText:
-    """A text, read to be learned.
+    """A text that was read and tokenised.
 
     Attributes:
-        recipe: How it was read, divided and tokenised.
-        profile: What it is like; None for labelled text.
+        recipe: How it was read, split and tokenised.
+        profile: Its profile; None for labelled text.
         splits: All of its documents.
-        data: What there is time to learn: all of it, or a part of the train split.
+        data: The tokenised data to learn from: all of it, or with a part of the train split.
     """
 
     recipe: Recipe
@@ -48,7 +48,7 @@ class ReadText:
 
     @property
     def remark(self) -> str:
-        """A sentence that only a part of the train text is learned; empty if all of it is."""
+        """A phrase for the report if only a part of the train text is learned; else empty."""
         share = self.data.splits.train.num_bytes / max(self.splits.train.num_bytes, 1)
         return "" if share >= 1 else f"of the train text only {share:.0%}, for want of time"
 
@@ -56,13 +56,13 @@ class ReadText:
 def read_text(
     named: Recipe, instead: Instead, settings: Mapping[str, Any], budget: Budget
 ) -> ReadText:
-    """Read a text, choose its tokens, vocabulary and split where they are left open.
+    """Read a text, and choose its tokens, vocabulary and split where the user has not.
 
     Args:
-        named: Names the text and says how it is read.
-        instead: What is read in place of the sources that it names.
-        settings: What the user has given.
-        budget: What may be spent.
+        named: The recipe that names the text and says how it is read.
+        instead: Sources to read in place of those that the recipe names.
+        settings: The user's settings.
+        budget: The budget of the search.
 
     Raises:
         TextError: If the text cannot be used, or its dev split is empty.
@@ -77,7 +77,7 @@ def read_text(
         if profile.has_words and "tokens" not in settings:
             by_words = make_recipe(named.text, "ngram", _chosen(profile, settings, "words"))
         documents = documents if recipe.reading.keep_empty else full
-        if named.text not in CATALOGUE:  # Whose sets may have a dev and a test of their own.
+        if named.text not in CATALOGUE:  # Sets of the catalogue may have dev and test splits.
             instead = {**instead, named.text: documents}
     splits = read_splits(recipe, instead)
     if len(splits.dev) == 0:
@@ -94,12 +94,12 @@ def read_text(
 
 
 def _chosen(profile: TextProfile, settings: Mapping[str, Any], tokens: str) -> dict[str, Any]:
-    """Return the settings of reading a text to model, those included that follow from it.
+    """Return the user's settings, completed by those that follow from the profile of the text.
 
     Args:
-        profile: What the text is like.
-        settings: What the user has given.
-        tokens: What its tokens are, unless the user says that.
+        profile: The profile of the text.
+        settings: The user's settings.
+        tokens: The level of the tokens, unless the user gives it.
     """
     chosen = dict(settings)
     if chosen.setdefault("tokens", tokens) == "words":
@@ -108,14 +108,14 @@ def _chosen(profile: TextProfile, settings: Mapping[str, Any], tokens: str) -> d
     if profile.running:
         chosen.setdefault("carry_context", True)
         chosen.setdefault("by", "position")
-        chosen.setdefault("keep_empty", True)  # So that bits per byte are of the text as it is.
+        chosen.setdefault("keep_empty", True)  # Bits per byte count the bytes of empty lines too.
     return chosen
 
 
 def _affordable(recipe: Recipe, splits: Splits, budget: Budget) -> Splits:
     """Return the splits with as much of train as there is time to tokenise.
 
-    Of running text that is its end, which dev follows, of other text documents evenly spaced.
+    Of running text that is the end, which dev continues; else documents at even distances.
     """
     train = splits.train
     most = 1.0
@@ -133,7 +133,7 @@ def _affordable(recipe: Recipe, splits: Splits, budget: Budget) -> Splits:
 
 
 def _part(recipe: Recipe, train: Documents, share: float) -> Documents:
-    """Return about a share of the documents."""
+    """Return about a share of the documents: the last ones of running text, else evenly spaced."""
     total = len(train)
     number = max(1, int(share * total))
     if recipe.training.carry_context:

@@ -1,4 +1,4 @@
-"""What comes out of the autopilot: the run, what was tried for it, and what more time may buy."""
+"""The result of the autopilot: the run, the models that were tried, and a guess for more time."""
 
 import json
 import math
@@ -23,11 +23,11 @@ RESULT = BEST_OF_TIME
 PAGE = "best.html"
 """The page about the result in a run folder."""
 DOUBLING = 0.25
-"""Share of what networks gained beyond counts that twice the time is taken to gain besides."""
+"""Guess for twice the time: a further gain of this share of what networks gained over counts."""
 MIN_OUTLOOK = 0.0005
-"""Nats that twice the time must be likely to gain, for a guess to be shown."""
+"""Least expected gain in nats from twice the time for a guess to be shown."""
 OUTLOOK = (2.0, 5.0)
-"""Multiples of the time for which a guess is shown."""
+"""Multiples of the time budget for which a guess is shown."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,18 @@ class Tried(Saved):
     """A model that was tried.
 
     Attributes:
-        name: What it is called here.
-        model: Its family.
-        settings: What it was trained with.
-        began: When, in seconds since the beginning.
-        seconds: How long it took, with the scoring of dev.
+        name: Its name in the result.
+        model: The name of its family.
+        settings: Its model and training settings.
+        began: Start of its training, in seconds since the start of the search.
+        seconds: Seconds of training and of scoring dev.
         nats: Its own loss on dev, in nats per token or document.
-        so_far: The loss of the best ensemble of all tried by then.
-        accuracy: Of a classifier, on dev.
-        accuracy_so_far: That of the best ensemble by then.
-        weight: Its weight in the result; None if it was pruned.
-        curve: Seconds and losses of the evaluations on a part of dev in its training.
+        so_far: The loss of the best ensemble so far, this model included.
+        accuracy: The accuracy of a classifier on dev, from 0 to 1.
+        accuracy_so_far: The accuracy of the best ensemble so far.
+        weight: Its weight in the final ensemble; None if it was pruned.
+        curve: The learning curve: seconds since the start of the search, and the loss on a part
+            of dev.
     """
 
     name: Text
@@ -62,30 +63,31 @@ class Tried(Saved):
 
     @property
     def ended(self) -> float:
-        """When it was done, in seconds since the beginning."""
+        """End of its training, in seconds since the start of the search."""
         return self.began + self.seconds
 
 
 @dataclass(frozen=True)
 class Best(Saved):
-    """The result.
+    """The result of ``thence.best``.
 
     Attributes:
-        folder: Of the run.
+        folder: The run folder.
         unit: The unit that losses are averaged over: ``token`` or ``document``.
         text: A description of the text, such as its kind and size.
-        limit: The budget in seconds; None where it was in steps.
-        steps: The budget in steps.
-        seconds: How long it took.
+        limit: The time budget in seconds; None if the budget was in steps.
+        steps: The budget in training steps; None if it was a time.
+        seconds: How long the search took.
         interrupted: Whether the user stopped it.
-        nats: The loss on dev, each half under weights learned on the other half.
-        accuracy: Of a classifier, on dev.
-        interval: The 95 % interval of ``accuracy``, or else of ``nats``; None if it is not known.
-        tried: Every model, in order.
-        failed: What could not be trained, and why.
-        spent: Seconds that reading, counting, training, combining and writing took.
-        refit: Whether classifiers have learned from dev too; the losses are those before, or of
-            cross-validation.
+        nats: The loss on dev in nats per unit, each half of dev scored with ensemble weights
+            learned on the other half.
+        accuracy: The accuracy of a classifier on dev, from 0 to 1.
+        interval: The 95 % interval of ``accuracy``, or else of ``nats``; None if not computed.
+        tried: Every model that was tried, in order.
+        failed: The reasons why models could not be trained.
+        spent: Seconds spent on reading, counting, training, combining and writing.
+        refit: Whether classifiers were fitted again on train and dev; the losses are from before
+            that, or from cross-validation.
     """
 
     _repr_html_ = repr_html
@@ -107,23 +109,23 @@ class Best(Saved):
 
     @property
     def run(self) -> Run:
-        """The run that was made."""
+        """The run of the final model."""
         return Run(self.folder)
 
     @property
     def chosen_on_dev(self) -> str:
-        """A sentence: the models and their weights were chosen on dev, and among how many.
+        """A sentence that says from how many models the ensemble was chosen on dev.
 
-        The weights behind ``nats`` have not seen what they are judged by, but the choice of the
-        models has.
+        The weights behind ``nats`` were learned on other targets than they are judged on, but the
+        choice of the models was made on the same ones, so the loss is slightly optimistic.
         """
         return combined_on_dev(len(self.tried), self.refit)
 
     def outlook(self) -> list[tuple[float, float]]:
-        """Return seconds, and the loss on dev that so much time would likely reach.
+        """Return pairs of a longer time in seconds and the loss on dev that is expected with it.
 
-        Each doubling of the time is taken to gain ``DOUBLING`` of what the networks have gained
-        beyond the counts; without counts or networks there is no guess.
+        Each doubling of the time is expected to gain ``DOUBLING`` of what the networks have gained
+        over the counted models. Empty without counted models, networks or a time budget.
         """
         counted = [one.so_far for one in takewhile(lambda one: not one.curve, self.tried)]
         if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
@@ -134,8 +136,8 @@ class Best(Saved):
         return [(times * self.limit, self.nats - gain * math.log2(times)) for times in OUTLOOK]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON has it; None stands for an infinite loss."""
-        content = json_value(self)  # A cache alone takes what is new for impossible.
+        """Return the result in types that JSON has; None stands for an infinite loss."""
+        content = json_value(self)  # The loss of a cache alone is infinite: new words have p = 0.
         outlook = [{"seconds": seconds, "nats": nats} for seconds, nats in self.outlook()]
         return {
             "format": FORMAT,
@@ -146,7 +148,7 @@ class Best(Saved):
         }
 
     def save(self) -> None:
-        """Write it into the run's folder."""
+        """Write the result into the run folder."""
         content = {key: value for key, value in self.to_json().items() if key != "folder"}
         write_atomically(
             self.folder / RESULT, json.dumps(content, indent=1, allow_nan=False).encode("utf-8")
@@ -154,7 +156,7 @@ class Best(Saved):
 
 
 def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
-    """Return when the best so far became better, in seconds, and how good it became."""
+    """Return the seconds at which the best loss so far fell, and its new value."""
     points: list[tuple[float, float]] = []
     for one in tried:
         if not points or one.so_far < points[-1][1]:
@@ -163,10 +165,10 @@ def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
 
 
 def read_best(folder: str | Path) -> Best:
-    """Read what the autopilot left in a run's folder.
+    """Read the result of ``thence best`` from a run folder.
 
     Raises:
-        RunError: If there is nothing, or it is damaged.
+        RunError: If the folder has none, or it is damaged.
     """
     folder = find_run(folder)
     try:
@@ -183,7 +185,7 @@ COLUMNS = ("tried", "seconds", "loss on dev", "best so far", "weight")
 
 
 def tried_rows(done: Best) -> list[list[str]]:
-    """Return each model that was tried as a row of a table."""
+    """Return a row of text for each model that was tried."""
     return [
         [
             one.name,
@@ -197,7 +199,7 @@ def tried_rows(done: Best) -> list[list[str]]:
 
 
 def about_rows(done: Best) -> list[tuple[str, str]]:
-    """Return what came out, and what more time would likely buy, in words."""
+    """Return the summary of a result as pairs of a heading and a text."""
     of = "" if done.limit is None else f" of {duration(done.limit)}"
     ended = ", broken off" if done.interrupted else ""
     rows = [("text", done.text), ("took", f"{duration(done.seconds)}{of}{ended}")]
@@ -222,12 +224,12 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
 
 
 def loss_text(nats: float, accuracy: float | None) -> str:
-    """Return a loss, and an accuracy before it if there is one."""
+    """Return a loss as text, after the accuracy if there is one."""
     return f"{nats:.4f}" if accuracy is None else f"{accuracy:.2%}, {nats:.4f}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person says it.
+    """Return a duration in readable units.
 
     >>> duration(0.94), duration(59.6), duration(150), duration(7300)
     ('0.9 s', '59.6 s', '2.5 min', '2.0 h')

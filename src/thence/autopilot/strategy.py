@@ -1,4 +1,4 @@
-"""What a search asks of the two tasks, language models and classifiers."""
+"""The interface between the search and the two tasks, language models and classifiers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCan
 
 
 class Strategy(Protocol):
-    """Interface of the two tasks, language models and classifiers: what is trained and combined."""
+    """What a task provides to the search: models to train, and how to combine them."""
 
     @property
     def unit(self) -> Literal["token", "document"]:
@@ -23,30 +23,30 @@ class Strategy(Protocol):
         """Nats per unit by which a newer ensemble may be worse than the one before."""
 
     def first(self) -> TrainedCandidate | None:
-        """Return a model that a part of the text gives in a moment; None if all of it is as soon.
+        """Return a model of a part of the text, fitted in a moment; the result if time runs out.
 
-        It is the result if there is time for nothing else.
+        None if there is no such model.
         """
 
     def count(self) -> Iterator[TrainedCandidate]:
-        """Yield the models that need no training."""
+        """Yield the models that are counted, without gradient steps."""
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
-        """Return the models that are worth training in so many seconds, in order."""
+        """Return the candidates that are worth training in ``seconds``, in order."""
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
-        """Return about how long it takes to combine the members and one more."""
+        """Return the expected seconds to combine the members and one more."""
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
-        """Train a model; return it and what comes with it, or nothing if there is no time."""
+        """Train a candidate; return its model, perhaps with a cache, or nothing if too late."""
 
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
-        """Combine the members that pay for their place, by some time of ``time.monotonic``."""
+        """Combine the members that lower the loss, until ``ends`` by ``time.monotonic``."""
 
     def finish(self, best: Ensemble) -> Ensemble:
-        """Return the result in the form in which it is written."""
+        """Return the final ensemble, after any last work such as refitting."""
 
     def as_combined(self, one: Ensemble) -> Ensemble:
-        """Return a single model in the form of a combined one."""
+        """Return an ensemble of one model as a mixture or average of one member."""

@@ -1,4 +1,4 @@
-"""Writing what came out: the run folder and its page, and how long both take here."""
+"""Writing the result: the run folder and its page, and measuring how long both take here."""
 
 import math
 import shutil
@@ -29,26 +29,26 @@ from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 from thence.training.new_run import data_provenance, resolve_paths
 
 MIN_TIME_FOR_PAGE = 2.0
-"""Seconds of a budget from which on a page about the result is written within it."""
+"""Least budget in seconds for which a page about the result is written within the time."""
 SAMPLES, MAX_SAMPLE = 8, 160
-"""Texts that are drawn for the page, and tokens of each at most."""
+"""Number of texts that are sampled for the page, and most tokens of each."""
 MIN_TIME_FOR_SAMPLES, MAX_TIME_FOR_SAMPLES = 0.3, 3.0
-"""Seconds that must be left for drawing them to begin, and that it may take."""
+"""Sampling starts only if this many seconds are left, and takes at most this many."""
 PROBED = np.zeros(1 << 21, np.float32)
-"""Weights that are written to see how long the disk takes for each byte: 8 MB."""
+"""Zeros (8 MB) that are written once to measure the speed of the disk."""
 
 
 @dataclass
 class RunWriter:
-    """Writes the run of a search.
+    """Writes the run folder of a search.
 
     Attributes:
-        text: What was read.
+        text: The text that was read.
         autopilot: The search.
         strategy: Its strategy.
-        new: The folder to be.
-        sources: What was read in place of texts that cannot be read again.
-        page: Writes a page about the result, with texts drawn from it; None for no page.
+        new: The run folder that is being created.
+        sources: Copies of texts that can be read only once.
+        page: Writes a page about the result, with texts sampled from it; None for no page.
     """
 
     text: ReadText
@@ -61,25 +61,25 @@ class RunWriter:
 
     @property
     def writes_page(self) -> bool:
-        """Whether there is to be a page: only within a time that is long enough for one."""
+        """Whether a page is to be written: only if the budget is long enough."""
         return self.page is not None and self.autopilot.budget.seconds >= MIN_TIME_FOR_PAGE
 
     @cached_property
     def about_text(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """What the run says of its text, and the hashes of its splits."""
+        """Metadata of the text for the run folder, and the hashes of its splits."""
         more = data_provenance(self.autopilot.recipe, self.autopilot.data)
         return more, self.text.splits.hashes()
 
     @property
     def _judged_by(self) -> str:
-        """Return a sentence that models are judged by a part of dev; empty if by all of it."""
+        """A phrase for the report if models are judged on a part of dev only; else empty."""
         part, whole = self.autopilot.data.dev.num_targets, self.text.data.dev.num_targets
         return "" if part == whole else f"judged by the first {part:,} of {whole:,} tokens of dev"
 
     def rehearse(self, first: Ensemble) -> None:
-        """Write a run elsewhere, to measure how long that takes; then a page, beside other work."""
+        """Write a run to a temporary folder to measure the time; then a page, in the background."""
         pace, folder = self.autopilot.pace, self.new.path / "rehearsal"
-        _ = self.about_text  # Computed once, and not in the end.
+        _ = self.about_text  # Cached now, so that it takes no time at the end.
         began = time.monotonic()
         try:
             folder.mkdir()
@@ -91,12 +91,12 @@ class RunWriter:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if self.writes_page:
-            self.autopilot.beside(lambda: self._rehearse_page(result))
+            self.autopilot.in_background(lambda: self._rehearse_page(result))
 
     def _rehearse_page(self, result: Best) -> None:
-        """Write a page elsewhere, twice: the first time what it needs is loaded.
+        """Write a page to a temporary folder, twice, since the first time also imports modules.
 
-        What counts is the processor time of this thread, as others are at work.
+        The processor time of this thread is measured, since other threads are busy meanwhile.
         """
         for _ in range(2):
             began = time.thread_time()
@@ -105,7 +105,7 @@ class RunWriter:
             self.autopilot.pace.measured("page", time.thread_time() - began)
 
     def write(self, best: Ensemble) -> Best:
-        """Write the run folder of the best that came out, whole or not at all."""
+        """Write the run folder of the final ensemble, whole or not at all."""
         self._best = best
         results: list[Best] = []
         self.new.fill(lambda folder: results.append(self._fill(folder, best)))
@@ -123,7 +123,7 @@ class RunWriter:
             self.page(done, samples)
 
     def _samples(self) -> list[str]:
-        """Draw texts from the language model that came out, as many as there is time for."""
+        """Return texts sampled from the final language model, as many as there is time for."""
         budget, tokenizer, best = self.autopilot.budget, self.autopilot.data.tokenizer, self._best
         left = min(budget.left() - self.autopilot.pace.expected("page"), MAX_TIME_FOR_SAMPLES)
         drawn: list[str] = []
@@ -140,7 +140,7 @@ class RunWriter:
         return drawn
 
     def _interval(self, run: Run, best: Ensemble) -> tuple[float, float] | None:
-        """Return the 95 % interval on dev, where there is time for a page too."""
+        """Return the 95 % interval on dev; None if the budget is too short or it is unbounded."""
         if self.autopilot.budget.seconds < MIN_TIME_FOR_PAGE:
             return None
         if best.accuracy is not None:
@@ -161,7 +161,7 @@ class RunWriter:
         return found if math.isfinite(found[0]) else None
 
     def _fill(self, folder: Path, best: Ensemble) -> Best:
-        """Write the run into a folder; return the result, which is in it too."""
+        """Write the run and the result into a folder; return the result."""
         autopilot, strategy = self.autopilot, self.strategy
         if len(best.members) == 1 and get_family(best.family).method != "fit":
             # A run of a network promises that its training can be resumed; a mixture does not.

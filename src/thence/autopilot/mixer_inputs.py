@@ -1,8 +1,9 @@
-"""Context mixing with networks as its inputs, for which it reads dev as one more part of train.
+"""Context mixing with the predictions of other models as inputs, trained on dev.
 
-It learns from dev after that was scored, each symbol of running text, else each document; so what
-it gives dev owes nothing to dev, and is what ``evaluate`` would give. In the end it has learned
-dev, too: which networks to believe where, and its contexts.
+Only on dev do the other models predict text that they were not trained on, so only there can the
+context-mixing model learn which of them to trust. It learns each symbol of running text (else each
+document) only after it has scored it, so its scores of dev are honest: ``evaluate`` gives the same
+ones. Afterwards it has learned dev as well.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,16 +20,16 @@ from thence.models.ngram import NGram
 from thence.tokens import TokenStore
 
 MAX_CELLS = 1 << 26
-"""Log-probabilities that the best n-gram model is asked for at most: those of characters are few,
-and of words context mixing gains little by them."""
+"""Most log-probabilities (dev targets x V) to compute of the best n-gram model as an input: 64
+million. Texts of characters stay below; for words, context mixing gains little from this input."""
 
 
-def asked(
+def with_log_odds(
     one: TrainedCandidate, members: Sequence[TrainedCandidate], dev: TokenStore
 ) -> TrainedCandidate:
-    """Return a candidate with its scores of dev and its log-odds of each decision, of one pass.
+    """Return a candidate with its scores and its binary log-odds of dev, computed in one pass.
 
-    It is returned as it is if no mixer is among the members.
+    It is returned unchanged if the members have no context-mixing model.
 
     Raises:
         DeadlineError: If a deadline has passed.
@@ -48,12 +49,13 @@ def asked(
     return replace(one, scores=scores, nats=nats, log_odds=log_odds)
 
 
-def joined(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[TrainedCandidate]:
-    """Return the members, with context mixing that has read dev and takes the others as inputs.
+def with_inputs(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[TrainedCandidate]:
+    """Return the members with their context-mixing model trained on dev, the others as its inputs.
 
     Args:
-        members: What was trained. Those that were asked for their decisions are inputs.
-        dev: The text that all have scored.
+        members: The trained models. Those with ``log_odds`` become inputs, and the best n-gram
+            model.
+        dev: The text that all members have scored.
 
     Raises:
         DeadlineError: If a deadline has passed.
@@ -61,30 +63,31 @@ def joined(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[Trained
     mixer = _mixer(members)
     if mixer is None:
         return list(members)
-    asked = [
+    usable = [
         one for one in (*members, *_best_ngram(members, mixer, dev)) if one.log_odds is not None
     ]
-    inputs = sorted(asked, key=lambda one: one.nats)[:MODELS]
+    inputs = sorted(usable, key=lambda one: one.nats)[:MODELS]
     model: ContextMixing = mixer.model.with_models(len(inputs))
     said = [one.log_odds for one in inputs if one.log_odds is not None]
     scores = model.learn(dev, mixer.carry_context, np.stack(said, axis=1) if said else None)
     nats = -float(np.mean(scores, dtype=np.float64))
     names = [one.name for one in inputs]
     made = replace(mixer, model=model, scores=scores, nats=nats, inputs=names)
-    # It comes after its inputs, as members of a mixture must.
+    # Members of a mixture may only have inputs before them, so it goes to the end.
     return [*(one for one in members if one is not mixer), made]
 
 
 def _best_ngram(
     members: Sequence[TrainedCandidate], mixer: TrainedCandidate, dev: TokenStore
 ) -> list[TrainedCandidate]:
-    """Return the best n-gram model with its log-odds of each decision, if they fit into memory."""
+    """Return the best n-gram model with its binary log-odds of dev, if they fit into memory."""
     ngrams = [one for one in members if isinstance(one.model, NGram)]
     if not ngrams or dev.num_targets * mixer.model.vocabulary_size > MAX_CELLS:
         return []
     best = min(ngrams, key=lambda one: one.nats)
-    return [asked(best, [mixer], dev)]
+    return [with_log_odds(best, [mixer], dev)]
 
 
 def _mixer(members: Sequence[TrainedCandidate]) -> TrainedCandidate | None:
+    """Return the context-mixing model among the members, if there is one."""
     return next((one for one in members if isinstance(one.model, ContextMixing)), None)

@@ -10,7 +10,7 @@ import pytest
 from thence._core import library
 from thence.autopilot.candidates import TrainedCandidate
 from thence.autopilot.combining import combine_language_models, mixture_of, prune
-from thence.autopilot.joining import asked, joined
+from thence.autopilot.mixer_inputs import with_inputs, with_log_odds
 from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
 from thence.training.data import TrainingData
 
@@ -43,7 +43,7 @@ def ngram(data: TrainingData, counted: Counted) -> TrainedCandidate:
 def test_it_reads_dev_as_one_more_part_of_train(
     data: TrainingData, mixer: TrainedCandidate
 ) -> None:
-    (alone,) = joined([mixer], data.dev)
+    (alone,) = with_inputs([mixer], data.dev)
     np.testing.assert_array_equal(alone.scores, mixer.scores)
     learned = mixer.model.tensors()["learned"], alone.model.tensors()["learned"]
     assert int(learned[1][0] - learned[0][0]) == data.dev.num_targets
@@ -52,7 +52,7 @@ def test_it_reads_dev_as_one_more_part_of_train(
 def test_the_best_ngram_is_an_input_and_stays(
     data: TrainingData, mixer: TrainedCandidate, ngram: TrainedCandidate
 ) -> None:
-    members = joined([mixer, ngram, replace(ngram, name="worse", nats=9.0)], data.dev)
+    members = with_inputs([mixer, ngram, replace(ngram, name="worse", nats=9.0)], data.dev)
     assert [one.name for one in members] == [ngram.name, "worse", "mixing"]
     assert members[-1].inputs == [ngram.name]
     size = len(data.tokenizer.vocabulary)
@@ -68,7 +68,7 @@ def test_the_best_ngram_is_an_input_and_stays(
 def test_context_mixing_with_inputs_is_never_the_result_without_them(
     data: TrainingData, mixer: TrainedCandidate, ngram: TrainedCandidate
 ) -> None:
-    members = joined([mixer, ngram], data.dev)
+    members = with_inputs([mixer, ngram], data.dev)
     best = [*members[:-1], replace(members[-1], scores=0 * members[-1].scores, nats=0.0)]
     for ends in (math.inf, 0.0):
         made = combine_language_models(best, data.dev, len(data.tokenizer.vocabulary), ends)
@@ -77,8 +77,8 @@ def test_context_mixing_with_inputs_is_never_the_result_without_them(
 
 
 def test_without_a_mixer_nobody_is_asked(data: TrainingData, ngram: TrainedCandidate) -> None:
-    assert asked(ngram, [ngram], data.dev) is ngram
-    assert joined([ngram], data.dev) == [ngram]
+    assert with_log_odds(ngram, [ngram], data.dev) is ngram
+    assert with_inputs([ngram], data.dev) == [ngram]
 
 
 def test_scores_and_decisions_come_by_one_reading(
@@ -86,7 +86,7 @@ def test_scores_and_decisions_come_by_one_reading(
 ) -> None:
     """A network that learns as it reads takes long: what is kept for that is one reading."""
     wrong = replace(ngram, scores=np.zeros_like(ngram.scores), nats=0.0)
-    one = asked(wrong, [mixer], data.dev)
+    one = with_log_odds(wrong, [mixer], data.dev)
     np.testing.assert_allclose(one.scores, ngram.scores, atol=1e-5)
     assert one.nats == pytest.approx(ngram.nats, abs=1e-5)
     assert one.log_odds is not None
