@@ -12,23 +12,23 @@ from thence.array_types import Float64, Int32, UInt8
 Lines = tuple[
     Float64[np.ndarray, " lines"], Int32[np.ndarray, "lines order"], Float64[np.ndarray, " lines"]
 ]
-"""Numbers before the words of each line, the words, numbers after them (0 where there is none)."""
+"""The log10 probability, the word ids and the log10 back-off weight (0 if missing) of each line."""
 
 
 def read_lines(
     text: bytes, order: int, most: int, words: tuple[UInt8[np.ndarray, " bytes"], int, int]
 ) -> tuple[Lines, int]:
-    """Read n-grams of an order as far as the lines look as they mostly do.
+    """Parse the n-grams of one order, up to the first line that is not in the usual form.
 
     Args:
-        text: Whole lines.
-        order: Words in each.
-        most: Lines at most.
-        words: Hashes of the words and their places: the bytes of the slots, how many buckets,
+        text: Complete lines of an ARPA file.
+        order: Number of words per n-gram.
+        most: Maximum number of lines.
+        words: Hash table from words to ids: the bytes of its slots, the number of buckets, and the
             bytes per slot.
 
     Returns:
-        What was read, and how many bytes of the text it is.
+        The parsed lines, and the number of bytes that were read.
     """
     most = min(most, text.count(b"\n"))
     log_probs, backoffs = np.empty(most), np.empty(most)

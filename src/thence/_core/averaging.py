@@ -45,16 +45,16 @@ class AveragingSteps:
 
     Args:
         weights: E (rows, size), W (classes, size) and b (classes,).
-        totals: The sum of squared gradients of each row of these.
-        features: Rows of all documents, one document after another.
-        offsets: Where each document's begin, and one past the last.
-        targets: The label of each document; or 1 for each that it has, shape (documents, classes).
-        sample_weight: How much each document counts in the loss.
-        room: Rows that a batch has at most.
+        totals: Adagrad's accumulators of E, W and b: a sum of squared gradients per row.
+        features: Rows of E of all documents, concatenated.
+        offsets: Start of each document in ``features``, and the end of the last.
+        targets: The label of each document (documents,); or multilabel 0 or 1 (documents, classes).
+        sample_weight: Weight of each document in the loss.
+        room: Maximum number of distinct rows in a batch.
 
     Raises:
         TypeError: If arrays are of other types or lengths.
-        ValueError: If there are no such rows or labels.
+        ValueError: If rows, offsets or labels are out of range.
     """
 
     def __init__(
@@ -101,18 +101,18 @@ class AveragingSteps:
         epsilon: float,
         learn: bool = True,
     ) -> float:
-        """Make a step on some documents; return their summed loss before it, in nats.
+        """Make a gradient step on a batch; return its summed loss before the step, in nats.
 
         Args:
-            chosen: The documents, in order.
-            weight: The summed loss is divided by this.
+            chosen: Indices of the documents of the batch.
+            weight: Divisor of the summed loss, for the gradient of a mean.
             rate: The learning rate.
-            decay: Share of the weights that is subtracted, per unit of learning rate.
-            epsilon: Added to a total before its root is taken.
-            learn: Whether to change the weights.
+            decay: Decoupled weight decay per unit of learning rate.
+            epsilon: Added to an accumulator before its square root.
+            learn: Whether to change the weights; False only computes the loss.
 
         Raises:
-            ValueError: If there are no such documents, or they have more rows than there is room.
+            ValueError: If an index is out of range, or the batch has more than ``room`` rows.
         """
         loss = ctypes.c_double()
         if _c("train_averaging")(

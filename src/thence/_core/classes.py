@@ -11,7 +11,7 @@ from thence.array_types import Float64, Int32, Int64
 Neighbours = tuple[
     Int64[np.ndarray, " words+1"], Int32[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]
 ]
-"""Neighbours of words in compressed rows: offsets by word, ids of neighbours, and counts."""
+"""Bigram counts as a sparse CSR matrix: row offsets by word, ids of neighbours, and counts."""
 
 
 @cache
@@ -34,10 +34,20 @@ def exchange_sweep(
     classes: int,
     table: Float64[np.ndarray, " counts"],
 ) -> int:
-    """Move words between classes, in place; return how many moved.
+    """Make one sweep of the exchange algorithm, in place; return how many words changed class.
+
+    Args:
+        after: Counts of the words that follow each word.
+        before: Counts of the words that come before each word.
+        order: The words to visit, in order.
+        class_of: The class of each word; changed.
+        rows: Counts of class bigrams (first, second); changed.
+        columns: The same, transposed; changed.
+        classes: Number of classes that words may be moved to.
+        table: n log n for small counts n, precomputed.
 
     Raises:
-        ValueError: If the arrays do not fit.
+        ValueError: If shapes, ids or counts do not fit each other.
     """
     words, size = len(class_of), len(rows)
     room, gain = np.empty(4 * size, np.int64), np.empty(size)

@@ -31,7 +31,8 @@ def _c(name: str) -> Callable[..., int]:
 Longer = tuple[
     Int64[np.ndarray, " ngrams"], Int64[np.ndarray, " ngrams"], Int32[np.ndarray, " ngrams"]
 ]
-"""Keys, counts and suffixes of n-grams."""
+"""Keys (number of the prefix * V + last word), counts, and suffixes (the n-gram without its first
+word, as a number of its own order) of n-grams."""
 
 
 def count_longer(
@@ -45,28 +46,30 @@ def count_longer(
     first: int,
     following: int,
 ) -> tuple[Longer, int]:
-    """Count the n-grams that are longer by a word; ``which`` and ``places`` become theirs.
+    """Count the n-grams that extend those of a part by one word.
+
+    The occurrences of the longer n-grams overwrite ``which`` and ``places``, from ``written`` on.
 
     Args:
-        which: Number of the n-gram of each occurrence, in order.
-        places: Position of its last word.
-        part: Which occurrences to go on from; none of those before has the same number.
-        written: Where their longer ones are put.
+        which: Number of the n-gram of each occurrence, ascending.
+        places: Position of the last word of each occurrence.
+        part: The occurrences to extend; must not begin within the occurrences of one n-gram.
+        written: Index at which to write the longer occurrences.
         followers: The word after each position, or -1.
-        numbers: Number of the n-gram that ends at each position; becomes that of the longer one.
+        numbers: Number of the n-gram that ends at each position; overwritten by the longer one's.
         vocabulary_size: Number of ids (V).
-        first: Position from which on occurrences are counted.
-        following: Number of the first of the longer n-grams.
+        first: Occurrences at positions before this one are not counted.
+        following: Number to give to the first of the longer n-grams.
 
     Returns:
-        The longer n-grams, and the end of what was written.
+        The longer n-grams, and the index after the last written occurrence.
     """
     size = part.stop - part.start
     if not 0 <= part.start <= part.stop <= min(len(which), len(places)):
         raise ValueError("there are no such occurrences")
     if len(followers) != len(numbers):
         raise TypeError("the arrays of the positions differ in length")
-    # A single n-gram, which may be frequent, is followed by no more different words than there are.
+    # A single n-gram, however frequent, has at most V distinct followers.
     is_single = size > 0 and which[part.start] == which[part.stop - 1]
     most = min(size, vocabulary_size) if is_single else size
     keys, counts = np.empty(most, np.int64), np.empty(most, np.int64)
@@ -88,7 +91,7 @@ def add_by_number(
     weights: Int64[np.ndarray, " numbers"] | None,
     size: int,
 ) -> Int64[np.ndarray, " size"]:
-    """Add up weights (None: 1 each) by number: ``np.bincount``.
+    """Return the sum of weights (None: 1 each) for each number, like ``np.bincount``.
 
     Raises:
         ValueError: If a number is not from 0 to below ``size``.
@@ -121,7 +124,7 @@ def place_words(
 def sort_with_places(
     keys: Int64[np.ndarray, " keys"],
 ) -> tuple[Int64[np.ndarray, " keys"], Int32[np.ndarray, " keys"]]:
-    """Return keys (0 or more) sorted, and where each was; equal keys keep their order."""
+    """Return non-negative keys in ascending order, and the old index of each: a stable sort."""
     ordered, places = keys.copy(), np.empty(len(keys), np.int32)
     spare, spare_places = np.empty_like(ordered), np.empty_like(places)
     bits = int(keys.max(initial=0)).bit_length()

@@ -14,7 +14,7 @@ from thence.array_types import Float64, Int64
 
 I32, F64 = ctypes.c_int32, ctypes.c_double
 IMPOSSIBLE = -1
-"""In place of the number of ids of a word that the model cannot read."""
+"""Number of ids that stands for a word that the model cannot read."""
 Answer = tuple[tuple[int, ...] | None, bool]
 """The ids of a word, None if the model cannot read it, and whether it is unknown."""
 
@@ -57,7 +57,7 @@ def _c(name: str) -> Callable[..., Any]:
 
 
 def _points(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], Int64[np.ndarray, " _"]]:
-    """Return the code points of texts, one after another, and where each begins."""
+    """Return the concatenated code points of texts, and the start of each."""
     points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     return np.append(points, np.uint32(0)), np.concatenate([[0], np.cumsum(lengths)])
@@ -66,13 +66,13 @@ def _points(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], Int64[np.ndarra
 def _numbers(
     ids: Sequence[tuple[int, ...]],
 ) -> tuple[Int64[np.ndarray, " _"], Int64[np.ndarray, " _"]]:
-    """Return where the ids of each begin, and all of them one after another."""
+    """Return the start of each sequence of ids, and all ids concatenated."""
     numbers = np.array([index for some in ids for index in some] + [0], np.int64)
     return np.cumsum([0, *map(len, ids)], dtype=np.int64), numbers
 
 
 class KnownWords:
-    """The words that a search knows, with their ids.
+    """A lexicon in C: the words that a search knows, with their ids.
 
     Args:
         words: The words.
@@ -94,18 +94,18 @@ class KnownWords:
 
 
 class BeamSearch:
-    """A search, which reads frames as they come.
+    """A CTC prefix beam search that reads frames one block at a time.
 
     Args:
-        labels: The kind of each label and what it spells.
-        tables: The n-grams; None: no language model.
-        state: That of the n-grams before the first frame.
-        words: The words that are known; None: none is.
-        answer: Gives the ids of any other word.
-        hotwords: Words that are likelier, the shortest first.
-        letters: Where the n-grams are of what spells words: the ids of each character, and that of
-            what is unknown, or -1.
-        **settings: The numbers of ``Settings``.
+        labels: The kind of each label and its text.
+        tables: The n-gram language model; None for no language model.
+        state: The state of the language model before the first frame.
+        words: The known words; None for no words.
+        answer: Callback that returns the ids of any other word.
+        hotwords: Words with a bonus, the shortest first.
+        letters: For n-grams of characters or bytes: the ids of each character, and the id of
+            unknown ones, or -1.
+        **settings: The numeric fields of ``Settings``.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class BeamSearch:
     def _spelled(
         self, search: Settings, letters: Mapping[str, tuple[int, ...]], unknown: int
     ) -> tuple[Any, ...]:
-        """Give a search the numbers of characters; return the arrays that it goes on reading."""
+        """Set the ids of characters in a search; return the arrays that must stay alive."""
         points, _ = _points(list(letters))
         firsts, numbers = _numbers(list(letters.values()))
         search.spelled, search.num_letters, search.unknown = 1, len(letters), unknown
@@ -153,7 +153,7 @@ class BeamSearch:
         return points, firsts, numbers
 
     def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:
-        """Read frames: log-probabilities of each label."""
+        """Extend the beams by frames (frames x labels): log-probabilities of each label."""
         log_probs = np.ascontiguousarray(log_probs, np.float64)
         if log_probs.ndim != 2 or log_probs.shape[1] != self._labels:
             raise ValueError("a frame has a number for each label")
@@ -163,7 +163,7 @@ class BeamSearch:
             self._answer_all()
 
     def _answer_all(self) -> None:
-        """Give the ids of all words that are asked for."""
+        """Look up the ids of all words that the search has asked for."""
         while word := self._asked():
             ids, unknown = self._answer(word)
             numbers = np.array([*(ids or ()), 0], np.int64)
@@ -180,7 +180,7 @@ class BeamSearch:
             room = length
 
     def finish(self) -> int:
-        """Find the texts as if the frames ended here; return how many there are."""
+        """Finish the last words of all beams on copies of them; return how many beams there are."""
         while _checked(_c("ctc_finish")(self._place)):
             self._answer_all()
         return int(_c("ctc_count")(self._place, 1))
@@ -188,12 +188,12 @@ class BeamSearch:
     def beam(
         self, number: int, finished: bool
     ) -> tuple[list[str], list[tuple[int, int]], float, float, list[int]]:
-        """Return words, their frames, both scores and the state of a beam, the best of which is 0.
+        """Return the words of a beam, their frames, its two scores and its language model state.
 
         Args:
-            number: Of the beam.
-            finished: Whether it is one of those that ``finish`` found, or of the last frame, whose
-                last word may not be finished, or be empty, and has no frames.
+            number: The rank of the beam; 0 is the best.
+            finished: True for the beams of ``finish``; False for those after the last frame, whose
+                last word may be incomplete or empty and has no frames.
         """
         sizes = np.empty(2, np.int64)
         _checked(_c("ctc_sizes")(self._place, finished, number, sizes.ctypes.data))
@@ -207,7 +207,7 @@ class BeamSearch:
 
 
 def _checked(result: int) -> int:
-    """Return what a function did; refuse that it failed."""
+    """Return the result of a C function; raise MemoryError or ValueError for an error code."""
     if result == -1:
         raise MemoryError("there is no memory for the beam search")
     if result < 0:

@@ -34,15 +34,15 @@ class Dictionary(ctypes.Structure):
         lengths: tuple[int, int],
         word_ngrams: int,
     ) -> "Dictionary":
-        """Return what finds features.
+        """Return a dictionary.
 
         Args:
             words: Ids of words and labels.
-            rows: Rows of buckets; None: each has one.
-            num_words: Ids from here on are labels.
-            buckets: How many there are.
-            lengths: Shortest and longest run of characters.
-            word_ngrams: Longest run of words.
+            rows: Rows of the hash buckets that are kept after pruning; None if all are kept.
+            num_words: Number of words; larger ids are labels.
+            buckets: Number of hash buckets.
+            lengths: Shortest and longest character n-gram (minn, maxn).
+            word_ngrams: Longest word n-gram.
         """
         table = Table() if rows is None else rows
         found = cls(words, table, rows is not None, *lengths, word_ngrams, num_words, buckets)
@@ -51,7 +51,7 @@ class Dictionary(ctypes.Structure):
 
 
 class Matrix(ctypes.Structure):
-    """Rows of numbers or of codes: the struct ``Matrix`` of ``fasttext.c``."""
+    """A dense or a product-quantised matrix: the struct ``Matrix`` of ``fasttext.c``."""
 
     _fields_ = (
         ("values", Pointer), ("codes", Pointer), ("centroids", Pointer), ("norms", Pointer),
@@ -63,7 +63,7 @@ class Matrix(ctypes.Structure):
 
     @classmethod
     def dense(cls, values: Float32[np.ndarray, "rows dim"]) -> "Matrix":
-        """Return a matrix of numbers, which may stand anywhere in memory."""
+        """Return a dense matrix; its data need not be aligned, as in a mapped file."""
         if values.dtype != np.float32 or not values.flags.c_contiguous:
             raise TypeError("the core reads single-precision numbers in a row")
         rows, dim = values.shape
@@ -81,7 +81,7 @@ class Matrix(ctypes.Structure):
         norm_codes: UInt8[np.ndarray, " rows"] | None,
         norms: Float32[np.ndarray, " 256"] | None,
     ) -> "Matrix":
-        """Return a matrix of codes."""
+        """Return a product-quantised matrix, with or without quantised norms of its rows."""
         if norm_codes is None or norms is None:
             norm_codes, norms = np.zeros(len(codes), np.uint8), np.ones(256, np.float32)
         if (len(centroids), len(norms), len(norm_codes)) != (256 * dim, 256, len(codes)):
@@ -126,13 +126,16 @@ def features(
     ends: Int64[np.ndarray, " documents"],
     room: int,
 ) -> tuple[Int32[np.ndarray, " features"], Int64[np.ndarray, " documents"]]:
-    """Return the features of documents that stand one after another, and how many each has.
+    """Return the features of all documents, concatenated, and the number of each document.
 
     Args:
-        dictionary: How they are found.
-        text: Any bytes.
-        ends: Byte after the last of each document.
-        room: How many there are at most.
+        dictionary: The words, labels and n-grams of the model.
+        text: The bytes of all documents.
+        ends: End of each document in ``text``.
+        room: Maximum number of features in total.
+
+    Raises:
+        ValueError: If the ends are out of range, or there are more features than ``room``.
     """
     text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
     hashes, counts = np.empty(len(text) + 1, np.uint64), np.empty(len(ends), np.int64)
@@ -149,10 +152,10 @@ def features(
 def sums(
     matrix: Matrix, rows: Int32[np.ndarray, " chosen"], offsets: Int64[np.ndarray, " bounds"]
 ) -> Float32[np.ndarray, "bags dim"]:
-    """Return the sum of the rows of each bag, added from left to right.
+    """Return the sum of the rows of each bag, added from left to right as fastText does.
 
     Raises:
-        ValueError: If there is no such row, or the offsets do not fit.
+        ValueError: If a row or an offset is out of range.
     """
     found = np.empty((len(offsets) - 1, matrix.dim), np.float32)
     if _sums()(
@@ -166,7 +169,7 @@ def sums(
 def scores(
     table: Float32[np.ndarray, "dim labels"], vectors: Float32[np.ndarray, "lines dim"]
 ) -> Float32[np.ndarray, "lines labels"]:
-    """Return the products of vectors with the columns of a table, added up from first to last."""
+    """Return the matrix product of vectors and table, each sum added from first to last."""
     found = np.empty((len(vectors), table.shape[1]), np.float32)
     if vectors.shape[1] != len(table) or _scores()(
         address(table, np.float32), *table.shape, address(vectors, np.float32), len(vectors),
@@ -177,7 +180,7 @@ def scores(
 
 
 SPARE = 1000
-"""Bytes of text for which there is room at least."""
+"""Smallest size of a thread's buffers, in bytes of text."""
 
 
 class _Room:
@@ -194,12 +197,12 @@ class _Room:
 
 
 class OneText:
-    """Finds the mean of the rows of a text's features; several threads may ask.
+    """Computes the mean embedding of single texts with little overhead; safe for threads.
 
     Args:
-        dictionary: What features are found by.
-        matrix: The rows.
-        most: Returns how many features a text of so many bytes has at most.
+        dictionary: The words and n-grams of the model.
+        matrix: Their embeddings.
+        most: Returns the maximum number of features for a text of a number of bytes.
     """
 
     def __init__(self, dictionary: Dictionary, matrix: Matrix, most: Callable[[int], int]) -> None:
@@ -209,7 +212,7 @@ class OneText:
         self._features, self._sums = _features(), _sums()
 
     def mean(self, text: bytes) -> tuple[Float32[np.ndarray, " dim"], int]:
-        """Return the mean of the rows of a text, zeros if it has none; and how many it has."""
+        """Return the mean embedding of a text (zeros without features), and the feature count."""
         room = self._room(len(text))
         room.end.value = len(text)
         found = self._features(

@@ -1,4 +1,4 @@
-"""Reading and training as fastText does them by the compiled core: ``fasttext_training.c``."""
+"""fastText's reading of a text and training by the compiled core: see ``fasttext_training.c``."""
 
 import ctypes
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from thence.array_types import Int32, Int64, UInt8, UInt32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FIRST_BITS = 12
-"""A table of words begins with 2^12 slots, and doubles when half of them are taken."""
+"""Initial size of the hash table of words: 2^12 slots, doubled when it is half full."""
 
 
 class _Reading(ctypes.Structure):
@@ -27,13 +27,13 @@ class _Reading(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Reading:
-    """The words of a text, numbered as they first occur.
+    """The words of a text, numbered in the order of their first occurrence.
 
     Attributes:
         tokens: The number of each word of the text.
-        starts: Where each distinct word is in the text; -1: it is ``</s>``, the end of a line.
-        ends: Where it ends.
-        hashes: FNV-1a of its bytes, as fastText computes it.
+        starts: First byte of each distinct word in the text; -1 for ``</s>``, the end of a line.
+        ends: The byte after each distinct word.
+        hashes: FNV-1a hash of the bytes of each distinct word, as fastText computes it.
     """
 
     tokens: Int32[np.ndarray, " tokens"]
@@ -43,8 +43,8 @@ class Reading:
 
 
 def read_words(text: UInt8[np.ndarray, " bytes"]) -> Reading:
-    """Return the words of a text, which stand between white space of ASCII or zeros."""
-    tokens = np.empty(len(text), np.int32)  # Memory that is not written to is not taken.
+    """Return the words of a text, separated by ASCII white space or zero bytes."""
+    tokens = np.empty(len(text), np.int32)  # Pages that are never written take no memory.
     reading = _Reading(address(text, np.uint8), len(text), tokens=tokens.ctypes.data)
     starts = ends = np.empty(0, np.int64)
     hashes = np.empty(0, np.uint32)
@@ -106,7 +106,7 @@ class CoreSteps:
 
     Raises:
         TypeError: If arrays are of other types or lengths.
-        ValueError: If they name words, rows or targets that there are not.
+        ValueError: If words, rows or targets are out of range.
     """
 
     def __init__(self, job: Any) -> None:
@@ -155,14 +155,20 @@ class CoreSteps:
             raise ValueError("the words, rows, targets or paths do not fit")
 
     def used(self) -> UInt8[np.ndarray, " rows"]:
-        """Return 1 for each row of the input that a document has."""
+        """Return 1 for each row of the input matrix that occurs in some document, else 0."""
         used = np.zeros(len(self._job.input), np.uint8)
         if _c("fasttext_rows")(ctypes.addressof(self._c), used.ctypes.data):
             raise ValueError("there is no room for the rows of a document")
         return used
 
     def documents(self, chosen: Int64[np.ndarray, " chosen"], rate: float, total: float) -> None:
-        """Make a step on each of the chosen documents."""
+        """Make a supervised step on each of the chosen documents.
+
+        Args:
+            chosen: Indices of the documents, in order.
+            rate: The learning rate at the start of the training.
+            total: Number of tokens of the whole training, for the decay of the rate.
+        """
         self._check(
             _c("fasttext_documents")(
                 ctypes.addressof(self._c), address(chosen, np.int64), len(chosen), rate, total,
@@ -180,7 +186,17 @@ class CoreSteps:
         rate: float,
         total: float,
     ) -> None:
-        """Make the steps on the words of documents."""
+        """Make the steps of skipgram or CBOW on the words of documents ``first`` to ``last``.
+
+        Args:
+            first: The first document.
+            last: One past the last document.
+            kept: Probability of keeping an occurrence of each word, times 2^32.
+            window: Largest distance of a context word.
+            cbow: CBOW if True, else skipgram.
+            rate: The learning rate at the start of the training.
+            total: Number of tokens of the whole training, for the decay of the rate.
+        """
         if len(kept) != len(self._job.hashes):
             raise TypeError("the arrays differ in length")
         self._check(
@@ -193,7 +209,7 @@ class CoreSteps:
 
     @property
     def seen(self) -> float:
-        """Tokens that were read."""
+        """Number of tokens read so far."""
         return float(self._state[0])
 
     @property

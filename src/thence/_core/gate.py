@@ -1,4 +1,4 @@
-"""A gate that goes on learning, by the compiled core: see ``gate.c``."""
+"""Online learning of a mixture's gate by the compiled core: see ``gate.c``."""
 
 import ctypes
 from collections.abc import Callable
@@ -25,7 +25,13 @@ def adapt_gate(
     features: Float64[np.ndarray, "targets features"],
     rate: float,
 ) -> Float64[np.ndarray, " targets"]:
-    """Return the log-probability of each target, and let the gate learn from it, in place.
+    """Return the log-probability of each target under the mixture; the gate learns in between.
+
+    Args:
+        gate: Weights of the softmax regression, changed by a gradient step after each target.
+        scores: Log-probability of each target by each model.
+        features: What the gate knows of the context of each target.
+        rate: The learning rate.
 
     Raises:
         ValueError: If the shapes do not fit.

@@ -12,14 +12,14 @@ from thence._core import Pointer, Size, address, function
 from thence.array_types import Int64, UInt8, UInt64
 
 END = 1
-"""``</s>`` follows the words of a text; as ``hashed.c`` has it."""
+"""Flag: score ``</s>`` after the words of a text; the same value as in ``hashed.c``."""
 MAX_ORDER = 100
-"""Words of an n-gram at most; as ``core.h`` has it."""
+"""Largest order of a model; the same value as in ``core.h``."""
 NO_FIT = "the context or a number of the model does not fit"
 
 
 class Context(ctypes.Structure):
-    """The words before a word, the last one first, and the back-off weight that each ends."""
+    """A model state: the last words, newest first, and the back-off weight of each context."""
 
     _fields_ = (
         ("length", ctypes.c_int32), ("words", ctypes.c_uint32 * MAX_ORDER),
@@ -27,7 +27,7 @@ class Context(ctypes.Structure):
     )  # fmt: skip
 
     def become(self, other: "Context") -> None:
-        """Make it equal to another."""
+        """Copy another context into this one."""
         ctypes.memmove(ctypes.byref(self), ctypes.byref(other), ctypes.sizeof(Context))
 
 
@@ -36,7 +36,7 @@ class Found(ctypes.Structure):
 
     _fields_ = (("log_prob", ctypes.c_float), ("order", ctypes.c_int32), ("id", ctypes.c_uint32))
     FORM = "fiI"
-    """The same for ``struct``, which is quicker for many."""
+    """The fields as a format of the module ``struct``, which unpacks many of them faster."""
 
 
 Step = Callable[[Context, bytes, Context, Found | None], float]
@@ -44,7 +44,7 @@ Step = Callable[[Context, bytes, Context, Found | None], float]
 
 
 class Slots(ctypes.Structure):
-    """An open hash table."""
+    """An open-addressing hash table: the struct ``Slots`` of ``slots.h``."""
 
     _fields_ = (
         ("slots", Pointer), ("buckets", ctypes.c_uint64), ("size", ctypes.c_uint64),
@@ -53,7 +53,7 @@ class Slots(ctypes.Structure):
 
 
 class Hashed(ctypes.Structure):
-    """A model."""
+    """A model: the struct ``Hashed`` of ``hashed.c``."""
 
     _fields_ = (
         ("words", Slots), ("unigrams", Pointer), ("longer", Pointer), ("V", Size),
@@ -62,14 +62,14 @@ class Hashed(ctypes.Structure):
 
 
 class HashedTables:
-    """A model in hash tables, which stay where they are.
+    """A model in KenLM's hash tables, which are used in place, as in a mapped file.
 
     Args:
-        words: Hashes of words and their ids: the bytes of all slots, how many buckets, bytes per
-            slot.
-        unigrams: The bytes of log10 probabilities and back-off weights, ``stride`` for each id.
-        longer: The n-grams of orders 2, 3 ..., as ``words``.
-        stride: Bytes per id.
+        words: Hash table from words to ids: the bytes of its slots, the number of buckets, and the
+            bytes per slot.
+        unigrams: The bytes of log10 probabilities and back-off weights, ``stride`` per id.
+        longer: The tables of the n-grams of orders 2, 3 and so on, in the same form as ``words``.
+        stride: Bytes per id in ``unigrams``.
         end: The id of ``</s>``.
     """
 
@@ -109,7 +109,7 @@ class HashedTables:
         return found
 
     def words_of(self, context: Context, text: bytes, flags: int) -> list[tuple[float, int, int]]:
-        """Return what is known of each word of a text.
+        """Return log10 probability, order of the n-gram that was found and id of each word.
 
         Raises:
             ValueError: If the context is of another model.
@@ -121,7 +121,7 @@ class HashedTables:
 
 
 def slots_of(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:
-    """Return a table of the bytes of its slots, how many buckets it has and bytes per slot."""
+    """Return the C struct of a table: its bytes, number of buckets and bytes per slot."""
     slots, buckets, stride = table
     return Slots(address(slots, np.uint8), buckets, len(slots) // stride, stride)
 
@@ -129,7 +129,7 @@ def slots_of(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:
 def hash_words(
     text: UInt8[np.ndarray, " bytes"], offsets: Int64[np.ndarray, " _"]
 ) -> UInt64[np.ndarray, " words"]:
-    """Return the hashes of words that stand one after another, given where each begins."""
+    """Return the hash of each word of a concatenation, given the start of each word."""
     hashes = np.empty(len(offsets) - 1, np.uint64)
     call: Any = function("hashed_words", Pointer, Size, Pointer, Size, Pointer)
     places = address(text, np.uint8), len(text), address(offsets, np.int64), len(hashes)

@@ -39,16 +39,16 @@ def transpose_features(
     Int32[np.ndarray, " features"],
     Float32[np.ndarray, " features"],
 ]:
-    """Return where each row's documents begin, these documents, and the values of the row in them.
+    """Return the transpose of a sparse matrix (CSR to CSC): offsets, documents and values.
 
     Args:
-        rows: The features of documents, one document after another.
-        values: The value of each.
-        offsets: Where each document's begin, and one past the last.
-        num_rows: How many rows there are.
+        rows: The features of all documents, concatenated.
+        values: The value of each feature.
+        offsets: Start of each document, and the end of the last.
+        num_rows: Number of different features.
 
     Raises:
-        ValueError: If there is no such row, or the lengths do not fit.
+        ValueError: If a feature is out of range, or the lengths do not fit.
     """
     starts = np.empty(num_rows + 1, np.int64)
     owners, found = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
@@ -73,10 +73,12 @@ def descend(
     alphas: Float64[np.ndarray, " documents"],
     weights: Float32[np.ndarray, " rows+1"],
 ) -> float:
-    """Visit documents once each; see ``descend_in_numpy`` of ``models/labels/dual_descent.py``.
+    """Make one pass of dual coordinate descent over the documents in ``order``, in place.
+
+    The arguments are those of ``descend_in_numpy`` of ``models/labels/dual_descent.py``.
 
     Raises:
-        ValueError: If there is no such row or document, or the lengths do not fit.
+        ValueError: If a feature or document is out of range, or the lengths do not fit.
     """
     documents = len(offsets) - 1
     each = (signs, curvatures, diagonal, upper, alphas)

@@ -18,11 +18,11 @@ ARRAYS: Mapping[str, type] = {
     "places": np.int32, "match_probs": np.float32, "match_counts": np.float32,
     "weights": np.float32, "final_weights": np.float32, "maps": np.float32, "learned": np.int64,
 }  # fmt: skip
-"""The arrays of a model, in the order of the struct, and what they hold."""
+"""The arrays of a model and their dtypes, in the order of the struct."""
 
 
 class Mixing(ctypes.Structure):
-    """A model, as ``mixing.c`` has it."""
+    """A model: the struct ``Mixing`` of ``mixing.h``."""
 
     _fields_ = (
         *((name, N) for name in ("symbols", "models", "inputs")),
@@ -48,11 +48,11 @@ def _c(name: str) -> Callable[..., int]:
 
 
 class MixingCore:
-    """The arrays of a model as the core reads them, and changes them when it learns.
+    """The arrays of a context-mixing model in C, which change when it learns.
 
     Args:
-        arrays: All of ``ARRAYS``, of the shapes that ``mixing.c`` gives.
-        models: Other models whose distributions are inputs (M).
+        arrays: All of ``ARRAYS``, with the shapes that ``mixing.h`` gives.
+        models: Number of other models whose predictions are inputs (M).
     """
 
     def __init__(self, arrays: Mapping[str, Any], models: int) -> None:
@@ -79,12 +79,12 @@ class MixingCore:
 
         Args:
             text: Symbols; those before ``begin`` are context.
-            begin: The first target, 1 or later.
-            end: Where the targets end.
+            begin: Index of the first target, 1 or later.
+            end: Index after the last target.
             carry_context: Whether context reaches across boundaries.
-            history: The text that places of matches point into; to learn, ``text`` itself.
-            learn: Learn from each symbol after it was scored.
-            others: Log-odds of bit 1 by the other models, of each decision of each target.
+            history: The text that the match model points into; for learning, ``text`` itself.
+            learn: Whether to learn from each symbol after it was scored.
+            others: Log-odds of bit 1 by each other model, for each binary decision of each target.
         """
         starts, read = self.arrays["starts"], text[begin:end]
         if len(others) != self.model.models * int((starts[read + 1] - starts[read]).sum()):
@@ -123,15 +123,15 @@ class MixingCore:
         models: int,
         number: int,
     ) -> None:
-        """Write what a model says of each decision of some targets into ``log_odds``.
+        """Write a model's log-odds of each binary decision of some targets into ``log_odds``.
 
         Args:
-            log_probs: The model's, after the context of each target.
-            targets: The symbol that came.
-            offsets: Where the decisions of each begin.
-            log_odds: All models' log-odds of all decisions.
-            models: How many models there are.
-            number: Which one this is.
+            log_probs: The model's distribution over symbols at each target, in nats.
+            targets: The symbols that came.
+            offsets: Index of the first decision of each target.
+            log_odds: The log-odds of all models for all decisions; this model's column is written.
+            models: Number of models.
+            number: Index of this model.
         """
         sums = np.empty(self.symbols + 1)
         given = (address(log_probs, np.float32), address(targets, np.int32), len(targets))

@@ -21,11 +21,11 @@ def _nearest() -> Callable[..., int]:
 def nearest_centres(
     points: Float32[np.ndarray, "points size"], centres: Float32[np.ndarray, "256 size"]
 ) -> UInt8[np.ndarray, " points"]:
-    """Return the nearest centre of each point; of equally near ones the first.
+    """Return the index of the nearest centre of each point; of equally near ones the first.
 
     Args:
-        points: May be some columns of a matrix.
-        centres: 256 points; rows that are not numbers are no one's nearest.
+        points: The points; may be a view of some columns of a matrix.
+        centres: 256 centres; those with NaN are nearest to no point.
     """
     turned: np.ndarray[Any, Any] = np.ascontiguousarray(centres.T, np.float32)
     if points.dtype != np.float32 or turned.shape != (points.shape[1], 256):

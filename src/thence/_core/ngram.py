@@ -14,11 +14,12 @@ N = ctypes.c_int32
 Table = tuple[
     Int64[np.ndarray, " ngrams"], Float32[np.ndarray, " ngrams"], Float32[np.ndarray, " contexts"]
 ]
-"""Keys, log-probabilities and log back-off weights of an order."""
+"""Keys (number of the prefix * V + last word, ascending), log-probabilities and log back-off
+weights (in nats) of one order."""
 
 
 class Order(ctypes.Structure):
-    """One order of a model, as ``core.h`` has it."""
+    """One order of a model: the struct ``Order`` of ``core.h``."""
 
     _fields_ = (
         ("nodes", Pointer), ("leaves", Pointer), ("size", Size), ("slots", Pointer), ("bits", N),
@@ -49,15 +50,15 @@ NODE, LEAF = np.dtype("u4, f4, f4, u4"), np.dtype("u4, f4")
 
 
 class NGramTables:
-    """The tables of a model as a trie, a copy of them.
+    """An n-gram model as a trie in C, a copy of its tables.
 
     Args:
-        tables: Of orders 1 to N; the keys of order 1 are all V ids.
+        tables: The tables of orders 1 to N; the keys of order 1 are all V ids.
         vocabulary_size: Number of ids (V).
 
     Raises:
-        TypeError: If arrays are of other types or lengths.
-        ValueError: If keys do not ascend or are out of range, or logarithms are no numbers.
+        TypeError: If arrays have other dtypes or lengths.
+        ValueError: If keys do not ascend or are out of range, or a logarithm is NaN.
     """
 
     def __init__(self, tables: Sequence[Table], vocabulary_size: int) -> None:
@@ -86,7 +87,7 @@ class NGramTables:
         self.model = (ctypes.addressof(self.orders), self.order, vocabulary_size)
 
     def _index(self, order: Order, below: int, contexts: int) -> None:
-        """Make the hash table of what follows contexts that many n-grams of an order follow."""
+        """Add a hash table of the followers of contexts that have too many for a binary search."""
         many = _c("ngram_many")(below, contexts)
         if not many:
             return
@@ -103,13 +104,13 @@ class NGramTables:
         offsets: Int64[np.ndarray, " _"],
         contexts: bool = False,
     ) -> tuple[Float64[np.ndarray, " targets"], Int64[np.ndarray, "targets order-1"] | None]:
-        """Return the log-probability of every target, and the state before each if asked for.
+        """Return the log-probability of every target in nats, and optionally the state before each.
 
         Args:
-            ids: The text; all but the first are targets.
-            offsets: Place of the first target of each document, and one past the last; together
-                the documents are the whole text.
-            contexts: Whether to return the states too.
+            ids: The text; all ids but the first are targets.
+            offsets: Index of the first target of each document, and one past the last; the
+                documents must cover the whole text.
+            contexts: Whether to return the states, too.
         """
         if not len(ids) or offsets[:1].tolist() != [1] or offsets[-1] != len(ids):
             raise ValueError("the documents are not the whole text")
@@ -129,7 +130,7 @@ class NGramTables:
     def advance(
         self, ids: Int64[np.ndarray, "batch time"], states: Int64[np.ndarray, "batch order-1"]
     ) -> Int64[np.ndarray, "batch order-1"]:
-        """Return the states after reading ids one after another."""
+        """Return the states after reading each row of ids from left to right."""
         ids, after = np.ascontiguousarray(ids, np.int64), np.array(states, np.int64, order="C")
         if ids.shape[:1] != after.shape[:1] or after.shape[1:] != (self.order - 1,):
             raise ValueError("there is a state for each row of ids")
@@ -152,7 +153,7 @@ class NGramTables:
     def distributions(
         self, states: Int64[np.ndarray, "batch order-1"]
     ) -> Float64[np.ndarray, "batch vocab"]:
-        """Return the log-probabilities of the next word after each state."""
+        """Return the log-probability of every word after each state, in nats."""
         states = np.ascontiguousarray(states, np.int64)
         if states.shape[1:] != (self.order - 1,):
             raise ValueError("a state has a number for each length of context")

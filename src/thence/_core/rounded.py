@@ -1,4 +1,4 @@
-"""Products with a matrix in 16 bits, by the compiled core: see ``rounded.c``."""
+"""Products with a matrix quantised to 16 bits, by the compiled core: see ``rounded.c``."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,7 +22,7 @@ def multiply_rounded(
     scales: Float64[np.ndarray, " rows"],
     vectors: Float32[np.ndarray, "vectors columns"],
 ) -> Float32[np.ndarray, "vectors rows"]:
-    """Return the product of each vector with each row, which is its weights times its scale.
+    """Return vectors times the transposed matrix whose row r is ``scales[r] * weights[r]``.
 
     Raises:
         ValueError: If the shapes do not fit.

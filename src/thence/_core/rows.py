@@ -42,13 +42,13 @@ def sum_rows(
     """Return the sum of the rows of each bag.
 
     Args:
-        table: The rows.
-        rows: Which of them, one bag after another.
-        offsets: Where each bag begins in ``rows``, and one past the last.
-        scale: A factor for each of them; None: 1.
+        table: The table, such as an embedding.
+        rows: The rows of all bags, concatenated.
+        offsets: Start of each bag in ``rows``, and the end of the last.
+        scale: A factor for each of ``rows``; None for 1.
 
     Raises:
-        ValueError: If there is no such row, or the offsets do not fit.
+        ValueError: If a row or an offset is out of range.
     """
     sums = np.empty((len(offsets) - 1, table.shape[1]), np.float32)
     if scale is not None and len(scale) != len(rows):
@@ -69,7 +69,7 @@ def count_numbers(
     """Return how often each number from 0 to below ``num_counts`` occurs.
 
     Raises:
-        ValueError: If there is another number, or more than can be counted.
+        ValueError: If a number is out of range, or there are more than int32 can count.
     """
     counts = np.zeros(num_counts, np.int32)
     fits = len(numbers) <= np.iinfo(np.int32).max
@@ -89,19 +89,19 @@ def adagrad_rows(
     decay: float,
     epsilon: float,
 ) -> None:
-    """Make a step of Adagrad on some rows, in place.
+    """Make a step of Adagrad with a sparse gradient, in place.
 
     Args:
-        weights: All rows.
-        totals: The sum of squared gradients of each row.
-        rows: The distinct ones that the gradient is of.
-        gradients: Theirs.
+        weights: The whole table.
+        totals: Adagrad's accumulators: a sum of squared gradients per row.
+        rows: The distinct rows with a gradient.
+        gradients: The gradient of each of these rows.
         rate: The learning rate.
-        decay: Share of the weights that is subtracted, per unit of learning rate.
-        epsilon: Added to a total before its root is taken.
+        decay: Decoupled weight decay per unit of learning rate.
+        epsilon: Added to an accumulator before its square root.
 
     Raises:
-        ValueError: If there is no such row, or the shapes do not fit.
+        ValueError: If a row is out of range, or the shapes do not fit.
     """
     fits = totals.size == len(weights) and gradients.shape == (len(rows), weights.shape[1])
     if not fits or _adagrad()(

@@ -25,9 +25,9 @@ class TextScore(ctypes.Structure):
     """The score of a text.
 
     Attributes:
-        log_prob: Of the text and its end, in nats.
-        targets: Its tokens and its end.
-        unknown: How many of them are the unknown symbol.
+        log_prob: Log-probability of the text and its end, in nats.
+        targets: Number of tokens, plus one for the end.
+        unknown: Number of tokens that are the unknown symbol.
     """
 
     _fields_ = (("log_prob", ctypes.c_double), ("targets", Size), ("unknown", Size))
@@ -37,14 +37,14 @@ class TextScore(ctypes.Structure):
 
 
 class TextScorer:
-    """Scores one text at a time.
+    """Tokenises and scores single texts in C, with little overhead per text.
 
     Args:
-        tables: The model.
-        unknown: Id of the unknown symbol; None: there is none.
+        tables: The n-gram model.
+        unknown: Id of the unknown symbol; None if there is none.
         boundary: Id of the boundary.
-        words: Rules and numbers of the words, if tokens are words.
-        characters: The id of each code point, or -1, if tokens are characters.
+        words: For tokens that are words: the splitting rules, and the table of ids.
+        characters: For tokens that are characters: the id of each code point, or -1.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class TextScorer:
         )
 
     def score(self, text: bytes) -> TextScore | None:
-        """Return the score of a text in UTF-8; None if the text has to go the long way."""
+        """Return the score of a text in UTF-8; None if C cannot score it and Python must."""
         score = TextScore()
         if self._call(self._place, text, len(text), ctypes.byref(score)):
             return None

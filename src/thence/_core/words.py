@@ -1,4 +1,4 @@
-"""Words and their numbers by the compiled core; ``words.c`` says how."""
+"""Splitting texts into words and counting them by the compiled core; see ``words.c``."""
 
 import ctypes
 import threading
@@ -15,14 +15,15 @@ BY_SPACE, BY_ASCII_SPACE, APART, APART_WITH_SYMBOLS = range(4)
 """The rules by which words are found, as ``core.h`` numbers them."""
 
 MOST_KEPT = 1 << 18
-"""Words for which a thread keeps room (6 MB): more than most chunks have."""
+"""Largest number of words for which a thread keeps its buffers (6 MB): more than most chunks
+have."""
 
 
 class Rules(ctypes.Structure):
-    """The rules that cut a text into words: the struct ``Rules`` of ``core.h``.
+    """The rules that split a text into words: the struct ``Rules`` of ``core.h``.
 
-    For each of the first code points it has the class (letter, white space ...) and the random
-    number that word hashes add up.
+    For each code point below a bound they have its class (letter, white space and so on) and a
+    random number, from which the hash of a word is computed.
     """
 
     _fields_ = (
@@ -40,7 +41,7 @@ class Rules(ctypes.Structure):
         multiplier: int,
         rule: int,
     ) -> "Rules":
-        """Return the rules of tables of equal length; see ``core.h``."""
+        """Return rules from the class and the random number of each code point."""
         if len(classes) != len(scramble):
             raise TypeError("the tables differ in length")
         rules = cls(
@@ -51,7 +52,7 @@ class Rules(ctypes.Structure):
 
 
 class Table(ctypes.Structure):
-    """An open hash table of 2^bits slots."""
+    """An open-addressing hash table of 2^bits slots, from hashes of words to numbers."""
 
     _fields_ = (("hashes", Pointer), ("numbers", Pointer), ("bits", ctypes.c_int32))
     kept: tuple[Any, ...]
@@ -61,7 +62,7 @@ class Table(ctypes.Structure):
     def of(
         cls, hashes: UInt64[np.ndarray, " slots"], numbers: Int32[np.ndarray, " slots"]
     ) -> "Table":
-        """Return a table whose slots are these two arrays."""
+        """Return a table with these two arrays as its slots; a number of -1 marks a free slot."""
         bits = len(hashes).bit_length() - 1
         if len(hashes) != len(numbers) or len(hashes) != 1 << bits:
             raise TypeError("a table has a power of two of slots")
@@ -94,7 +95,7 @@ def _count() -> Callable[..., int]:
 def count_characters(
     text: UInt8[np.ndarray, " bytes"], ends: Int64[np.ndarray, " documents"]
 ) -> Int64[np.ndarray, " documents"]:
-    """Return the characters of documents that stand one after another; see ``find_words``."""
+    """Return the number of characters of each document; arguments as in ``find_words``."""
     text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
     counts = np.empty(len(ends), np.int64)
     data = address(text, np.uint8), len(text), address(ends, np.int64), len(ends)
@@ -107,9 +108,9 @@ _kept_scratch = threading.local()
 
 
 def _scratch(size: int) -> tuple[Any, Any, Any]:
-    """Return room for the places and hashes of so many words, in memory that each thread keeps.
+    """Return buffers for the positions and hashes of ``size`` words, reused by each thread.
 
-    Fresh memory for each chunk would cost more than to find its words.
+    Allocating fresh memory for each chunk would take longer than finding its words.
     """
     kept: list[Any] = getattr(_kept_scratch, "arrays", [])
     if not kept or len(kept[0]) < size:
@@ -127,12 +128,12 @@ def find_words(
     UInt64[np.ndarray, " words"],
     Int64[np.ndarray, " documents"],
 ]:
-    """Return first character, one past the last, and hash of each word; and words of each document.
+    """Return start, end (in characters) and hash of each word, and the word count per document.
 
     Args:
-        rules: How words are found.
-        text: Valid UTF-8, documents one after another.
-        ends: Byte after the last of each document.
+        rules: The splitting rules.
+        text: The documents in valid UTF-8, concatenated.
+        ends: End of each document, in bytes.
     """
     text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
     starts, stops, hashes = _scratch(len(text))
@@ -149,7 +150,7 @@ def find_words(
 def find_numbers(
     table: Table, hashes: UInt64[np.ndarray, " hashes"]
 ) -> Int32[np.ndarray, " hashes"]:
-    """Return the number of each hash, -1 where it has none."""
+    """Return the number of each hash in the table; -1 for those that are not in it."""
     hashes = np.ascontiguousarray(hashes, np.uint64)
     numbers = np.empty(len(hashes), np.int32)
     if _numbers()(ctypes.byref(table), hashes.ctypes.data, len(hashes), numbers.ctypes.data):
@@ -175,7 +176,7 @@ def copy_documents(
     starts: Int64[np.ndarray, " documents"],
     ends: Int64[np.ndarray, " documents"],
 ) -> UInt8[np.ndarray, " copied"]:
-    """Return the bytes of documents, of which each is a part of a text, next to each other."""
+    """Return the concatenated bytes of documents, given the start and end of each in a text."""
     copy = np.empty(int((ends - starts).sum()), np.uint8)
     if len(starts) != len(ends) or _c("documents_copy")(
         address(text, np.uint8), len(text), address(starts, np.int64), address(ends, np.int64),
@@ -192,17 +193,17 @@ def count_words(
     counts: Int64[np.ndarray, " counts"],
     numbers: Int32[np.ndarray, " hashes"],
 ) -> tuple[int, Int64[np.ndarray, " fresh"]]:
-    """Count words, numbering new ones, until half of the slots of a table are taken.
+    """Count words and number new ones, until the table is half full.
 
     Args:
-        table: Numbers of hashes, which gets the new ones.
-        known: How many have a number.
-        hashes: Of the words.
-        counts: How often each number was seen; half as many as there are slots.
-        numbers: Gets the number of each word.
+        table: Numbers by hash; new hashes are added.
+        known: Number of hashes in the table.
+        hashes: The hashes of the words to count.
+        counts: Count of each number, changed; half as long as the table.
+        numbers: Output: the number of each word.
 
     Returns:
-        How many words are counted, and where those stand that are new.
+        How many of the words were counted, and the indices of those that are new.
     """
     if len(counts) < 1 << (table.bits - 1) or len(numbers) != len(hashes) or known < 0:
         raise ValueError("the table does not fit")
@@ -222,13 +223,13 @@ def sort_words(
     numbers: Int32[np.ndarray, " chosen"],
     counts: Int64[np.ndarray, " words"] | None = None,
 ) -> Int32[np.ndarray, " chosen"]:
-    """Return numbers of words sorted by count, highest first, and those of one count by bytes.
+    """Return numbers of words sorted by descending count, and by their bytes for equal counts.
 
     Args:
-        text: The words one after another.
-        ends: Byte after the last of each.
-        numbers: Which of them.
-        counts: Of all words; None: they are sorted by their bytes alone.
+        text: The words in UTF-8, concatenated.
+        ends: End of each word, in bytes.
+        numbers: The words to sort.
+        counts: Counts of all words; None sorts by bytes alone.
     """
     if counts is not None and len(counts) != len(ends):
         raise ValueError("there is not a count for each word")

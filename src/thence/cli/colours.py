@@ -1,6 +1,6 @@
-"""Texts in colours at a terminal: what speaks for a label, and what surprises a model.
+"""Coloured texts at a terminal: the weight of each word for a label, and surprisal.
 
-Where ``NO_COLOR`` is set, rich leaves the colours out; what is strongest is underlined too.
+With ``NO_COLOR`` set, rich leaves the colours out; the strongest words are also underlined.
 """
 
 import math
@@ -28,13 +28,13 @@ STRONG = 0.5
 """A word is bold if its weight is above this fraction of the largest weight."""
 MANY_COLOURS = ("256", "truecolor")
 END = "■"
-"""Stands for the end of a text."""
+"""The symbol that is shown for the end of a text."""
 
 
 def coloured(explanation: Explanation) -> str:
-    """Return a line with the label, and the text: the stronger the colour, the larger the weight.
+    """Return the label and the text, each word coloured by its weight for the label.
 
-    What speaks against the label is underlined too, for terminals and eyes without colour.
+    Words with a negative weight are also underlined, for terminals and eyes without colour.
     """
     text = Text(f"{printable_line(explanation.label)}  {explanation.probability:.4f}\n", "bold")
     for piece, weight in explanation.pieces():
@@ -44,7 +44,7 @@ def coloured(explanation: Explanation) -> str:
 
 
 def coloured_score(score: Score) -> str:
-    """Return nats per token, and the text; the stronger its colour, the more a token surprises."""
+    """Return nats per token and the text, each token coloured by its surprisal."""
     text = Text(f"{_number(score['nats_per_token']):>8}  ", "bold")
     size, separator, _ = score.display
     for place, token in enumerate(score["tokens"]):
@@ -58,7 +58,7 @@ def coloured_score(score: Score) -> str:
 
 
 def coloured_look(found: Look) -> str:
-    """Return the part of a text that is shown; the stronger its colour, the more it surprises."""
+    """Return the shown part of a text, each token coloured by its surprisal."""
     text, end = Text(), found.shown[0].start if found.shown else 0
     for token in found.shown:
         text.append(printable(found.text[end : token.start]))
@@ -70,11 +70,11 @@ def coloured_look(found: Look) -> str:
 
 
 def described_score(score: Score, tokens: bool = False) -> str:
-    """Return a text in colours, what its score is in numbers, and those of each token.
+    """Return a coloured text with its score in numbers, and optionally a table of its tokens.
 
     Args:
-        score: With its tokens.
-        tokens: List them.
+        score: The score, with its tokens.
+        tokens: Whether to append the table of tokens.
     """
     chance = score["log_probability"]
     about = "impossible" if chance is None else f"log-probability {chance:.4g}"
@@ -99,13 +99,13 @@ def _number(value: float | None) -> str:
 
 
 def _console() -> tuple[SafeConsole, StringIO]:
-    """Return a console that draws in colours, and where it draws."""
+    """Return a console that draws in colours into a buffer, and the buffer."""
     drawn = StringIO()
     return SafeConsole(file=drawn, force_terminal=True, highlight=False), drawn
 
 
 def _drawn(text: Text) -> str:
-    """Return a text with the codes of its colours."""
+    """Return a text with the ANSI codes of its colours."""
     console, drawn = _console()
     console.print(text, soft_wrap=True, end="")
     return drawn.getvalue()

@@ -3,8 +3,8 @@
 Flags, defaults and help are those of the library function (``flags.py``). The printing function
 gets
 
-* ``call``: calls the library function with what was typed; further arguments may be added,
-* ``given``: what was typed, by the names of the library,
+* ``call``: calls the library function with the user's arguments; more can be added,
+* ``given``: the user's arguments, by the parameter names of the library function,
 
 and its keyword-only parameters, such as ``json``, are flags too. The modules are imported when a
 command is run, so that ``thence --help`` never waits for torch.
@@ -19,19 +19,20 @@ class Command:
     """A command and the library function that it calls.
 
     Attributes:
-        summary: What the help says of it.
+        summary: Its line in the help.
         function: The library function, as ``module:name`` below ``thence``.
         printer: The function that prints its result, as ``module:name`` below ``thence.cli``.
-        positional: Parameters that are typed without a flag, in order.
-        hidden: Parameters that are no flags.
-        renamed: Flags that have another name than the parameter.
+        positional: Parameters that are positional arguments, in order.
+        hidden: Parameters that are not flags.
+        renamed: Flags by parameter, where their names differ.
         settings: Dataclasses whose fields are flags for the function's ``**settings``, as
             ``module:Class`` for all fields, or ``module:Class:field,field`` for some.
-        takes_recipe: The function is given a recipe, made of the flags of ``thence train``, which
+        takes_recipe: The function takes a recipe, built from the flags of ``thence train``, which
             depend on the model.
-        opens_run: The function is given the opened run, not its folder.
-        shows_defaults: The help shows the defaults of ``settings``, which are not chosen otherwise.
-        help: Help for flags in place of what the function's docstring says.
+        opens_run: The function gets the opened run, not its folder.
+        shows_defaults: The help shows the defaults of ``settings``; False if the function chooses
+            other values itself.
+        help: Help texts of flags, in place of the function's docstring.
     """
 
     summary: str
@@ -140,8 +141,8 @@ COMMANDS: Mapping[str, Command] = {
         "training:print_mixture",
         ("runs",),
         help={
-            "runs": "Two or more runs of the same text, split, labels and tokens, or of language "
-            "models one and a cache or so; with --to arpa of n-grams, of any texts, or ARPA files.",
+            "runs": "Two or more runs of the same text, split, labels and tokens; one language model "
+            "is enough with a cache. With --to arpa: n-gram runs of any texts, or ARPA files.",
             "output": "The run folder to make, into which the members' models are copied; with "
             "--to arpa the file.",
         },
@@ -178,7 +179,7 @@ COMMANDS: Mapping[str, Command] = {
         ("run", "text"),
     ),
     "rescore": Command(
-        "Order the n-best lists of a recogniser anew with language models.",
+        "Rerank the n-best lists of a recogniser with language models.",
         "evaluation:rescore",
         "judging:print_rescoring",
         ("runs",),
@@ -318,6 +319,6 @@ COMMANDS: Mapping[str, Command] = {
         "runs:print_environment",
     ),
 }
-"""Each command, in the order that help has them."""
+"""All commands by name, in the order of the help."""
 COMMAND_GROUPS = {"data": "List and fetch named texts."}
-"""Help of the groups of commands, such as ``thence data list``."""
+"""Help texts of the groups of commands, such as ``thence data``."""

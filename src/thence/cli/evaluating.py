@@ -1,4 +1,4 @@
-"""What the commands print that evaluate models, and that let them write texts."""
+"""Output of the commands that evaluate models and generate text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """Where the labels of a text are."""
+    """Which column of a text has the labels."""
 
     label: str | None = None
     """Column or field with the labels (default: that of the run's text)."""
@@ -42,7 +42,7 @@ def print_evaluation(
     labelling: Annotated[LabelColumns | None, Parameter(name="*")] = None,
     json: Json = False,
 ) -> None:
-    """Print how good a model is, with units and intervals."""
+    """Print the evaluation of a run, with units and intervals."""
     from thence.evaluation import ClassificationReport
 
     where = LabelOptions(labelling.label, labelling.label_separator) if labelling else None
@@ -60,7 +60,7 @@ def print_evaluation(
 def print_comparison(
     call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False
 ) -> None:
-    """Print which run is better, and by how much for sure."""
+    """Print the comparison of runs, with intervals of their differences."""
     comparison = call()
     if json:
         print_json(comparison.to_json())
@@ -73,7 +73,7 @@ def print_comparison(
 
 
 def print_found(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
-    """Print a result as it shows itself, or as JSON."""
+    """Print a result as text, or as JSON."""
     print_result(call(), json)
 
 
@@ -91,7 +91,7 @@ def print_next(
 def print_similar(
     call: "Callable[..., SimilarWords]", given: SimpleNamespace, *, json: Json = False
 ) -> None:
-    """Print the neighbours of a word, and whether they tell nothing."""
+    """Print the neighbours of a word, with a remark if its embedding was not learned."""
     found = call()
     print_result(found, json)
     if found.remark and not json:
@@ -113,7 +113,7 @@ def print_completions(
 def print_fillings(
     call: Callable[..., Fillings], given: SimpleNamespace, *, json: Json = False
 ) -> None:
-    """Print the likeliest fillings of the blanks of a text."""
+    """Print the most probable fillings of the blanks of a text."""
     among = given.among and [one.strip() for some in given.among for one in some.split(",")]
     found = call(among=among)
     note_unknown(given.run, given.text, split_blanks(given.text, given.blank))
@@ -131,7 +131,7 @@ def print_fillings(
 def print_samples(
     call: Callable[..., Samples], given: SimpleNamespace, *, json: Json = False
 ) -> None:
-    """Print drawn texts, and how many of them are copies of train documents."""
+    """Print sampled texts, and how many of them are copies of train documents."""
     samples = call()
     note_unknown(given.run, given.prefix)
     if json:

@@ -1,4 +1,4 @@
-"""What ``thence filter`` reads of its flags and prints."""
+"""Flags and output of ``thence filter``."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from thence.filtering.filter import OnPart
 Value = TypeVar("Value")
 Several = tuple[str, ...]
 SECONDS_BETWEEN_LINES = 30.0
-"""How often a line of progress goes to a file."""
+"""Seconds between two lines of progress where standard error is not a terminal."""
 
 
 def print_filtered(
@@ -37,7 +37,9 @@ def print_filtered(
     above: Annotated[
         Several,
         Parameter(
-            negative=(), show_default=False, help="Keep documents with a larger one, likewise."
+            negative=(),
+            show_default=False,
+            help="Keep documents with a larger perplexity per token; en=300 for one model.",
         ),
     ] = (),
     quantile: Annotated[
@@ -86,7 +88,7 @@ def print_filtered(
 def per_model(
     name: str, given: Several, read: Callable[[str], Value]
 ) -> Value | dict[str, Value] | None:
-    """Return the values of a flag: one for all models, or one for each label.
+    """Return the value of a flag for all models, or the values by label.
 
     >>> per_model("below", ("300",), float), per_model("below", ("en=300", "de=500"), float)
     (300.0, {'en': 300.0, 'de': 500.0})
@@ -107,7 +109,7 @@ def pair(name: str, written: str, read: Callable[[str], Value]) -> tuple[str, Va
 
 
 def value_of(name: str, written: str, read: Callable[[str], Value]) -> Value:
-    """Return a value as it was written."""
+    """Return the parsed value of a flag; raises SettingError if it is not valid."""
     try:
         return read(written)
     except ValueError:
@@ -116,14 +118,14 @@ def value_of(name: str, written: str, read: Callable[[str], Value]) -> Value:
 
 
 def shares(written: str) -> tuple[float, float]:
-    """Return two shares from ``0.2..0.8``."""
+    """Return the two quantiles of ``0.2..0.8``."""
     low, _, high = written.partition("..")
     return float(low), float(high)
 
 
 @contextmanager
 def shown_progress(texts: tuple[str, ...]) -> Iterator[OnPart]:
-    """Show how far the judging is: a bar at a terminal, else a line now and then."""
+    """Context manager: show progress as a bar at a terminal, else as a line now and then."""
     name = texts[0] if texts else ""
     if not is_at_terminal():
         yield lines_of_progress(name)
@@ -134,7 +136,7 @@ def shown_progress(texts: tuple[str, ...]) -> Iterator[OnPart]:
 
 
 def lines_of_progress(name: str, every: float = SECONDS_BETWEEN_LINES) -> OnPart:
-    """Return what prints a line every so many seconds."""
+    """Return a progress callback that prints a line at most every ``every`` seconds."""
     last = time.monotonic()
 
     def show(documents: int, share: float) -> None:

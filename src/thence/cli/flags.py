@@ -1,4 +1,4 @@
-"""The flags of commands: those of the library function that a command of ``commands.py`` calls."""
+"""The flags of commands, made from the library functions that ``commands.py`` names."""
 
 import inspect
 import re
@@ -18,11 +18,11 @@ from thence.errors import SettingError
 
 STANDARD_INPUT = "standard-input:"
 SHORT = {"count": "-n", "output": "-o"}
-"""Flags that have a short form too."""
+"""Short forms of flags."""
 RUN_PHRASES = {"run or its folder": "run folder", "runs or their folders": "run folders"}
 """Phrases of docstrings that help texts replace: on the command line a run is always a folder."""
 SEVERAL = ("runs", "texts")
-"""Parameters for any number of arguments."""
+"""Positional parameters that take any number of arguments."""
 TITLES = {
     "reading": "Reading",
     "splitting": "Splits",
@@ -30,28 +30,28 @@ TITLES = {
     "training": "Training",
     "labelling": "Labels",
 }
-"""What the help of a training calls the groups of settings."""
+"""Headings of the groups of settings in the help of ``thence train``."""
 FILLED_IN = ("encoder", "members")
-"""Settings that are filled in when a training starts, and so are no flags."""
+"""Settings that are computed when a training starts, and so are not flags."""
 HELP_FLAGS = ("--help", "-h")
 POSITIONAL, FLAG = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY
 
 
 def shield_standard_input(arguments: Iterable[str]) -> list[str]:
-    """Write ``-`` in a way that the parser does not take for the start of a flag."""
+    """Return the arguments with ``-`` replaced, which the parser would take for a flag."""
     return [STANDARD_INPUT if argument == "-" else argument for argument in arguments]
 
 
 def unshield(value: str) -> str:
-    """Return ``-`` where ``shield_standard_input`` has hidden it."""
+    """Undo ``shield_standard_input`` for one argument."""
     return "-" if value == STANDARD_INPUT else value
 
 
 def convert_argument(kind: Any, tokens: Sequence[Token]) -> Any:
-    """Convert an argument as the parser does, but a fraction never becomes a whole number.
+    """Convert an argument as cyclopts does, but never round a fraction to an integer.
 
     Raises:
-        CoercionError: If the text does not stand for a value of that kind.
+        CoercionError: If the text is not a value of that type.
     """
     tokens = [token.evolve(value=unshield(token.value)) for token in tokens]
     fraction = next((token for token in tokens if "." in token.value), None)
@@ -77,22 +77,22 @@ Text = Annotated[str, Parameter(converter=_as_text)]
 BadWords = Annotated[
     tuple[Text, ...], Parameter(consume_multiple=True, negative_iterable=(), negative=())
 ]
-"""Words that are not to be written."""
+"""The type of ``--bad-words``: one flag with several words."""
 
 
 def __getattr__(name: str) -> Callable[..., None]:
-    """Return a command by its name: what cyclopts looks for when the command is run."""
+    """Return a command by its name; cyclopts imports ``thence.cli.flags:NAME`` to run it."""
     if name not in COMMANDS:
         raise AttributeError(name)
     return make_command(COMMANDS[name])
 
 
 def make_command(entry: Command, arguments: Sequence[str] = ()) -> Callable[..., None]:
-    """Return the function whose signature has every flag of a command.
+    """Return a function for cyclopts whose signature has every flag of a command.
 
     Args:
         entry: The command.
-        arguments: What was typed, which names the model whose settings are flags of a training.
+        arguments: The user's arguments; they name the model whose settings are flags of a training.
     """
     function, printer = _named(entry.function), _named(f"cli.{entry.printer}")
     own = [item for item in inspect.signature(printer).parameters.values() if item.kind is FLAG]
@@ -132,7 +132,7 @@ def _named(path: str) -> Any:
 
 
 def _place(item: inspect.Parameter, entry: Command) -> tuple[int, int]:
-    """Return where a parameter stands in the signature: positional ones first, in their order."""
+    """Return the sort key of a parameter in the signature: positional ones first, in order."""
     return (1, 0) if item.kind is FLAG else (0, entry.positional.index(item.name))
 
 
@@ -147,7 +147,7 @@ def _recipe_parameters(entry: Command) -> list[inspect.Parameter]:
 def _parameters(
     function: Any, entry: Command, of_recipe: Sequence[inspect.Parameter] = ()
 ) -> Iterator[inspect.Parameter]:
-    """Yield the parameters of a command for those of a library function."""
+    """Yield a parameter of the command for each parameter of a library function."""
     found = docstring_parser.parse(inspect.getdoc(function) or "", docstring_parser.Style.GOOGLE)
     documented = {item.arg_name: item.description or "" for item in found.params}
     signature = inspect.signature(function)
@@ -166,13 +166,13 @@ def _parameters(
 
 
 def _settings(entry: Command, arguments: Sequence[str]) -> Iterator[inspect.Parameter]:
-    """Yield the parameters of a command for the fields of dataclasses of settings."""
+    """Yield a parameter of the command for each field of its settings."""
     for path in entry.settings:
         kind, chosen = _named(path), path.split(":")[2:]
         names = chosen[0].split(",") if chosen else [item.name for item in fields(kind)]
         yield from _fields(kind, names, entry)
     if entry.takes_recipe:
-        taken = set(FILLED_IN)  # A model's own setting goes before one of training of its name.
+        taken = set(FILLED_IN)  # A model setting hides a training setting of the same name.
         for title, kind in reversed(_groups(arguments).items()):
             names = [item.name for item in fields(kind) if item.name not in taken]
             taken.update(names)
@@ -192,7 +192,7 @@ def _fields(
 
 
 def _groups(arguments: Sequence[str]) -> dict[str, type[Any]]:
-    """Return the groups of settings of a training by their titles, the model's own among them."""
+    """Return the settings classes of a training by heading, with those of the chosen model."""
     from thence.models.registry import get_family
     from thence.recipes.recipe import GROUPS, groups_of
 
@@ -202,7 +202,7 @@ def _groups(arguments: Sequence[str]) -> dict[str, type[Any]]:
 
 
 def chosen_model(arguments: Sequence[str]) -> str | None:
-    """Return the model of a training, by what was typed; None if only help is asked for."""
+    """Return the model that the user's arguments name or imply; None for help without a model."""
     from thence.models.registry import is_known
     from thence.recipes.recipe import FROM_RUN, read_settings
     from thence.runs import open_run
@@ -212,7 +212,7 @@ def chosen_model(arguments: Sequence[str]) -> str | None:
     given = {} if config is None else read_settings(Path(config))
     parent = _value_of("--from", arguments) or given.get(FROM_RUN)
     model = _value_of("--model", arguments)
-    if model is None and is_known(str(given.get("model"))):  # Else the recipe is refused later.
+    if model is None and is_known(str(given.get("model"))):  # An unknown model is an error later.
         model = given["model"]
     if model is None and parent is not None:
         return open_run(parent).recipe.model
@@ -232,7 +232,7 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 @cache
 def field_help(kind: type[Any]) -> dict[str, str]:
-    """Return the string below each field of a dataclass, and of those that it is made from."""
+    """Return the docstring of each field of a dataclass and of its base classes."""
     found: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         if is_dataclass(each):
@@ -244,7 +244,7 @@ def field_help(kind: type[Any]) -> dict[str, str]:
 
 
 def as_help(text: str, names: Iterable[str]) -> str:
-    """Return what a docstring says of a parameter as the help of a flag.
+    """Return the help of a flag from the description of a parameter in a docstring.
 
     >>> as_help("Text i of a seed does not depend on ``count``.", ["count"])
     'Text i of a seed does not depend on --count.'
@@ -290,7 +290,7 @@ def _parameter(
 
 
 def _typed(item: inspect.Parameter) -> Any:
-    """Return the type that what is typed for a parameter is converted to."""
+    """Return the type that the argument for a parameter is converted to."""
     from thence.runs import Run
 
     hint = item.annotation
@@ -303,9 +303,7 @@ def _typed(item: inspect.Parameter) -> Any:
         return BadWords if kinds == (str,) else tuple[Path, ...]
     if Iterable[str] in kinds and Path not in kinds:
         return Annotated[list[Text] | None, Parameter(negative=())]
-    if (
-        Path in kinds
-    ):  # Of a run or a file; else of a text: a path, a name, or the texts themselves.
+    if Path in kinds:  # A run or a file is a path; a text may also be a name or the text itself.
         one: Any = Path if Run in kinds or {*kinds} <= {str, Path, NoneType} else str
         return one | None if NoneType in kinds else one
     return Path if Run in kinds else hint

@@ -28,9 +28,9 @@ from thence.settings import PositiveInt
 from thence.terminal import print_prose
 
 ROWS_AT_ONCE = 1000
-"""Rows of a table that are printed together."""
+"""Number of table rows per write."""
 DIGITS = 6
-"""Significant digits of its numbers."""
+"""Significant digits of numbers in tables."""
 
 
 def print_pair_report(
@@ -49,7 +49,7 @@ def print_pair_report(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print how often each run finds the good sentence of a pair likelier."""
+    """Print how often each run gives the good sentence of a pair the higher probability."""
     runs, files = runs_and_files(given.runs, "pairs")
     if picture is not None:
         picture_to_write(picture, "--picture")
@@ -76,10 +76,14 @@ def print_pair_report(
 
 
 def runs_and_files(arguments: Sequence[Path], of: str) -> tuple[list[Path], list[Path]]:
-    """Divide arguments: the first ones that are runs, and the files after them, of what is said.
+    """Split the arguments into the run folders at the beginning and the files after them.
+
+    Args:
+        arguments: The user's arguments.
+        of: What the files hold, for the error message.
 
     Raises:
-        SettingError: There are no files, or no runs.
+        SettingError: If there are no runs, or no files.
     """
     is_run = [(find_run(path) / "config.toml").exists() for path in arguments]
     count = is_run.index(False) if False in is_run else len(is_run)
@@ -92,7 +96,7 @@ def runs_and_files(arguments: Sequence[Path], of: str) -> tuple[list[Path], list
 
 
 def pair_lines(report: PairReport) -> Iterator[dict[str, Any]]:
-    """Yield each pair with what every run says of it; None for what is impossible."""
+    """Yield each pair with its two log-probabilities by each run; None for impossible ones."""
     for at, pair in enumerate(report.pairs):
         of_runs = json_value(report.log_probabilities[:, at])
         yield {
@@ -135,7 +139,7 @@ def print_surprisals(
 
 
 def cell(value: Any) -> Any:
-    """Return a number as a table has it; nothing for None."""
+    """Return the value of a table cell, fractions with ``DIGITS`` significant digits."""
     return f"{value:.{DIGITS}g}" if isinstance(value, float) else value
 
 
@@ -144,7 +148,7 @@ def print_rescoring(
     given: SimpleNamespace,
     *,
     top: Annotated[
-        PositiveInt | None, Parameter(help="Print so many hypotheses of each utterance at most.")
+        PositiveInt | None, Parameter(help="Number of hypotheses of each utterance at most.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command ``thence``: finds the sub-command, and turns errors into one line and code 2.
+"""The command ``thence``: runs the sub-command, and turns errors into one line and exit code 2.
 
 Sub-commands are named as ``module:function`` and imported only when run, so that
 ``thence --help`` never waits for torch.
@@ -28,14 +28,14 @@ from thence.processes import local_number
 from thence.signals import exit_code, signal_number, signals_as_exceptions
 
 LONGEST_MESSAGE = 1500
-"""Characters of an error that are shown; a longer one repeats a value that people cannot read."""
+"""Characters of an error message that are shown; a longer one quotes an unreadably long value."""
 
 
 def build_app(arguments: Sequence[str] = ()) -> App:
     """Return the command-line application.
 
     Args:
-        arguments: What was typed: the flags of a training depend on the model that it names.
+        arguments: The user's arguments; the flags of a training depend on the model they name.
     """
     app = App(
         name="thence",
@@ -60,7 +60,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
 
 
 def _version() -> str:
-    """Return the version, and whether all work is done in NumPy."""
+    """Return the version, and the reason if the compiled core is not used."""
     from thence._core import why_missing
 
     reason = why_missing()
@@ -78,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``thence``.
 
     Raises:
-        SystemExit: With code 2 for what the user can mend; after a signal with 128 and its number
-            (130 for Ctrl-C).
+        SystemExit: With code 2 for errors that the user can fix; after a signal with 128 plus its
+            number (130 for Ctrl-C).
     """
     prepare_streams()
-    atexit.register(gc.freeze)  # To look for garbage when all ends takes half a second with torch.
+    atexit.register(gc.freeze)  # Garbage collection at exit takes half a second with torch.
     if arguments is None:
         sys.excepthook = show_bug
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = in_flags(explain(error, given))
         _exit_with(f"{message} (see: {' '.join(_command(given))} --help)")
     except BrokenPipeError:
-        drop_output()  # The reader of our output has gone: nothing is left to say to it.
+        drop_output()  # The reader of the pipe has gone, as after ``| head``.
         sys.exit(141)
     except KeyboardInterrupt as error:
         _exit_with("Interrupted.", exit_code(signal_number(error)))
@@ -116,7 +116,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
-    """Return the part of the arguments that names the command, for a hint at its help."""
+    """Return the words that name the command, for the hint to its help."""
     for length in (2, 1):
         if " ".join(arguments[:length]) in (*COMMANDS, *COMMAND_GROUPS):
             return ["thence", *arguments[:length]]
@@ -124,7 +124,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _exit_with(message: str, code: int = 2) -> None:
-    if local_number() != 0:  # Of several that train together, one on each machine says it.
+    if local_number() != 0:  # With torchrun, one process per machine prints the message.
         sys.exit(code)
     line = " ".join(message.split())
     if len(line) > LONGEST_MESSAGE:

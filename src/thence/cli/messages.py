@@ -1,4 +1,4 @@
-"""What a command says besides its result: what is wrong with its arguments, warnings, bugs."""
+"""Messages of a command besides its result: wrong arguments, warnings, bugs."""
 
 import re
 import traceback
@@ -32,7 +32,7 @@ OTHER_FLAGS = {"from_run": "from", "goes_on": "open", "source": "from"}
 
 
 TRAIN_FLAGS = ("--model", "--config", "--lr", "--epochs", "--batch-size")
-"""Flags of ``thence train`` that ``thence best`` has no use for."""
+"""Flags of ``thence train`` that ``thence best`` does not have, for a better error message."""
 
 
 def in_flags(message: str) -> str:
@@ -53,7 +53,7 @@ def in_flags(message: str) -> str:
 
 
 def explain(error: CycloptsError, arguments: Sequence[str] = ()) -> str:
-    """Return a sentence that names the argument, its value, and what is wanted."""
+    """Return a sentence that says what is wrong with the arguments."""
     match error:
         case UnknownOptionError():
             return _unknown_option(error, arguments)
@@ -110,7 +110,7 @@ def _missing(error: MissingArgumentError) -> str:
 
 @contextmanager
 def warnings_as_remarks() -> Iterator[None]:
-    """Print our own warnings as remarks, each once; those of other libraries as Python does."""
+    """Context manager: print each ThenceWarning once, as a remark; other warnings as usual."""
     shown: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", ThenceWarning)

@@ -1,4 +1,4 @@
-"""The forms of what commands print: JSON, tables, pairs; and notes on texts."""
+"""Forms of output: JSON, tables, pairs, progress bars, figures, and notes on texts."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,38 +36,38 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")]
 Report = Annotated[bool, Parameter(help="Write report.html at the end.")]
 WIDTH_OF_FILES = 160
-"""Columns of a table that goes to a file or another program."""
+"""Width of a table that goes to a file or another program, in characters."""
 NARROW_WIDTH = 80
-"""The same of a narrow table: what a terminal has at least."""
+"""Width of a narrow table there, and the usual least width of a terminal, in characters."""
 NARROWEST_HEADER = 8
-"""Characters that a line of a narrow table's header has room for at least."""
+"""Least width of a column's heading in a narrow table, in characters."""
 BAR_STYLE = "cyan"
 PICTURES = (".png", ".svg")
 WIDEST_LABEL = 24
-"""Columns of the names in a card; longer names take several lines."""
+"""Largest width of the headings in a card, in characters; longer ones take several lines."""
 LONGEST_NOTED = 60
-"""Characters of a text that a note repeats; a longer one is cut."""
+"""Characters of a text that a note quotes at most."""
 WHOLE_CELL = 40
-"""Characters of a cell that stay on one line; what is longer is a text, which may be folded."""
+"""Cells of up to this width stay on one line; longer ones are texts, which may be wrapped."""
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value on one line, safe to look at; numbers that JSON lacks are null."""
+    """Print one JSON value on one line, control characters escaped; NaN and infinity are null."""
     try:
         text = orjson.dumps(value).decode("utf-8")
-    except TypeError:  # Half a surrogate pair, say, which is escaped below.
+    except TypeError:  # Such as a lone surrogate, which is escaped below.
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     print_styled(printable_json(text))
 
 
 def print_json_lines(text: str) -> None:
-    """Print lines that each hold one JSON value, safe to look at."""
+    """Print lines of JSON, control characters escaped."""
     lines = [text] if text.isascii() else text.split("\n")
     print_styled("\n".join(map(printable_json, lines)))
 
 
 def print_result(found: Any, as_json: bool) -> None:
-    """Print a result as JSON, or as it shows itself."""
+    """Print a result as JSON, or as text."""
     if as_json:
         print_json(found.to_json())
     else:
@@ -75,12 +75,12 @@ def print_result(found: Any, as_json: bool) -> None:
 
 
 def shows_for_people() -> bool:
-    """Return whether a person reads what is printed, and not a program."""
+    """Return whether standard output is a terminal."""
     return bool(result_file.isatty())
 
 
 def print_shown(found: Any) -> None:
-    """Print a result as it shows itself; at a terminal its bars have a colour."""
+    """Print a result as text; at a terminal its bars are coloured."""
     if not result_console().is_terminal:
         print_text(str(found))
         return
@@ -94,16 +94,16 @@ def print_shown(found: Any) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", narrow: bool = False
 ) -> None:
-    """Print a table, or a card for each row where a terminal is too narrow for its numbers.
+    """Print a table; or a card for each row if the terminal is too narrow for its numbers.
 
-    In cells control characters are shown as codes, and nothing is markup.
+    Control characters in cells are shown as codes, and rich's markup is not interpreted.
 
     Args:
-        columns: Their names.
-        rows: Their cells.
-        title: Stands above.
-        narrow: Fit it into 80 columns: names of columns take several lines, and of what does not
-            fit the first two columns are folded, so that numbers stay whole.
+        columns: The headings.
+        rows: The cells of each row.
+        title: A line above the table.
+        narrow: Fit the table into 80 characters: headings take several lines, and if that is not
+            enough, the first two columns are wrapped, so that numbers stay on one line.
     """
     heading = Text(printable(title)) if title and not narrow else None
     table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD)
@@ -126,14 +126,14 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     drawn = StringIO()
-    if title and narrow:  # A title within a table is folded, and paths in it break.
+    if title and narrow:  # Not rich's title: it would wrap paths.
         print_text(printable(title))
     SafeConsole(file=drawn, highlight=False, width=width).print(table)
     print_text("\n".join(line.rstrip() for line in drawn.getvalue().split("\n")).strip("\n"))
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the width of each column whose cells and words of its name stay whole."""
+    """Return the width that each column needs for its cells and the words of its heading."""
     return [
         max(map(cell_len, [*printable(name).split(), *(printable(row[at]) for row in rows), ""]))
         for at, name in enumerate(columns)
@@ -141,7 +141,7 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 
 
 def print_cards(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print each row as a card: its first cell, and below it a line for each other column."""
+    """Print each row as a card: the first cell, and below it a line for each other cell."""
     drawn, width = StringIO(), result_console().width
     labels = min(max(map(cell_len, columns)), WIDEST_LABEL) + 2
     console = SafeConsole(file=drawn, highlight=False, width=width, force_terminal=True)
@@ -161,7 +161,7 @@ def print_cards(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 
 def _wrapped(name: str, cells: Sequence[str]) -> str:
-    """Return a column's name in lines that are about as long as its cells."""
+    """Return a heading wrapped to about the width of the column's cells."""
     name = printable(name)
     longest = max(map(len, [*name.split(), *cells, "-" * NARROWEST_HEADER]))
     return "\n".join(wrap(name, longest))
@@ -173,11 +173,11 @@ def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def picture_to_write(path: Path, flag: str) -> Path:
-    """Return the file of a picture, which is not there yet.
+    """Return the path of a figure after checking it.
 
     Raises:
-        SettingError: Its format is unknown.
-        RunError: It exists.
+        SettingError: If its suffix is unknown.
+        RunError: If the file exists.
     """
     if path.suffix not in PICTURES:
         raise SettingError(f"{flag} is {path}; its name must end in {' or '.join(PICTURES)}.")
@@ -195,12 +195,12 @@ def write_picture(path: Path, figure: "Figure") -> None:
 
 @contextmanager
 def progress_bar(name: str, *columns: Any, transient: bool = False) -> Iterator[Any]:
-    """Show a bar on standard error, at a terminal; yield what updates it.
+    """Context manager: show a progress bar at a terminal; yield the function that updates it.
 
     Args:
-        name: What is being worked on.
-        columns: What rich shows behind the bar, before the time left.
-        transient: Whether the bar disappears in the end.
+        name: The name of the work, shown before the bar.
+        columns: Further columns of rich, shown after the bar.
+        transient: Whether the bar disappears at the end.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # Takes time.
 
@@ -216,7 +216,7 @@ def progress_bar(name: str, *columns: Any, transient: bool = False) -> Iterator[
 
 
 def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:
-    """Print how many symbols of a text the model reads as <unk>, if there are any."""
+    """Print a note on how many symbols of a text are unknown to the model, if any."""
     from thence.generation import unknown_symbols
 
     unknown = sum(unknown_symbols(run, piece) for piece in read or [text])

@@ -1,4 +1,4 @@
-"""What the commands print that list, show, export, import and serve runs; texts; the machine."""
+"""Output of the commands about runs (list, export, import, serve), named texts and the machine."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ from thence.runs import ClassifierRun, Run
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
 SOME = 10
-"""Labels that are shown of an imported classifier."""
+"""Number of labels of an imported classifier that are printed."""
 
 
 def print_runs(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
@@ -51,7 +51,7 @@ def print_paths(call: Callable[..., Path | list[Path]], given: SimpleNamespace) 
 
 
 def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
-    """Print the file that was written, and how exactly it says what the run does."""
+    """Print the file that was written, and how far its log-probabilities differ from the run's."""
     exported = call()
     print_text(str(exported.path))
     if exported.note:
@@ -64,7 +64,7 @@ def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
 
 
 def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
-    """Print what was imported."""
+    """Print a summary of the imported run, or the path of imported word vectors."""
     made = call()
     if isinstance(made, Path):
         print_json({"vectors": str(made)}) if json else print_text(str(made))
@@ -97,7 +97,7 @@ def _of_kind(run: Run) -> dict[str, int]:
 
 
 def print_served(call: Callable[..., None], given: SimpleNamespace) -> None:
-    """Print where models are served."""
+    """Serve models; print their address once they can be reached."""
 
     def say_where(names: Iterable[str], address: str) -> None:
         print_note(f"Serving {', '.join(names)} at {address} (Ctrl+C stops).")
@@ -123,7 +123,7 @@ def print_named_texts(
 
 
 def print_fetched(call: Callable[..., Path], given: SimpleNamespace) -> None:
-    """Show how a download goes, and print the folder that holds it."""
+    """Download a text with a progress bar, and print its folder."""
     if given.name in BUNDLED:
         raise DownloadError(
             f"'{given.name}' comes with thence, so there is nothing to fetch; give its name in "
@@ -137,7 +137,7 @@ def print_fetched(call: Callable[..., Path], given: SimpleNamespace) -> None:
 def print_environment(
     call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False
 ) -> None:
-    """Print what thence finds on this machine; what does not work is an error."""
+    """Print the report on this machine; raise ThenceError if something does not work."""
     found = call()
     if json:
         print_json(found.to_json())

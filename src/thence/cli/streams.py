@@ -1,6 +1,6 @@
 r"""The two streams of a command: results on standard output, remarks on standard error.
 
-| what is printed                         | characters that command a terminal                  |
+| what is printed                         | control characters                                  |
 |-----------------------------------------|-----------------------------------------------------|
 | remarks, errors, progress, tables       | always shown as codes, such as ``\x1b``              |
 | JSON                                    | always as escapes of JSON: nothing is lost          |
@@ -34,11 +34,11 @@ CLOSED = "it is closed"
 
 
 class OutputError(ThenceError):
-    """Standard output takes nothing more: it is closed, or its disk is full, for example."""
+    """Standard output cannot be written to: it is closed, or its disk is full."""
 
 
 def prepare_streams() -> None:
-    """Make both streams write any text, whatever the encoding of the terminal."""
+    """Set both streams to UTF-8, and replace closed ones by the null device."""
     _fill_closed_numbers()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -46,9 +46,10 @@ def prepare_streams() -> None:
 
 
 def _fill_closed_numbers() -> None:
-    """Open the null device where a stream is closed, so that no file of ours gets its number.
+    """Open the null device for each closed standard stream.
 
-    Whatever writes to standard error below Python would then write into that file.
+    Otherwise the next file that is opened gets the stream's file descriptor, and C code that writes
+    to standard error would write into that file.
     """
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
@@ -60,7 +61,7 @@ def _fill_closed_numbers() -> None:
                     os.dup2(nowhere, number)
                     os.close(nowhere)
     if sys.stdin is None:
-        sys.stdin = TextIOWrapper(BytesIO(), encoding="utf-8")  # It holds nothing.
+        sys.stdin = TextIOWrapper(BytesIO(), encoding="utf-8")  # An empty stream.
 
 
 def print_text(text: str) -> None:
@@ -73,7 +74,7 @@ def print_text(text: str) -> None:
 
 
 def print_styled(text: str) -> None:
-    """Print what a ``SafeConsole`` has drawn: the colours in it are ours.
+    """Print text that a ``SafeConsole`` has drawn, without escaping its colour codes.
 
     Raises:
         OutputError: If it cannot be written; a reader that has gone is a ``BrokenPipeError``.
@@ -82,7 +83,7 @@ def print_styled(text: str) -> None:
 
 
 def is_at_terminal() -> bool:
-    """Whether a person sees the remarks as they come."""
+    """Return whether standard error is a terminal."""
     return StderrFile(sys.stderr).isatty()
 
 
@@ -97,7 +98,7 @@ def finish_output() -> None:
 
 
 def drop_output() -> None:
-    """Send what waits in the buffer to nowhere, so that Python can exit in peace."""
+    """Discard the buffer of standard output, so that Python does not fail to flush it at exit."""
     if sys.stdout is not None:
         discard_buffer(sys.stdout)
 
@@ -108,7 +109,7 @@ def result_console() -> Console:
 
 
 class _ResultFile:
-    """Standard output, whatever it is at the time, as a file that says why it cannot write."""
+    """The current ``sys.stdout`` as a file whose errors are OutputErrors."""
 
     def write(self, text: str) -> Any:
         return _attempt(lambda: sys.stdout.write(text))

@@ -1,4 +1,4 @@
-"""What ``thence sweep`` prints: how it goes, as a table or as lines, and its result."""
+"""Output of ``thence sweep``: its progress, as a table or as lines, and its result."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ from thence.sweeps.sweep import SweepProgress, Watcher
 from thence.terminal import stderr_console
 
 SHOWN = 10
-"""How many of the best trials the table has."""
+"""Number of trials in the table of the best."""
 ROWS = 15
-"""Trials that the table shows: the newest."""
+"""Number of trials, the newest, in the table of progress."""
 
 
 def print_sweep(
@@ -35,7 +35,7 @@ def print_sweep(
     report: Annotated[bool, Parameter(help="Write sweep.html at the end.")] = True,
     json: Json = False,
 ) -> None:
-    """Show how a sweep goes, then its best trials and how the best run does on test."""
+    """Show the progress of a sweep, then its best trials and the best run's result on test."""
     with sweep_watcher(json) as watch:
         done = call(watch=watch)
     page = _report(done) if report else None
@@ -92,7 +92,7 @@ def _report(done: Sweep) -> Path:
 
 @contextmanager
 def sweep_watcher(as_json: bool) -> Iterator[Watcher | None]:
-    """Show how a sweep goes on standard error; nothing for a program."""
+    """Context manager: show the progress of a sweep on standard error, unless JSON is printed."""
     if as_json:
         yield None
     elif is_at_terminal():
@@ -111,7 +111,7 @@ def _line(progress: SweepProgress) -> None:
 
 
 def drawn(progress: SweepProgress) -> Group:
-    """Return the table, and below it the best so far and the time left."""
+    """Return the table of progress, and below it the best trial so far and the time left."""
     table, trials = Table(box=SIMPLE_HEAD), progress.sweep.trials[-ROWS:]
     columns, rows = progress.sweep.table(trials)
     for column in columns:
@@ -130,13 +130,13 @@ def drawn(progress: SweepProgress) -> Group:
 
 
 def best_so_far(progress: SweepProgress) -> str:
-    """Return the best trial so far in words."""
+    """Return the best trial so far as a phrase."""
     ranked = progress.sweep.ranked()
     return f"best {ranked[0].on_dev} ({ranked[0].name})" if ranked else "none finished yet"
 
 
 def described(trial: Trial) -> str:
-    """Return the fields of a trial and how it came out, or why it did not."""
+    """Return the settings of a trial with its result, or with the reason of its failure."""
     if trial.reason is not None:
         return f"{trial.settings}: {trial.reason}"
     seconds = "" if trial.seconds is None else f", {trial.seconds:.1f} s"

@@ -3,7 +3,7 @@
 | argument                                                        | what it is                     |
 |-----------------------------------------------------------------|--------------------------------|
 | ``-``, ``hf:NAME``, the path of what exists, a bundled text     | a text by its name             |
-| one word that looks like a path: ``notes.txt``, ``./x``, ``a/b``| an error, since it is not there|
+| one word that looks like a path: ``notes.txt``, ``./x``, ``a/b``| an error: no such file         |
 | in a folder that exists                                         |                                |
 | anything else                                                   | the text itself                |
 """
@@ -58,15 +58,15 @@ from thence.runs.sources import readable
 PATH_BEGINNINGS = ("/", "./", "../", "~/")
 """An argument that begins with one of these is taken for a path, not for a text."""
 MOST_AT_ONCE = 1 << 16
-"""Bytes of a pipe that are read together, if so many are there."""
+"""Maximum number of bytes per read from a pipe."""
 
 
 def literal_texts(arguments: Sequence[str]) -> list[str] | None:
-    """Return the arguments if they are texts; None where the only one names a text.
+    """Return the arguments if they are texts themselves; None if the only one names a text.
 
     Raises:
-        TextError: One looks like a path, and there is no such file; or it is not UTF-8.
-        SettingError: There are several, and one of them names a text; or there is none.
+        TextError: If one looks like a path that does not exist, or is not UTF-8.
+        SettingError: If there is none, or several of which one names a text.
     """
     if not arguments:
         raise SettingError("There is no text: give one, a file, or - for standard input.")
@@ -90,7 +90,7 @@ def is_text_name(argument: str) -> bool:
 
 
 def exists_as_path(argument: str) -> bool:
-    """Return whether there is such a file or folder; a long text is no path at all."""
+    """Return whether a file or folder of that name exists."""
     try:
         Path(argument).stat()
     except (OSError, ValueError):
@@ -99,10 +99,10 @@ def exists_as_path(argument: str) -> bool:
 
 
 def check_text(argument: str) -> None:
-    """Refuse what is not a text but the path of a file that does not exist.
+    """Check that a text is not the path of a file that does not exist.
 
     Raises:
-        TextError: It is.
+        TextError: If it looks like one.
     """
     one_word = argument and not any(map(str.isspace, argument))
     written_out = argument.startswith(PATH_BEGINNINGS)
@@ -115,7 +115,7 @@ def check_text(argument: str) -> None:
 
 
 def _given(run: Run, texts: list[str], is_read_otherwise: bool) -> Documents:
-    """Return texts that are given themselves, after a note on what the run does not know."""
+    """Return literal texts as documents, with a note on symbols that are unknown to the run."""
     if is_read_otherwise:
         raise SettingError(
             "Flags of reading say how a file is read, and the text itself is given here; leave "
@@ -189,7 +189,7 @@ def print_unusual(
     reading: ReadingOptions,
     json: bool,
 ) -> None:
-    """Print how unusual texts are, those of a pipe as they come; or only calibrate, without any."""
+    """Print how unusual texts are, lines of a pipe as they arrive; without texts, only calibrate."""
     run = LanguageRun(given.run)
     anew = calibrate_on is not None or not given.texts
     known = calibrate(run, calibrate_on) if anew else calibration_of(run)
@@ -224,9 +224,9 @@ def print_unusual(
 
 
 def documents_as_they_come(stream: Any, reading: ReadingOptions) -> Iterator[Documents]:
-    """Yield the lines of a stream that may never end, as soon as they are there.
+    """Yield the lines of a possibly endless stream as soon as they arrive.
 
-    With a column they are lines of JSON.
+    If ``reading`` names a column, the lines are JSON.
     """
     name = STANDARD_INPUT if reading.column is None else f"{STANDARD_INPUT}.jsonl"
 
@@ -237,7 +237,7 @@ def documents_as_they_come(stream: Any, reading: ReadingOptions) -> Iterator[Doc
             if len(lines) < 2:
                 raise
             for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
-                yield from parsed(half)  # What is before a line that is no text is answered.
+                yield from parsed(half)  # Yield the valid lines before an invalid one.
 
     waiting = b""
     while data := stream.read1(MOST_AT_ONCE):
@@ -330,7 +330,7 @@ def print_labels(
 
 
 def _row(found: Classification) -> list[str]:
-    """Return a row of the table of several texts: the labels, and the likeliest's probability."""
+    """Return the row of a text: the text, its labels, and the probability of the likeliest."""
     labels = ", ".join(found.labels) or "no label"
     labels += " (nothing known)" if found.nothing_known else ""
     return [found.text, labels, f"{found.probabilities[found.likeliest]:.4f}"]
@@ -339,7 +339,7 @@ def _row(found: Classification) -> list[str]:
 def _read(run: Run, text: str, reading: ReadingOptions) -> Documents:
     """Read a text like the run's own: the same column, and no ``__label__`` marks."""
     with readable(text) as path:
-        if str(path) == "-":  # One of empty lines only has its lines of output too.
+        if str(path) == "-":  # Not load: it refuses a text of empty lines only.
             return without_marks(parse(read_standard_input(), STANDARD_INPUT, reading))
         own = run.recipe.reading.column
         if reading.column is None and own is not None and inner_suffix(str(path)) in TABLES:
@@ -349,7 +349,7 @@ def _read(run: Run, text: str, reading: ReadingOptions) -> Documents:
 
 
 def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
-    """Yield what a person types, line by line, and see to it that the answers are not held back."""
+    """Yield each line that a person types, and flush the output after each."""
     print_note("Type a text and press Enter (Ctrl-D ends).")
     for line in sys.stdin.buffer:
         documents = parse(line, STANDARD_INPUT, reading)
@@ -362,7 +362,7 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
 def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print the tokens of a text as a model reads it, or everything as JSON."""
     lenses, is_language = given.lenses, isinstance(given.run, LanguageRun)
-    if lenses and is_language and not json:  # They are shown below the table of tokens.
+    if lenses and is_language and not json:  # Shown below the table of tokens.
         lenses = [FOLLOWING, *lenses]
     found = call(lenses=lenses)
     if isinstance(found, Look):

@@ -55,7 +55,7 @@ def print_trained(
     report: Report = True,
     json: Json = False,
 ) -> None:
-    """Print how good a trained run is."""
+    """Train a model, and print its evaluation on dev."""
     if not json and is_at_terminal():
         print_note(f"Reading {display_name(given.recipe.text)} ...")
     if given.recipe.training.precision == "bfloat16":
@@ -66,7 +66,7 @@ def print_trained(
 def _remark_on_imitation(recipe: Recipe) -> None:
     from thence.training.device import choose_device, has_fast_bfloat16
 
-    with suppress(SettingError):  # A device that is not there is refused by the training.
+    with suppress(SettingError):  # The training itself refuses a missing device.
         if has_fast_bfloat16(choose_device(recipe.training.device)):
             return
         print_note(
@@ -89,7 +89,7 @@ def print_learning_rate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the loss at each learning rate, and print which rate is suggested."""
+    """Draw the loss at each learning rate, and print the suggested one."""
     picture = _picture(output)
     if not json and is_at_terminal():
         text = display_name(given.recipe.text)
@@ -120,7 +120,7 @@ def print_learning_rate(
 
 
 def _picture(output: Path | None) -> Path:
-    """Return the file to write, which is not there yet."""
+    """Return the path of the figure to write, of a file that does not exist."""
     if output is not None:
         return picture_to_write(output, "--output")
     numbered = (Path(f"learning-rate-{number}.png") for number in count(2))
@@ -138,7 +138,7 @@ def print_resumed(
     report: Report = True,
     json: Json = False,
 ) -> None:
-    """Print how good a run is whose training was gone on with, or that there was nothing to do."""
+    """Resume a training and print the run's evaluation, or say that there was nothing to do."""
     stopped = Run(given.folder)
     was_over = stopped.finished and logs is None
     begins_anew = not was_over and not (stopped.folder / "last").exists()
@@ -152,7 +152,7 @@ def print_resumed(
 
 
 def _print_nothing_to_do(run: Run, as_json: bool) -> None:
-    """Say that a run was finished already, and what can be done instead."""
+    """Print that a run was finished already, and what to do instead."""
     if not is_first_process():
         return
     if as_json:
@@ -167,7 +167,7 @@ def _print_nothing_to_do(run: Run, as_json: bool) -> None:
 
 
 def _text(run: Run) -> str:
-    """Return what names the text of a run on the command line: its own copy, if it has one."""
+    """Return the argument that names the text of a run: its own copy, if it has one."""
     name = run.recipe.text
     if "text" in run.kept_texts:
         return quote(str(run.sources.instead[name])) if run.kept_texts["text"] else "TEXT"
@@ -217,7 +217,7 @@ def print_mixture(
     report: Report = True,
     json: Json = False,
 ) -> None:
-    """Print how good a mixture is, and the weights of its members."""
+    """Mix runs, and print the evaluation on dev and the weights of the members."""
     from thence.ensembles.mix import weights_of
     from thence.ensembles.recipe import train_mixture
 
@@ -268,13 +268,13 @@ def print_best(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Print what was tried and how good the best model is."""
+    """Find the best model, and print what was tried and its evaluation on dev."""
     from thence.autopilot.budget import process_began
 
     done = call(
         progress=progress_for(json),
         watch=None if json else _note_candidate,
-        began=process_began(),  # Python has been starting until now.
+        began=process_began(),  # The start of Python counts as well.
         page=_write_best_page if report else None,
     )
     if json:
@@ -315,14 +315,14 @@ def _print_best(done: "Best") -> None:
 def print_trained_run(
     run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None
 ) -> None:
-    """Show how good a trained run is and write its report; of several processes, one does."""
+    """Print the evaluation of a run on dev and write its report, in the first process only."""
     from thence.evaluation import evaluate, verdict
     from thence.evaluation.labels import truncation_rows
     from thence.models.memory_guard import within_memory
 
     if not is_first_process():
         return
-    # Counting may have had to do with so much.
+    # A bound on the memory for counting also holds for the evaluation.
     memory = run.recipe.options.memory_bytes if run.recipe.model == "ngram" else None
     with within_memory(memory):
         judged = evaluate(run, "dev") if len(run.documents("dev")) else None
@@ -365,7 +365,7 @@ def _write_report(run: Run) -> Path:
 
 
 def progress_for(as_json: bool) -> ProgressFactory:
-    """Return a bar for a person at a terminal, lines for a file, silence for a program."""
+    """Return the progress callback: a bar at a terminal, lines for a file, none for JSON."""
     if as_json or not is_first_process():
         return silent_progress
     return bar_progress if is_at_terminal() else line_progress
