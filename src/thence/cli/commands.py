@@ -141,8 +141,9 @@ COMMANDS: Mapping[str, Command] = {
         "training:print_mixture",
         ("runs",),
         help={
-            "runs": "Two or more runs of the same text, split, labels and tokens; one language model "
-            "is enough with a cache. With --to arpa: n-gram runs of any texts, or ARPA files.",
+            "runs": "Two or more runs of the same text, split, labels and tokens; one language "
+            "model is enough with a cache. With --to arpa: n-gram runs of any texts, or ARPA "
+            "files.",
             "output": "The run folder to make, into which the members' models are copied; with "
             "--to arpa the file.",
         },

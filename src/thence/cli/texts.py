@@ -189,7 +189,7 @@ def print_unusual(
     reading: ReadingOptions,
     json: bool,
 ) -> None:
-    """Print how unusual texts are, lines of a pipe as they arrive; without texts, only calibrate."""
+    """Print how unusual texts are, lines of a pipe as they arrive; or calibrate, without texts."""
     run = LanguageRun(given.run)
     anew = calibrate_on is not None or not given.texts
     known = calibrate(run, calibrate_on) if anew else calibration_of(run)
