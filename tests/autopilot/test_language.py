@@ -23,7 +23,7 @@ SLEEP = 0.3
 class Slow:
     """A module that takes its time to load, as PyTorch does; so nothing is trained or learned."""
 
-    learning = None
+    with_dynamic_evaluation = None
 
     @staticmethod
     def train_until(ends: float, autopilot: Autopilot, *about: Any) -> None:
