@@ -15,7 +15,7 @@ __all__ = ["Limits", "create_app", "open_runs", "serve"]
 def __getattr__(name: str) -> Any:
     if name not in ("create_app", "open_runs"):
         raise AttributeError(f"module 'thence.serve' has no attribute '{name}'")
-    check_extra()  # They need it, which the help of the command does not.
+    check_extra()  # Not at import time: ``thence serve --help`` must work without the extra.
     if name == "create_app":
         from thence.serve.app import create_app
 

@@ -1,4 +1,4 @@
-"""The whole server as one ASGI application: endpoints, page, and the middleware around them."""
+"""The server as one ASGI application: endpoints, page, and the middleware around them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,7 +45,7 @@ ROUTES = (
     replay,
     embeddings,
 )
-"""The modules of endpoints, in the order in which the documentation has them."""
+"""The modules of endpoints, in the order of the API's documentation."""
 
 
 def create_app(
@@ -61,9 +61,9 @@ def create_app(
     Args:
         models: The models by name (see ``open_runs``).
         limits: Limits of requests.
-        token: The bearer token that clients must send; None: none.
-        hosts: Host names of this server for clients without a token; None: any.
-        folders: Folders whose runs the page lists; None: those that hold the loaded runs.
+        token: The bearer token that clients must send; None for no token.
+        hosts: Host names that requests may have; None for any.
+        folders: Folders whose runs the page lists; None for those of the loaded runs.
     """
     if folders is None:
         folders = dict.fromkeys(loaded.run.folder.resolve().parent for loaded in models.values())

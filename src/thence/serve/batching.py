@@ -1,10 +1,10 @@
 """Continuous batching: texts that wait for the same model are read in one forward pass.
 
-A model has a thread, in which all of its work is done while the event loop goes on. A piece of work
-is a generator: it yields the reads that it wants, and is resumed with what the model says of them.
-Each batch takes the reads at the head of the queue that want equally many ids, joins their states,
-and gives every read its row. A long text is read in several batches, so that it does not hold up
-the others.
+Each model has a thread, which does all of its work, so that the event loop stays responsive. A
+piece of work is a generator: it yields the reads that it needs, and is resumed with their results.
+A batch takes the reads at the head of the queue with the same number of ids, joins their states,
+and gives each read its row of the result. A long text is read in several batches, so that it does
+not block the others.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ Reading = tuple[LogProbs, State]
 Result = TypeVar("Result")
 
 CHUNK_SIZES = (64, 32, 16, 8, 4, 2, 1)
-"""A text is read in chunks of these sizes, the largest that fits first: few forward passes, and
-texts of all lengths want the same sizes, so that they can share a batch."""
+"""A text is read in chunks of these sizes, the largest that fits first: that takes few forward
+passes, and texts of different lengths have chunks of the same size, which can share a batch."""
 MAX_BATCH = 64
-"""Rows of a batch at most."""
+"""Maximum number of rows of a batch."""
 MAX_LOG_PROBS = 1 << 23
-"""Log-probabilities that one batch returns at most, which bounds its rows."""
+"""Maximum number of log-probabilities per batch (32 MB), which bounds its rows."""
 SECONDS_AT_ONCE = 0.002
-"""Work that is expected to take less is done in the event loop if the model is free: handing it to
-the thread would cost more, and so short a pause delays other requests no more than their own."""
+"""Work that is expected to take less is done in the event loop if the model is idle: handing it to
+the thread would take longer, and such a short pause does not harm other requests."""
 SECONDS_TO_CLOSE = 10.0
-"""Time for the current call of a model when the server stops; a longer one is abandoned."""
+"""Seconds to wait for the current call of a model when the server stops."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Read:
     """A request to a model: some ids, read from a state.
 
     Attributes:
-        ids: As many as one of ``CHUNK_SIZES``.
-        state: State of one row.
-        last: Whether only the distribution after the last id is wanted.
+        ids: The ids; their number is one of ``CHUNK_SIZES``.
+        state: The state before them, of one row.
+        last: Whether only the distribution after the last id is needed.
     """
 
     ids: Ids
@@ -62,7 +62,7 @@ class Read:
 
     @property
     def shape(self) -> tuple[int, bool]:
-        """Number of ids, and whether only the last distribution is wanted: one for each batch."""
+        """Number of ids, and whether only the last distribution is needed; equal within a batch."""
         return len(self.ids), self.last and len(self.ids) > 1
 
 
@@ -72,7 +72,7 @@ yields an empty list, it waits until ``Worker.wake`` is called."""
 
 
 def together(works: Sequence[Work[Result]]) -> Work[list[Result]]:
-    """Do several pieces of work side by side; return their results in order."""
+    """Interleave several pieces of work, so that their reads share batches; return the results."""
     if len(works) == 1:
         return [(yield from works[0])]
     results: list[Any] = [None] * len(works)
@@ -86,26 +86,26 @@ def together(works: Sequence[Work[Result]]) -> Work[list[Result]]:
                 results[number] = end.value
         if not wanted:
             return results
-        # None if it was set aside and is woken.
+        # The value sent is None if the job was waiting and ``wake`` was called.
         found = iter((yield [one for reads in wanted.values() for one in reads]) or ())
         readings = {number: list(islice(found, len(reads))) for number, reads in wanted.items()}
 
 
 def call(function: Callable[..., Result], *arguments: Any) -> Work[Result]:
-    """Return the work of calling a function, which wants nothing read."""
+    """Return the work of calling a function, which needs no reads."""
     yield from ()
     return function(*arguments)
 
 
 @dataclass(eq=False)
 class Job:
-    """A piece of work that a worker has begun or is to begin.
+    """A piece of work that is queued or in progress.
 
     Attributes:
-        work: The work.
-        done: Its result; if this is cancelled, the work ends.
-        missing: How many reads it still waits for.
-        readings: Results of its reads so far, by their number.
+        work: The generator.
+        done: The future of its result; cancelling it ends the work.
+        missing: Number of reads that it still waits for.
+        readings: Results of its current reads so far, by their number.
     """
 
     work: Work[Any]
@@ -116,7 +116,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A read in the queue: whose it is, and its number there."""
+    """A read in the queue: its job, and its number among the job's current reads."""
 
     job: Job
     number: int
@@ -131,8 +131,8 @@ class Worker:
 
     Args:
         name: Name of the model.
-        model: The model; a classifier is asked by calls only.
-        batching: Whether waiting texts share batches; else each is read alone.
+        model: The model; a classifier is used through ``call`` only.
+        batching: Whether waiting reads share batches; if not, each is read alone.
     """
 
     def __init__(self, name: str, model: Any = None, batching: bool = True) -> None:
@@ -166,7 +166,7 @@ class Worker:
 
         Args:
             work: The work.
-            ids: How many ids it wants read at most; if they are few, they may be read at once.
+            ids: Maximum number of ids that it reads; with few ids it may run in the event loop.
 
         Raises:
             ThreadEndedError: If the thread has ended, or ends before the work does.
@@ -215,17 +215,17 @@ class Worker:
         with self._lock:
             self._unfinished.discard(job)
         if job.done.cancelled():
-            self.wake(job)  # So that its work can end.
+            self.wake(job)  # So that the thread closes its generator.
 
     def wake(self, job: Job) -> None:
-        """Resume a job that was set aside."""
+        """Resume a job that has yielded an empty list."""
         self._new.put(job)
 
     def find_trouble(self, patience: float) -> str | None:
         """Return why the model cannot answer; None if it can.
 
         Args:
-            patience: Seconds that one call may take; a longer one is taken to hang.
+            patience: Seconds after which a call counts as hanging.
         """
         since = self._busy_since
         busy = 0.0 if since is None else monotonic() - since
@@ -234,7 +234,7 @@ class Worker:
         return self.ended
 
     def close(self, timeout: float = SECONDS_TO_CLOSE) -> None:
-        """Fail unfinished jobs, and wait so many seconds for the end of the current call."""
+        """Fail all unfinished jobs, and wait for the end of the current call."""
         self._end("The server is being stopped.")
         self._new.put(None)
         self._thread.join(timeout)
@@ -268,7 +268,7 @@ class Worker:
                 job.done.set_exception(ThreadEndedError(self.ended))
 
     def _take_new(self) -> bool:
-        """Begin new jobs, and wait for one if nothing is to be read; return False at the end."""
+        """Start new jobs, waiting for one if the queue is empty; return False at the end."""
         while self.ended is None:
             self._busy_since = None
             try:
@@ -282,9 +282,9 @@ class Worker:
         return False
 
     def _resume(self, job: Job, readings: list[Reading] | Exception | None) -> None:
-        """Do the work of a job up to its next reads; an exception is raised where it waits.
+        """Run a job up to its next reads, sending it the readings or raising the exception in it.
 
-        What is no ``Exception``, such as SystemExit, ends the thread.
+        A BaseException such as SystemExit ends the thread.
         """
         try:
             if job.done.done():  # Cancelled, or failed by another of its reads.

@@ -23,14 +23,14 @@ from thence.serve.schemas import Choice, CompletionRequest, TokenLogProbs, Usage
 from thence.serve.text_stream import StopSequences, TextStream
 
 MAX_UNSENT = 512
-"""Pieces that may wait for a slow client; generation pauses until it has read some."""
+"""Maximum number of pieces that wait for a slow client; generation pauses until it reads some."""
 IMPOSSIBLE = -9999.0
-"""Sent for a log-probability of minus infinity, which JSON does not have."""
+"""Sent in place of a log-probability of minus infinity, which JSON cannot represent."""
 
 
 @dataclass(frozen=True)
 class ScoredToken:
-    """A token of a text, as the model sees it after the text before it.
+    """A token of a text with its log-probability given the text before it.
 
     Attributes:
         index: Its id.
@@ -63,9 +63,9 @@ def read_text(
 
     Args:
         loaded: The run whose model reads.
-        ids: What is read; a boundary is put before them at the beginning of a text.
-        cursor: Where to continue.
-        top: Number of likeliest tokens to return with each id; None: return no tokens.
+        ids: The ids to read; a boundary is put before them at the beginning of a text.
+        cursor: Where to continue; None for the beginning of a text.
+        top: Number of likeliest tokens to return with each id; None to return no tokens.
 
     Returns:
         The scored tokens if asked for, one for each id, and the cursor after the last.
@@ -76,7 +76,7 @@ def read_text(
         return tokens[1:], cursor
     documents = _split_documents(loaded, ids)
     if top is None:
-        documents = documents[-1:]  # Each begins anew, so earlier ones do not change the cursor.
+        documents = documents[-1:]  # Documents are independent, so only the last one matters.
     tokens = []
     for first in range(0, len(documents), MAX_BATCH):
         group = documents[first : first + MAX_BATCH]
@@ -111,7 +111,7 @@ def _split_documents(loaded: LoadedRun, ids: Ids) -> list[Ids]:
 def _read_document(
     loaded: LoadedRun, ids: Ids, cursor: Cursor | None, top: int | None
 ) -> Work[tuple[list[ScoredToken], Cursor]]:
-    """Read a document chunk by chunk; return a token for each id that has something before it."""
+    """Read a document in chunks; return a scored token for each id but an initial boundary."""
     model, tokens = loaded.worker.model, list[ScoredToken]()
     while len(ids):
         size = next(size for size in CHUNK_SIZES if size <= len(ids))
@@ -151,7 +151,7 @@ class Prompt:
 
 @dataclass
 class Piece:
-    """What is new in one completion: text, and tokens with their offsets in the text."""
+    """New output of one completion: text, and tokens with their offsets in the text."""
 
     index: int
     text: str
@@ -160,11 +160,11 @@ class Piece:
 
 
 class CompletionStream:
-    """All completions of a request, generated side by side.
+    """All completions of a request, generated concurrently.
 
     Args:
         loaded: The run whose model generates.
-        request: What was asked for.
+        request: The request.
         prompts: The prompts of the request.
     """
 
@@ -176,7 +176,7 @@ class CompletionStream:
         self._seed = secrets.randbits(63) if request.seed is None else request.seed % 2**64
         self._generated = 0
         self._max_unsent = math.inf
-        # Pieces; each is changed by one thread only: that of the model, and the event loop's.
+        # Numbers of pieces. The model's thread changes the first, the event loop the second.
         self._emitted = self._sent = 0
 
     def usage(self) -> Usage:
@@ -186,7 +186,7 @@ class CompletionStream:
         return Usage(prompt_tokens=read, completion_tokens=self._generated, total_tokens=total)
 
     async def whole(self) -> list[Piece]:
-        """Return every completion when all are done."""
+        """Return all completions, complete."""
         pieces: list[list[Piece]] = [[] for _ in range(len(self._prompts) * self._request.n)]
         work = self._complete_all(lambda piece: pieces[piece.index].append(piece))
         ids = (
@@ -196,7 +196,7 @@ class CompletionStream:
         return [_join_pieces(of_choice) for of_choice in pieces]
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
-        """Yield pieces of all completions as they come."""
+        """Yield the pieces of all completions as they are generated."""
         queue: asyncio.Queue[Piece | None] = asyncio.Queue()
         loop, worker = asyncio.get_running_loop(), self._loaded.worker
 
@@ -293,7 +293,10 @@ class CompletionStream:
         )
 
     def _top_logprobs(self, token: ScoredToken) -> dict[str, float] | None:
-        """Return the likeliest tokens and the token itself by text; of equal texts the best."""
+        """Return log-probabilities by text: the likeliest tokens and the token itself.
+
+        Of tokens with the same text the likeliest counts.
+        """
         if token.log_probability is None:
             return None
         found: dict[str, float] = {}

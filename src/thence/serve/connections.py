@@ -1,9 +1,9 @@
 """The connections of the server: how many are open at once, and how long one may be idle.
 
-A connection that waits for its client costs an open file and some memory. So one on which the head
-of a request does not come in time is closed, and if the maximum is open, a new connection takes the
-place of the one that has waited longest; those that never had an answer go first. Requests in
-progress keep theirs. None of this is logged.
+An idle connection costs an open file and some memory. So a connection is closed if the head of its
+next request does not arrive in time. If the maximum is open, a new connection replaces the one that
+has been idle longest, those without any answer so far first. Connections with a request in progress
+are never closed. None of this is logged.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from thence.serve.middleware import is_work
 
 SWEEPS = 10
-"""Searches for idle connections within the idle timeout."""
+"""Number of searches for idle connections per idle timeout."""
 
 
 class Connections:
     """All connections of a server.
 
     Args:
-        maximum: How many may be open at once.
-        idle_timeout: Seconds for which one may wait for its client.
+        maximum: Maximum number of open connections.
+        idle_timeout: Seconds that a connection may be idle.
     """
 
     def __init__(self, maximum: int, idle_timeout: float) -> None:
@@ -35,7 +35,7 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: "Connection") -> None:
-        """Take a new connection; close another for it if there are too many."""
+        """Add a new connection; close an idle one if there are too many."""
         self._open.add(connection)
         if len(self._open) > self._maximum:
             idle = [one for one in self._open if not one.is_in_progress]
@@ -50,7 +50,7 @@ class Connections:
         self._open.discard(connection)
 
     def _sweep(self) -> None:
-        """Close idle connections, again and again while any are open."""
+        """Close idle connections, and schedule the next search while any are open."""
         for connection in list(self._open):
             connection.close_if_idle()
         self._next_sweep = None
@@ -60,11 +60,11 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """One connection; uvicorn makes one for each client.
+    """One connection of a client, created by uvicorn.
 
     Attributes:
         answered: Whether a request on it has been answered.
-        since: Time of the event loop since when it waits for its client.
+        since: When it became idle, by the clock of the event loop.
     """
 
     all: ClassVar[Connections]
@@ -77,12 +77,12 @@ class Connection(H11Protocol):
 
     @property
     def has_request(self) -> bool:
-        """Whether the head of a request has come that is not answered yet."""
+        """Whether the head of a request has arrived that is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether a whole request has come that is not answered yet."""
+        """Whether a complete request has arrived that is not answered yet."""
         return self.has_request and not self.cycle.more_body and not self.transport.is_closing()
 
     def close_if_idle(self) -> None:
@@ -99,19 +99,19 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
+        """Register the new connection."""
         super().connection_made(transport)
         self.all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Remove the closed connection."""
         self.all.remove(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, if an answer can still be sent, and close.
+        """Answer invalid HTTP with status 400 if possible, and close the connection.
 
-        It may come after the head of a valid request, which then gets no answer of its own.
+        It may follow the head of a valid request, which then gets no answer of its own.
         """
         if self.has_request:
             self.cycle.disconnected = True
@@ -122,10 +122,10 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Handle a client that sends no more; return whether the connection stays open.
+        """Handle a client that has closed its sending side; return whether to keep the connection.
 
-        Health checks may close their side after the request and still read the answer. A client
-        that does so after a request that makes work has gone.
+        Health checks may do so after the request and still read the answer. After a request that
+        needs a model, it means that the client has gone.
         """
         if not self.has_request or is_work(self.cycle.scope):
             return False

@@ -17,12 +17,12 @@ SERVER_ERROR = "The server made a mistake; its log says more."
 UNAVAILABLE = "model_unavailable"
 """Type and code of the error for a model whose thread has ended."""
 MAX_MESSAGE = 600
-"""Characters of an error message."""
+"""Maximum length of an error message, in characters."""
 MAX_VALUE = 60
-"""Characters of a wrong value that a message repeats."""
+"""Characters of an invalid value that a message quotes at most."""
 CHARACTERS_PER_TOKEN = 16
-"""A text with more characters for each token that it may have is rejected before it is tokenized,
-which would occupy the model's thread. Words of most languages have half as many."""
+"""A text with more characters than this per allowed token is rejected before it is tokenised, which
+would block the model's thread. Words of most languages are half as long."""
 UNION_MEMBER = re.compile(r"str|(list|constrained|function)\b.*")
 """Names that pydantic puts into an error's location for the members of a union of types."""
 TYPES = {
@@ -81,7 +81,7 @@ def error_content(
     kind: str | None = None,
 ) -> dict[str, Any]:
     """Return the JSON of an error; its type follows from the status by default."""
-    # Not all that a client may send can be sent back: half a surrogate pair has no UTF-8.
+    # A message may quote a lone surrogate of the request, which cannot be encoded in UTF-8.
     said, about = (
         text and text.encode("utf-8", "backslashreplace").decode("utf-8")[:MAX_MESSAGE]
         for text in (message, param)
@@ -92,15 +92,15 @@ def error_content(
 
 
 def reject(message: str, code: str | None = None) -> HTTPException:
-    """Return the error to raise, with status 400, for a request beyond a limit."""
+    """Return the exception (status 400) to raise for a request beyond a limit."""
     return HTTPException(400, {"message": message, "code": code})
 
 
 def check_characters(what: str, characters: int, max_tokens: int) -> None:
-    """Reject a text that is longer than its tokens can be, before it is tokenized.
+    """Check a text's number of characters before it is tokenised.
 
     Raises:
-        HTTPException: With status 400, if it is.
+        HTTPException: With status 400, if it is too long for ``max_tokens`` tokens.
     """
     most = CHARACTERS_PER_TOKEN * max_tokens
     if characters > most:
@@ -112,10 +112,10 @@ def check_characters(what: str, characters: int, max_tokens: int) -> None:
 
 
 def check_length(what: str, tokens: int, max_tokens: int) -> None:
-    """Reject a text of too many tokens.
+    """Check a text's number of tokens.
 
     Raises:
-        HTTPException: With status 400, if it has more.
+        HTTPException: With status 400, if it is above ``max_tokens``.
     """
     if tokens > max_tokens:
         raise reject(
@@ -126,7 +126,7 @@ def check_length(what: str, tokens: int, max_tokens: int) -> None:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Make an application answer every exception with JSON of one form."""
+    """Install exception handlers, so that every error is answered as ``ErrorAnswer``."""
 
     @app.exception_handler(StarletteHTTPException)
     async def on_http(request: Request, error: StarletteHTTPException) -> JSONResponse:
@@ -166,10 +166,10 @@ def _no_route(request: Request, status: int) -> str | None:
 
 
 def _closeness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
-    """Rank one of pydantic's errors by how much of the value was valid before it.
+    """Return a sort key of a pydantic error: how far into the value validation got.
 
-    Pydantic reports an error for each type that a field may have; the one that got furthest is of
-    the type that the client meant.
+    Pydantic reports an error for each type of a union; the error that is furthest into the value
+    belongs to the type that the client meant.
     """
     indices = [part for part in error["loc"] if isinstance(part, int)]
     return len(error["loc"]), indices, not error["type"].endswith("_type")

@@ -1,8 +1,8 @@
-"""What the page asks of whole runs, loaded or not: scores on dev, comparisons, samples.
+"""Queries of the page about whole runs, loaded or not: scores on dev, comparisons, samples.
 
-All of it is done by one thread, a piece at a time, on runs that are read anew from the disk, so
-that it delays no model that answers requests; answers are remembered until the runs change. The
-test split is never looked at.
+One thread answers them, one after another, on runs that are read from the disk, so that no model
+that serves requests is delayed. Answers are cached until the files of the runs change. The test
+split is never used.
 """
 
 import asyncio
@@ -35,25 +35,25 @@ from thence.serve.batching import Worker
 from thence.serve.run_listing import RunListing
 
 MAX_TEXT = 64 << 20
-"""Bytes of a text that is read again for the page; more is for the command line."""
+"""Largest text that is read for the page, in bytes; larger ones need the command line."""
 MAX_MODEL = 1 << 30
-"""Bytes of a model that is loaded for the page."""
+"""Largest model that is loaded for the page, in bytes."""
 MAX_REMEMBERED = 256
-"""Answers that are remembered."""
+"""Number of answers in the cache."""
 MAX_COMPARED = 12
-"""Runs of a comparison."""
+"""Maximum number of runs in a comparison."""
 MAX_DISAGREEMENTS = 20
 MAX_SHOWN = 2000
-"""Characters of a document that is shown."""
+"""Characters of a document that are shown at most."""
 SAMPLE_LENGTH = 120
-"""Tokens of a sample at most."""
+"""Maximum number of tokens of a sample."""
 SECONDS = 100.0
-"""Time for one answer; a loop that asks for a deadline ends then."""
+"""Deadline for one answer, in seconds (``thence.deadline``)."""
 Answer = TypeVar("Answer")
 
 
 class Judge:
-    """Judges runs, and remembers what it has found.
+    """Answers queries about runs in a thread of its own, with a cache.
 
     Args:
         listing: The runs.
@@ -71,17 +71,17 @@ class Judge:
         *more: Any,
         remember: bool = True,
     ) -> Answer:
-        """Return the answer to a question about runs, from memory if they have not changed.
+        """Return the answer to a query about runs, from the cache if their files are unchanged.
 
         Args:
-            question: A function of a list of runs, and of what follows.
-            names: Of the runs.
-            more: More arguments of it.
-            remember: Whether to keep the answer, unless it is large or made of what is kept.
+            question: A function of a list of runs, and of ``more``.
+            names: The names of the runs.
+            more: Further arguments of the function.
+            remember: Whether to cache the answer; not worth it if it is large or quick to compute.
 
         Raises:
             UnknownModelError: If there is no run of a name.
-            RunError: If one cannot be read or evaluated.
+            RunError: If a run cannot be read or evaluated.
         """
         if not 1 <= len(names) <= MAX_COMPARED:
             raise SettingError(f"Name one to {MAX_COMPARED} runs; these are {len(names)}.")
@@ -101,7 +101,7 @@ class Judge:
     def _answer(
         self, key: object, question: Callable[..., Any], names: Sequence[str], more: Sequence[Any]
     ) -> Any:
-        if key in self._found:  # It was asked twice, and has been answered since.
+        if key in self._found:  # An equal query was answered while this one waited.
             return self._found[key]
         runs = [self._listing.open(name) for name in names]
         try:
@@ -111,7 +111,7 @@ class Judge:
             raise RunError(f"That takes longer than {SECONDS:.0f} seconds here.") from error
         except ThenceError as error:
             said = str(error)
-            for run in runs:  # Where things are on this machine concerns no client.
+            for run in runs:  # Clients must not learn paths of this machine.
                 said = said.replace(str(run.folder), run.name)
                 said = said.replace(run.recipe.text, Path(run.text_name).name)
             raise RunError(said) from error
@@ -122,7 +122,7 @@ class Judge:
 
 
 def _check_model(run: Run) -> None:
-    """Refuse a run whose model is not there, or too large to be loaded here."""
+    """Raise RunError if the model of a run is missing, or too large to be loaded here."""
     weights = run.folder / "model.safetensors"
     try:
         size = weights.stat().st_size
@@ -133,7 +133,7 @@ def _check_model(run: Run) -> None:
 
 
 def _check_text(run: Run) -> None:
-    """Refuse a text that takes long to read."""
+    """Raise RunError if the text of a run is too large to be read here."""
     text = Path(run.recipe.text)
     if text.is_file() and text.stat().st_size > MAX_TEXT:
         raise RunError(
@@ -143,7 +143,7 @@ def _check_text(run: Run) -> None:
 
 
 def dev_score(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return how good a run is on dev, with its 95 % interval."""
+    """Return the score of a run on dev, with its 95 % interval."""
     (run,) = runs
     _check_model(run)
     _check_text(run)
@@ -157,7 +157,7 @@ def dev_score(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def baselines_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return what a run's loss is held against."""
+    """Return the baselines for a run's loss: uniform, unigram and pair counts."""
     _check_text(runs[0])
     return dict(baselines(runs[0]).to_json())
 
@@ -172,7 +172,7 @@ def verdict_of(runs: Sequence[Run], unit: Unit) -> dict[str, Any]:
 
 
 def comparison(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return how runs compare on dev, the best first, and the documents they disagree on most."""
+    """Return a comparison of runs on dev, best first, and the documents they disagree on most."""
     for run in runs:
         _check_model(run)
         _check_text(run)
@@ -234,7 +234,7 @@ def _label_rows(found: LabelComparison, runs: Sequence[Run]) -> list[dict[str, A
 
 
 def samples(runs: Sequence[Run], seed: int, count: int) -> dict[str, Any]:
-    """Return texts that a run draws with a seed, from its best weights so far."""
+    """Return texts sampled from a run's best weights so far, given a seed."""
     (run,) = runs
     if run.kind == "classifier":
         raise RunError(f"{run.name} is a classifier, which writes no texts.")

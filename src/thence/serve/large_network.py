@@ -1,9 +1,9 @@
-"""A large network as a server asks it: an id of a few texts by the compiled core, more by PyTorch.
+"""A large network for serving: single steps of a few texts in C, larger batches in PyTorch.
 
-A step of one text multiplies each weight once, so it takes as long as the weights need from memory.
-The core reads them in 16 bits (an LSTM of 6.6 million weights: 0.5 ms; in NumPy and single
-precision 1.1, in PyTorch 2). It takes the texts one by one, so from some more on PyTorch's matrix
-products take less time. Without the core NumPy reads a single text.
+A step of one text uses each weight once, so its time is that of reading the weights from memory.
+The core reads them in 16 bits (an LSTM of 6.6 million weights: 0.5 ms; in single precision NumPy
+takes 1.1 ms, PyTorch 2 ms). It processes texts one by one, so for more than a few texts PyTorch's
+matrix products take less time. Without the core, NumPy does the steps of a single text.
 """
 
 from typing import TYPE_CHECKING
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from thence.models.language.neural import NeuralLanguageModel
 
 FEW_TEXTS = 6
-"""Texts whose next ids the compiled core reads in less time than PyTorch."""
+"""Up to this many texts, the compiled core takes a step in less time than PyTorch (measured)."""
 
 
 class LargeNetwork:
-    """A network in both forms, which give the same log-probabilities but for some 1e-4 nats.
+    """A network in two implementations, whose log-probabilities differ by about 1e-4 nats.
 
     Args:
-        single: The network in NumPy, whose states this one has.
-        several: The same in PyTorch.
+        single: The network in NumPy; its states are those of this model.
+        several: The same network in PyTorch.
     """
 
     def __init__(self, single: InferenceModel, several: "NeuralLanguageModel") -> None:

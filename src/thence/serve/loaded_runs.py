@@ -21,20 +21,22 @@ from thence.serve.errors import UnknownModelError
 from thence.serve.large_network import LargeNetwork
 
 CONTEXT_IDS = 4
-"""Ids before a token that may change its text: as many as a character has bytes."""
+"""Number of previous ids that can change the text of a token: a UTF-8 character has up to 4
+bytes."""
 LOADED_FILES = ("config.toml", "tokenizer.json", "model.safetensors")
 """The files of a run that the server reads when it starts, and not again."""
 MANY_WEIGHTS = 1 << 18
-"""Networks with so many weights read several ids in PyTorch, whose matrix products of several rows
-take less time than NumPy's; for smaller ones its calls take longer than the products."""
+"""Networks with at least this many weights read several ids in PyTorch, whose matrix products are
+faster than NumPy's; for smaller networks the overhead of PyTorch's calls is larger than the
+gain."""
 REPLACEMENT = "\ufffd"
-"""Stands in decoded text for bytes that are no character."""
+"""U+FFFD, which stands in decoded text for bytes that are not valid UTF-8."""
 OnDisk = Literal["unchanged", "changed", "deleted"]
 Stamp = tuple[int, int]
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return when a file was written, in nanoseconds, and its size; None if it is not there."""
+    """Return the modification time (nanoseconds) and size of a file; None if it is missing."""
     try:
         status = path.stat()
     except OSError:
@@ -47,12 +49,12 @@ class LoadedRun:
     """A run whose model answers requests.
 
     Attributes:
-        name: The name by which clients ask for it.
+        name: Its name in requests.
         run: The run.
-        worker: Does the work of its model.
+        worker: The thread of its model.
         token_names: The name of each token, by id.
         created: When the run was made, in seconds since 1970.
-        stamps: Of its files as they were loaded.
+        stamps: Stamps of its files when they were loaded.
     """
 
     name: str
@@ -160,7 +162,7 @@ def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[s
 
 
 def _quickest_model(run: Run) -> LanguageModel | Classifier | LargeNetwork:
-    """Return the model of a run, in the form that answers requests in the least time."""
+    """Return the model of a run in the implementation that answers requests fastest."""
     model = run.load()
     if not isinstance(run, LanguageRun) or not isinstance(model, InferenceModel):
         return model

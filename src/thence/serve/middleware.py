@@ -1,8 +1,8 @@
 """Middleware around all endpoints: access, request size, concurrency, timeouts, and metrics.
 
 A plain ASGI application around another. A request is in progress from when its body is complete
-until its answer's last byte is sent, and only so many may be at the same time. When a client
-disconnects, or a request takes too long, the work begun for it is cancelled.
+until the last byte of its answer is sent; the number of requests in progress is limited. When a
+client disconnects, or a request takes too long, its work is cancelled.
 """
 
 import asyncio
@@ -29,19 +29,20 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/", "/openapi.json", "/health", "/playground/report")
-"""Paths that need no token: the page without its data, the health check, and reports, which need
-the key in their address."""
+"""Paths that need no token: the page without its data, the health check, and reports, whose
+addresses contain a key."""
 SMALL_BODY = 1 << 16
-"""Bytes of each body that do not count towards the room for all bodies together."""
+"""Bytes of each body that do not count towards the limit of all bodies together."""
 SECONDS_TO_END = 2.0
-"""Time for a stream to end after its timeout, if its client still reads."""
+"""Seconds that a stream has to end by itself after its timeout."""
 LOOPS_TO_WAIT = 16
-"""Iterations of the event loop before a request is refused for lack of room. A disconnection is
-noticed after some 5: a client that leaves and asks anew must not be refused for its own request."""
+"""Iterations of the event loop before a request is refused because too many are in progress. A
+disconnection is noticed after about 5; a client that disconnects and asks again must not be refused
+because of its own cancelled request."""
 CLIENT_CLOSED_REQUEST = 499
-"""Status in the metrics of a request whose client disconnected, as nginx has it."""
+"""Status in the metrics of a request whose client disconnected, as in nginx."""
 CLOSE = {"Connection": "close"}
-"""For an incomplete request: what follows on the connection would not be a new request."""
+"""Header of answers to incomplete requests, whose remaining bytes are not a new request."""
 SECURITY_HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
      b"; base-uri 'none'; form-action 'none'"),
@@ -75,7 +76,7 @@ class Metrics(Collector):
         self._seconds.labels(route).observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield how many batches and rows each model has read."""
+        """Yield the numbers of batches and rows that each model has read."""
         turns = CounterMetricFamily("thence_model_turns", "Calls of a model.", labels=["model"])
         rows = CounterMetricFamily(
             "thence_model_rows", "Texts read, over all calls.", labels=["model"]
@@ -87,22 +88,22 @@ class Metrics(Collector):
         yield rows
 
     def to_text(self) -> bytes:
-        """Return all counts."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
 @dataclass
 class _Request:
-    """A request, and what it has taken of the server.
+    """A request, and the resources that it holds.
 
     Attributes:
-        scope: What ASGI says of it.
-        receive: Returns the next message of its client.
+        scope: Its ASGI scope.
+        receive: Returns the next message of the client.
         send: Sends a message of the response.
-        end: Time of the event loop at its timeout.
+        end: Its deadline, by the clock of the event loop.
         in_progress: Whether it counts among the requests in progress.
-        counted_bytes: Bytes of its body that count towards the room for all bodies.
-        responding: Whether its response has begun.
+        counted_bytes: Bytes of its body that count towards the limit of all bodies.
+        responding: Whether its response has started.
     """
 
     scope: Scope
@@ -115,7 +116,7 @@ class _Request:
 
 
 class _RefusedError(Exception):
-    """A request gets this response instead of that of its endpoint; None if its client has gone."""
+    """Raised to answer with this response in place of the endpoint's; None: the client has gone."""
 
     def __init__(self, response: JSONResponse | None) -> None:
         super().__init__()
@@ -123,14 +124,14 @@ class _RefusedError(Exception):
 
 
 class Middleware:
-    """Lets requests through to an application.
+    """An ASGI application that checks and limits the requests to another one.
 
     Args:
         app: The application.
         limits: Limits of requests.
         metrics: Counts the requests.
-        token: The bearer token that clients must send; None: none.
-        hosts: Host names that requests may have (IP addresses always may); None: any. This stops
+        token: The bearer token that clients must send; None for no token.
+        hosts: Host names that requests may have (IP addresses always may); None for any. This stops
             DNS rebinding, in which another site's name points to this server.
     """
 
@@ -185,7 +186,7 @@ class Middleware:
             self._metrics.count_request(route, status, perf_counter() - began)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
-        """Return the response to a request whose head is not acceptable; None if it is."""
+        """Return the error response for a request with an invalid head; None for a valid one."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         # HTTP/1.0 needs no host, and no browser uses it.
         host = headers.get(b"host", None if scope["http_version"] == "1.0" else "")
@@ -213,11 +214,11 @@ class Middleware:
         return None
 
     def _check_token(self, authorization: str) -> JSONResponse | None:
-        """Return the response to a request without the token; None if it has it."""
+        """Return the error response for a request without a valid token; None for a valid one."""
         if self._token is None:
             return None
         kind, _, given = authorization.partition(" ")
-        # Strip spaces only: a byte of a letter beyond ASCII may look like other white space.
+        # Strip spaces only: other white space may be a byte of a non-ASCII letter.
         same = hmac.compare_digest(given.strip(" ").encode("latin-1"), self._token.encode())
         if kind.lower() == "bearer" and same:
             return None
@@ -229,7 +230,7 @@ class Middleware:
         )
 
     async def _answer(self, request: _Request) -> None:
-        """Answer a request whose head is acceptable: receive its body, then call the endpoint."""
+        """Answer a request with a valid head: receive its body, then call the endpoint."""
         scope, refusal = request.scope, None
         try:
             body = await self._receive_body(request) if scope["method"] == "POST" else b""
@@ -239,7 +240,7 @@ class Middleware:
             await self._call(request, body)
         except _RefusedError as refused:
             refusal = refused.response
-        except asyncio.CancelledError:  # The server is being stopped, and has waited for a while.
+        except asyncio.CancelledError:  # The server stops, and its grace period is over.
             refusal = error_response(503, "The server is being stopped.")
         if refusal is not None and not request.responding:
             await refusal(scope, request.receive, request.send)
@@ -248,7 +249,7 @@ class Middleware:
         """Return the whole body of a request.
 
         Raises:
-            _RefusedError: If it is too large or too slow, all bodies together take too much room,
+            _RefusedError: If the body is too large or too slow, all bodies together are too large,
                 or the client disconnects.
         """
         body, more, idle = bytearray(), True, self._limits.idle_timeout
@@ -276,7 +277,7 @@ class Middleware:
         return bytes(body)
 
     async def _begin(self, request: _Request) -> bool:
-        """Count a request among those in progress; return whether there was room for it."""
+        """Count a request among those in progress; return False if there are too many."""
         for _ in range(LOOPS_TO_WAIT):
             if self._in_progress < self._limits.max_requests:
                 self._in_progress += 1
@@ -286,7 +287,7 @@ class Middleware:
         return False
 
     def _finish(self, request: _Request) -> None:
-        """Count a request no longer among those in progress."""
+        """Remove a request from those in progress."""
         self._in_progress -= request.in_progress
         request.in_progress = False
 
@@ -357,7 +358,7 @@ def _overloaded(said: str) -> _RefusedError:
 
 
 def is_work(scope: Mapping[str, Any]) -> bool:
-    """Return whether a request makes a model, or the disk, work."""
+    """Return whether a request needs a model or the disk, and so counts as in progress."""
     return scope["method"] == "POST" or str(scope["path"]).startswith("/playground/")
 
 

@@ -1,7 +1,7 @@
-"""The files of the page: its modules and sheets joined into one each, compressed, with a tag.
+"""The files of the page: a small bundler of its modules and style sheets, with gzip and ETags.
 
-The source stays plain ES modules. Each becomes a function that is called once and returns its
-exports, in the order in which they import one another, so names of one never meet those of another.
+The sources are plain ES modules. In the bundle each module is a function that is called once and
+returns its exports, in the order of their imports, so that names of different modules cannot clash.
 """
 
 import gzip
@@ -17,9 +17,9 @@ from fastapi.responses import Response
 FOLDER = Path(__file__).parent / "page"
 MAIN = "main.js"
 SHEETS = ("style.css", "look.css", "train.css", "runs.css")
-"""In the order in which they are joined; one that is not there is left out."""
+"""Style sheets in the order in which they are joined; missing ones are skipped."""
 REVALIDATE = "no-cache"
-"""A browser asks each time whether it has the newest version of a file; the tag tells."""
+"""Cache-Control: browsers revalidate a cached file by its ETag on each visit."""
 KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -32,13 +32,13 @@ EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", r
 
 @dataclass(frozen=True)
 class PageFile:
-    """A file as it is sent.
+    """A file of the page as it is sent.
 
     Attributes:
         content: Its bytes.
-        packed: The same, compressed.
+        packed: Its bytes compressed by gzip.
         kind: Its media type.
-        tag: Changes with its content (an ETag).
+        tag: Its ETag, a hash of the content.
     """
 
     content: bytes
@@ -47,7 +47,7 @@ class PageFile:
     tag: str
 
     def answer(self, request: Request) -> Response:
-        """Answer with the file, or that the browser has it already."""
+        """Return the response with the file, or status 304 if the browser has this version."""
         headers = {"Cache-Control": REVALIDATE, "ETag": self.tag, "Vary": "Accept-Encoding"}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
@@ -77,10 +77,10 @@ def page_file(name: str) -> PageFile | None:
 
 
 def join_modules(folder: Path) -> str:
-    """Return all modules that ``main.js`` needs as one script.
+    """Return ``main.js`` and all modules that it imports as one script.
 
     Raises:
-        ValueError: If modules import one another in a circle, or in a form that is not joined.
+        ValueError: If modules import one another in a circle, or use another form of import.
     """
     parts: list[str] = []
     done: dict[str, bool] = {}
@@ -102,7 +102,7 @@ def join_modules(folder: Path) -> str:
 
 
 def _as_function(name: str, source: str) -> str:
-    """Return a module as the call of a function that keeps what it exports."""
+    """Return a module as a function call that stores its exports in ``modules``."""
 
     def imported(found: re.Match[str]) -> str:
         names = found[1].replace(" as ", ": ")

@@ -1,7 +1,8 @@
-"""Texts read again and again while somebody edits them: what has not changed is not read twice.
+"""A cache of read texts for the page, where a text is read again after each edit.
 
-The surprisal of a long text is what ``score`` gives, which makes no distribution per token; what
-was added to a text read before is read from the state at which the two part.
+A new text is scored as a whole by ``score``, which computes no distribution per token. If it begins
+like a text that was read before, only the ids after the common beginning are read, from the model
+state at that place.
 """
 
 from collections import OrderedDict
@@ -18,25 +19,26 @@ from thence.serve.completion_stream import Cursor, read_text
 from thence.serve.loaded_runs import LoadedRun
 
 FEW_IDS = 64
-"""New ids of a text that are read one by one; more are scored together with the rest."""
+"""Up to this many new ids are read one by one; for more, the whole text is scored again."""
 FEW_LOG_PROBS = 1 << 18
-"""Log-probabilities that reading them may make; of large vocabularies fewer ids are few."""
+"""Maximum number of log-probabilities (new ids x V) for reading one by one."""
 MAX_READINGS = 4
-"""Texts that are remembered of each model: some readers, or one who goes back and forth."""
+"""Number of texts in the cache of each model: for a few users, or one who undoes edits."""
 MAX_CURSORS = 6
-"""Places of each text whose distribution and state are kept: the end, the chosen token, edits."""
+"""Positions of each text whose distribution and state are kept: the end, the chosen token,
+edits."""
 MAX_REMEMBERED = 1 << 16
-"""Ids of a text that is remembered; a transformer's state grows with what it has read."""
+"""Largest text in the cache, in ids; the state of a transformer grows with the text."""
 
 
 @dataclass
 class Reading:
-    """What a model says of a text.
+    """A text as a model has read it.
 
     Attributes:
         ids: A boundary, and the ids of the text.
-        log_probs: Of each id but the first, in nats.
-        cursors: What follows the first so many ids, by their number.
+        log_probs: The log-probability of each id but the first, in nats.
+        cursors: Distribution and state after the first n ids, by n.
     """
 
     ids: Ids
@@ -44,21 +46,21 @@ class Reading:
     cursors: OrderedDict[int, Cursor] = field(default_factory=OrderedDict)
 
     def keep(self, place: int, cursor: Cursor) -> None:
-        """Remember a cursor, and forget the one used longest ago if there are too many."""
+        """Store a cursor; drop the least recently used one if there are too many."""
         self.cursors[place] = cursor
         self.cursors.move_to_end(place)
         if len(self.cursors) > MAX_CURSORS:
             self.cursors.popitem(last=False)
 
     def shared(self, ids: Ids) -> int:
-        """Return how many ids at the beginning are those of another text."""
+        """Return the length of the common beginning with other ids."""
         size = min(len(ids), len(self.ids))
         differ = np.flatnonzero(ids[:size] != self.ids[:size])
         return int(differ[0]) if len(differ) else size
 
 
 class Readings:
-    """The texts that one model has read last.
+    """The texts that one model has read most recently.
 
     Args:
         loaded: The run whose model reads.
@@ -69,7 +71,7 @@ class Readings:
         self._known: list[Reading] = []  # Newest last; used in the model's thread only.
 
     def read(self, lines: Lines, ids: Ids) -> Work[Reading]:
-        """Read a text, or what of it is new.
+        """Read a text, or only its new part.
 
         Args:
             lines: Its documents.
@@ -108,12 +110,12 @@ class Readings:
         found.keep(len(found.ids), cursor)
 
     def at(self, reading: Reading, place: int) -> Work[Cursor]:
-        """Return what follows the first ids of a text, of which there is at least one."""
+        """Return distribution and state after the first ``place`` (at least 1) ids of a text."""
         if place in reading.cursors:
             reading.cursors.move_to_end(place)
             return reading.cursors[place]
         first, cursor = 0, None
-        if not self._loaded.is_running_text:  # Each document begins anew.
+        if not self._loaded.is_running_text:  # Documents are independent.
             first = int(np.flatnonzero(reading.ids[:place] == self._loaded.boundary_id)[-1])
         nearest = max((one for one in reading.cursors if first < one < place), default=None)
         if nearest is not None:
@@ -124,10 +126,10 @@ class Readings:
 
 
 def _only_reads(model: LanguageModel) -> bool:
-    """Return whether ``score`` says something else than ``step``, as it learns from the text."""
+    """Return whether a model adapts in ``score``, which then differs from ``step``."""
     return isinstance(model, Adapts) and bool(model.adapting)
 
 
 def lines_of(loaded: LoadedRun, text: str) -> Lines:
-    """Return the documents of a text that somebody writes, as ``LoadedRun.encode`` cuts them."""
+    """Return the documents of a typed text, split as in ``LoadedRun.encode``."""
     return split_lines(text, loaded.is_by_lines, loaded.run.recipe.reading.keep_empty)

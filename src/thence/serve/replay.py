@@ -1,4 +1,4 @@
-"""Trainings played again from their snapshots: what the model wrote, read and knew at each step."""
+"""Replays of trainings from their snapshots: samples, surprisal and activations at each step."""
 
 import math
 from collections import OrderedDict
@@ -23,32 +23,33 @@ from thence.serve.batching import Ids
 from thence.serve.loaded_runs import REPLACEMENT
 
 MOST_SNAPSHOTS = 60
-"""Snapshots that are played; of more, evenly spaced ones."""
+"""Maximum number of snapshots in a replay; of more, evenly spaced ones are shown."""
 MOST_BYTES = 512 << 20
-"""Bytes of all snapshots of a run that is played."""
+"""Maximum size of all snapshots of a run, in bytes."""
 MOST_POINTS = 60
-"""Tokens whose embeddings are shown: those that the last snapshot writes most often."""
+"""Number of tokens whose embeddings are shown: those most frequent in samples of the last
+snapshot."""
 TEXTS_TO_COUNT = 64
-"""Texts that it writes to find these."""
+"""Number of texts that are sampled to find these tokens."""
 MOST_UNITS = 64
 MOST_TOKENS = 60
-"""Tokens of a text whose activations are shown."""
+"""Maximum number of tokens of a text whose activations are shown."""
 SAMPLE_LENGTH = 80
 VIEWS = {"activations": "activations", "gates": "gates"}
-"""Lenses whose numbers are played, a matrix of units and tokens for each snapshot."""
+"""Views of a replay and their lenses: a matrix (tokens x units) for each snapshot."""
 MOST_KEPT = 1200
-"""Answers about single snapshots that are kept, some kB each, so that a training under way needs
-only those of its new ones."""
+"""Number of cached answers about single snapshots, a few kB each. For a training in progress, only
+new snapshots need to be computed."""
 
 
 class Replays:
-    """What is asked of snapshots, each once. Its methods are questions to a ``Judge``."""
+    """Queries about snapshots, with a cache; ``Judge.ask`` calls its methods."""
 
     def __init__(self) -> None:
         self._kept = OrderedDict[object, Any]()
 
     def _each(self, run: Run, what: str, *arguments: Any) -> list[Any]:
-        """Return the answer of each snapshot to one of the functions below."""
+        """Return the result of one of ``QUESTIONS`` for each snapshot, from the cache if known."""
         found = []
         for step, snapshot in _snapshots_of(run):
             check_deadline()
@@ -76,7 +77,7 @@ class Replays:
     def reading(
         self, runs: Sequence[Run], text: str, view: str | None, matrix: str | None
     ) -> dict[str, Any]:
-        """Return how each snapshot of a run reads a text, and one of the view's matrices."""
+        """Return the surprisal of a text by each snapshot of a run, and a matrix of the view."""
         (run,) = runs
         if view is not None and view not in _views(run):
             raise SettingError(f"{run.name} cannot show {view!r} over its training.")
@@ -96,7 +97,7 @@ class Replays:
 
 
 def _snapshots_of(run: Run) -> list[tuple[int, Run]]:
-    """Return the snapshots that are played.
+    """Return the steps and runs of the snapshots to show.
 
     Raises:
         RunError: If there are none, they are too large, or it is a classifier.
@@ -126,7 +127,7 @@ def _draw(snapshot: Run, seed: int, count: int) -> list[Ids]:
 
 
 def _samples(snapshot: Run, seed: int, count: int) -> list[str]:
-    """Return what ``sample`` gives, without counting copies of train, for which it is read."""
+    """Return the texts of ``sample``, without counting copies of train, which needs the text."""
     boundary, decode = snapshot.tokenizer.vocabulary.boundary_id, snapshot.tokenizer.decode
     texts = []
     for ids in _draw(snapshot, seed, count):
@@ -136,7 +137,7 @@ def _samples(snapshot: Run, seed: int, count: int) -> list[str]:
 
 
 def _frequent(snapshot: Run) -> tuple[int, ...]:
-    """Return the ids that a snapshot writes most often, in the order of their numbers."""
+    """Return the most frequent ids in samples of a snapshot, in ascending order."""
     drawn = np.concatenate(_draw(snapshot, 0, TEXTS_TO_COUNT))
     counts = np.bincount(drawn)
     return tuple(sorted(np.argsort(-counts, kind="stable")[:MOST_POINTS].tolist()))
@@ -152,7 +153,7 @@ def _embeddings(
 def _projected(
     run: Run, ids: tuple[int, ...], tables: list[Float64[np.ndarray, "tokens embedding"]]
 ) -> dict[str, Any]:
-    """Return all tables along the two axes on which the last one varies most."""
+    """Return all embedding tables projected on the first two principal axes of the last one."""
     last = tables[-1]
     centre = last.mean(axis=0)
     _, sizes, axes = np.linalg.svd(last - centre, full_matrices=False)

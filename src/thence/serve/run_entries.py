@@ -1,4 +1,4 @@
-"""What the small files of a run say of it: its entry in the table of runs."""
+"""Entries of the page's table of runs, made from the small files of each run folder."""
 
 from dataclasses import asdict
 from hashlib import sha256
@@ -21,16 +21,16 @@ from thence.runs.snapshots import SNAPSHOTS, snapshot_steps
 from thence.serve.loaded_runs import OnDisk, Stamp, stamp_of
 
 MAX_METRICS = 32 << 20
-"""Bytes of a metrics file that is read: a hundred thousand evaluations."""
+"""Largest metrics file that is read, in bytes: about a hundred thousand evaluations."""
 STOPPED_AFTER = 180
-"""Seconds without a write after which an unfinished training is taken to have stopped, on systems
-without locks."""
+"""Seconds without a write after which an unfinished training counts as stopped, on systems without
+file locks."""
 OF_COUNTS = ("carry_context", "seed")
-"""Settings of training that say something of models that are counted, fitted or combined too."""
+"""Training settings that also apply to models without gradient steps."""
 MAX_SETTING = 60
-"""Characters of a setting in the table."""
+"""Maximum length of a setting in the table, in characters."""
 PAGES = ("report.html", "best.html")
-"""What a run folder may hold as its report, the better one first."""
+"""Names of reports in a run folder, in order of preference."""
 
 # Metrics hold finite numbers or null, but a damaged file may have a step of 1.5.
 Integer = Annotated[int | None, BeforeValidator(lambda value: value and int(value))]
@@ -81,7 +81,7 @@ class RunTable(BaseModel):
 
 
 def stamps_of(folder: Path) -> list[Stamp | None]:
-    """Return the stamps of the files that change the entry of a run."""
+    """Return the stamps of the files that the entry of a run depends on."""
     names = (
         "config.toml",
         "metrics.jsonl",
@@ -97,7 +97,7 @@ def metrics_of(run: Run) -> list[dict[str, Any]]:
     """Return the lines of ``metrics.jsonl``.
 
     Raises:
-        RunError: If they cannot be read, or the file is larger than any training makes it.
+        RunError: If they cannot be read, or the file is larger than ``MAX_METRICS``.
     """
     _check_size(run, "metrics.jsonl")
     return run.metrics()
@@ -107,7 +107,7 @@ def curve_of(run: Run) -> list[dict[str, Any]]:
     """Return the points of a training: the train loss at many steps, and the evaluations.
 
     Raises:
-        RunError: If they cannot be read, or a file is larger than any training makes it.
+        RunError: If they cannot be read, or a file is larger than ``MAX_METRICS``.
     """
     _check_size(run, CURVE)
     _check_size(run, "metrics.jsonl")
@@ -121,16 +121,16 @@ def _check_size(run: Run, name: str) -> None:
 
 
 def without_path(error: Exception, folder: Path) -> str:
-    """Return the message of an error without the run's place on the server's disk."""
+    """Return the message of an error without the path of the run on the server."""
     return str(error).replace(str(folder), folder.name)
 
 
 DAMAGED = (ThenceError, OSError, ValueError, KeyError, TypeError, AttributeError)
-"""What reading the files of a stranger's run may raise."""
+"""Exceptions that reading a damaged run can raise."""
 
 
 def read_entry(folder: Path) -> RunEntry:
-    """Return the entry of a run; that of a run that cannot be read says why."""
+    """Return the entry of a run; for a run that cannot be read, its ``problem`` says why."""
     try:
         return _entry_of(open_run(folder))
     except DAMAGED as error:
@@ -167,7 +167,7 @@ def _entry_of(run: Run) -> RunEntry:
 
 
 def about(run: Run) -> dict[str, Any]:
-    """Return what a run is, which its loaded config says also after it was deleted."""
+    """Return the fields of an entry that follow from the config, known even after a deletion."""
     return {
         "group": group_of(run),
         "kind": run.kind,
@@ -179,9 +179,10 @@ def about(run: Run) -> dict[str, Any]:
 
 
 def group_of(run: Run) -> str:
-    """Return a name that runs share whose numbers on dev may be compared: text, split, task.
+    """Return a key shared by runs whose scores on dev can be compared.
 
-    Losses per token are about the same tokens only; accuracies need the same labels.
+    They have the same text, split and task, and the same tokens (for losses per token) or labels
+    (for accuracy).
     """
     hashes = run.provenance["sha256"]
     about = [run.kind, hashes.get("dev"), run.text_name if run.imported else None]
@@ -193,9 +194,9 @@ def group_of(run: Run) -> str:
 
 
 def settings_of(run: Run) -> dict[str, Setting]:
-    """Return the settings of a run as names and short values.
+    """Return the settings of a run with short values.
 
-    Those that are None are left out, and those of training where there were no steps.
+    Settings that are None are left out, and training settings of models without gradient steps.
     """
     recipe = run.recipe
     found: dict[str, Setting] = {"model": recipe.model}
@@ -220,7 +221,7 @@ def _short(value: Any) -> str:
 
 
 def parameters_of(folder: Path) -> int | None:
-    """Return how many parameters a run has, the same number as elsewhere; None if it is damaged."""
+    """Return the number of parameters of a run; None if it is damaged."""
     try:
         return open_run(folder).num_parameters
     except (*DAMAGED, MemoryError):
@@ -228,7 +229,7 @@ def parameters_of(folder: Path) -> int | None:
 
 
 def state_of(run: Run) -> State:
-    """Return whether a training is finished, goes on, or has stopped: then its lock is free."""
+    """Return whether a training is finished, in progress, or stopped (its lock is free)."""
     if run.finished:
         return "finished"
     if can_lock():

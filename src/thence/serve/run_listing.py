@@ -1,4 +1,4 @@
-"""All runs of some folders, loaded or not; they are read again only when their files change."""
+"""The table of all runs in some folders, loaded or not, cached until their files change."""
 
 import hmac
 import os
@@ -27,24 +27,24 @@ from thence.serve.run_entries import (
 )
 
 MAX_RUNS = 2000
-"""Runs in the table."""
+"""Maximum number of runs in the table."""
 COUNTING_SECONDS = 0.3
-"""Time that one listing may take to count the parameters of runs, which loads their models."""
+"""Seconds per listing for counting parameters, which loads models."""
 MAX_COUNTED = 1 << 30
-"""Bytes of a model that is loaded for that."""
+"""Largest model that is loaded to count its parameters, in bytes."""
 REPORTS = "/playground/report"
-"""The path under which the server has the reports."""
+"""The path of reports on the server."""
 MAX_REPORT = 64 << 20
-"""Bytes of a report that is sent."""
+"""Largest report that is sent, in bytes."""
 
 
 @dataclass
 class RunListing:
-    """The runs in some folders by name; a run is read again only if its files have changed.
+    """The runs in some folders by name, with a cache of their entries.
 
     Attributes:
-        models: The loaded runs, whose names no other run may have.
-        folders: Where to look: each run is a folder right inside one of them.
+        models: The loaded runs; no other run gets one of their names.
+        folders: The folders that contain run folders directly.
     """
 
     models: Mapping[str, LoadedRun]
@@ -97,7 +97,7 @@ class RunListing:
             raise RunError(without_path(error, folder)) from error
 
     def stamps(self, name: str) -> object:
-        """Return what changes when the files of a run do."""
+        """Return a value that changes when the files of a run do."""
         return tuple(stamps_of(self.path(name)))
 
     def entry(self, name: str) -> RunEntry:
@@ -139,7 +139,7 @@ class RunListing:
         return hmac.digest(self._secret, name.encode(), "sha256").hex()
 
     def report(self, name: str, key: str) -> bytes:
-        """Return the report of a run to whoever was given its address, by the table of runs.
+        """Return the report of a run, given the key from its address in the table of runs.
 
         Raises:
             UnknownModelError: If there is no run of that name, or the key is not its own.
@@ -161,9 +161,9 @@ class RunListing:
             raise RunError(f"The report of {name} cannot be read: {error.strerror}.") from error
 
     def _count_parameters(self, runs: list[RunEntry], paths: Mapping[str, Path]) -> None:
-        """Fill in the parameters of runs that are not loaded, for as long as there is time.
+        """Fill in the parameters of runs that are not loaded, within ``COUNTING_SECONDS``.
 
-        Only a model itself can say how many it has; the smallest are loaded first.
+        Counting needs the model itself; the smallest models are loaded first.
         """
         ends = monotonic() + COUNTING_SECONDS
         unknown = [run for run in runs if run.parameters is None and run.bytes is not None]

@@ -20,7 +20,8 @@ MAX_CHOICES = 128
 MAX_STOPS = 16
 """Stop sequences of one request."""
 MAX_FIELDS = 64
-"""Names in an object of a request: each unknown one would be an error message of its own."""
+"""Maximum number of names in an object of a request, since each unknown one makes an error
+message."""
 MAX_NAME = 255
 """Characters of a model's name: as many as a folder's name may have."""
 

@@ -1,4 +1,4 @@
-"""Listening on a port until somebody stops the server."""
+"""The HTTP server: listening on a port until a signal stops it."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ BACKLOG = 2048
 ACCEPTED_AT_ONCE = 16
 """Connections that asyncio accepts before it handles any of them (see ``Server.startup``)."""
 OTHER_FILES = 128
-"""Open files that are no connections: runs that are read, libraries, and what is just accepted."""
+"""Open files to reserve for other things than connections: runs, libraries, new sockets."""
 SECONDS_BETWEEN_CHECKS = 30
 """Time between two checks whether the runs on disk have changed."""
 CLIENT_ERRORS = (
@@ -57,13 +57,13 @@ def run_server(
 
     Args:
         runs: The runs or their folders.
-        limits: Of requests and connections.
+        limits: Limits of requests and connections.
         folders: Folders whose runs the page lists.
         host: Address to listen on.
         port: Port to listen on.
-        token: What clients must send; None: nothing.
-        hosts: The names under which a browser may ask; None: any.
-        on_start: Called when the server listens.
+        token: The bearer token that clients must send; None for no token.
+        hosts: Host names that requests may have; None for any.
+        on_start: Called with the names of the models and the address when the server listens.
     """
     models = open_runs(runs)
     app = create_app(
@@ -124,7 +124,7 @@ class Server(uvicorn.Server):
         super().__init__(uvicorn.Config(app, **{**given, **settings}))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen.
+        """Start to listen.
 
         asyncio accepts as many connections as its backlog before it handles any of them, so that
         backlog is small, or a rush would use up the open files. The socket's own stays large.
@@ -160,7 +160,7 @@ class RunWatcher:
 
 
 def max_connections(wanted: int) -> int:
-    """Return how many connections may be open, so that some of the allowed open files are left."""
+    """Return the limit of open connections, lowered to what the limit of open files allows."""
     try:
         import resource
     except ImportError:  # Windows has no such limit.
@@ -172,7 +172,7 @@ def max_connections(wanted: int) -> int:
 
 
 def _is_no_client_error(record: logging.LogRecord) -> bool:
-    """Return whether a log line is about more than a client's mistake, which the client is told."""
+    """Return whether a log line is not about a client's mistake (a filter of ``logging``)."""
     return not str(record.msg).startswith(CLIENT_ERRORS)
 
 

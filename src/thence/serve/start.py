@@ -15,7 +15,7 @@ from thence.serve.limits import Limits
 
 
 def check_extra() -> None:
-    """Refuse to go on where the libraries of the server are missing.
+    """Check that the libraries of the server are installed.
 
     Raises:
         MissingExtraError: If one is; it names the extra.

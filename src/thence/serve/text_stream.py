@@ -1,4 +1,4 @@
-"""The text of tokens that come one by one, and where it stops."""
+"""Incremental decoding of tokens to text, and stop sequences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from thence.serve.loaded_runs import CONTEXT_IDS, LoadedRun
 class TextStream:
     """Decodes ids one by one.
 
-    The text of a token is what the whole text gains by it: a word with its space; a character of
-    several bytes comes with its last byte.
+    The text of a token is what it appends to the whole text: a word with its space; a character of
+    several bytes is appended by its last byte.
 
     Attributes:
         loaded: The run whose ids they are.
@@ -26,12 +26,12 @@ class TextStream:
     _after_space: bool = False
 
     def follow(self, prompt: str, ids: Ids, incomplete: bool = False) -> None:
-        """Begin after a prompt, whose text is not part of ``text``.
+        """Start after a prompt, whose text is not part of ``text``.
 
         Args:
-            prompt: Its text.
-            ids: Its ids.
-            incomplete: Whether they end within a character, which comes with the next ids.
+            prompt: The text of the prompt.
+            ids: The ids of the prompt.
+            incomplete: Whether the ids end within a character, which the next ids complete.
         """
         self._ids = [int(index) for index in ids[-CONTEXT_IDS:]]
         self._shown = len(self.loaded.decode(self._ids)) - incomplete

@@ -21,14 +21,14 @@ from thence.serve.run_listing import RunListing
 
 @dataclass(frozen=True)
 class Context:
-    """What endpoints answer from.
+    """The objects that endpoints share.
 
     Attributes:
         models: The loaded runs by name.
         limits: Limits of requests.
         metrics: Counts of requests and batches.
         listing: The runs of some folders, loaded or not.
-        judge: Answers what is asked of whole runs.
+        judge: Answers queries about whole runs.
     """
 
     models: dict[str, LoadedRun]
@@ -39,14 +39,14 @@ class Context:
 
 
 class JsonRoute(APIRoute):
-    """A route whose endpoint has one argument, the body, and makes its response itself.
+    """A route whose endpoint has one argument, the request body, and returns a Response.
 
-    FastAPI takes longer to find that out for each request than a small model to answer it. What is
-    no valid request is left to FastAPI, which says why.
+    It avoids FastAPI's overhead per request, which is larger than the time of a small model.
+    Invalid requests are passed on to FastAPI for its error messages.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the function that answers a request."""
         model = next(iter(get_type_hints(self.endpoint).values()))
         endpoint: Callable[[Any], Coroutine[Any, Any, Response]] = self.endpoint
         refuse = super().get_route_handler()

@@ -37,13 +37,14 @@ from thence.serve.schemas import MAX_CHOICES, CompletionAnswer, CompletionReques
 Result = TypeVar("Result")
 
 SHORT_PROMPTS = 2000
-"""Characters or ids of prompts that are tokenized at once, which is sooner than in a thread."""
+"""Up to this many characters or ids, prompts are tokenised in the event loop, which is faster than
+in the model's thread."""
 MAX_LOG_PROBS = 1 << 18
-"""Log-probabilities that one request may ask for: tokens times one more than ``logprobs``."""
+"""Maximum number of log-probabilities per request: tokens times ``logprobs`` + 1."""
 FEW_TOKENS = 32
-"""Work for so few tokens takes less time than handing it to another thread."""
+"""Work for up to this many tokens takes less time than handing it to another thread."""
 PROMPTS_TOGETHER = 16
-"""All prompts of a request together may be so many times as long as ``--max-prompt``."""
+"""All prompts of a request together may be this many times as long as ``--max-prompt``."""
 
 
 def routes(context: Context) -> APIRouter:
@@ -101,7 +102,7 @@ async def _events(
     pieces = stream.pieces()
     try:
         while True:
-            # Around this alone: a timeout around the yield would interrupt the sending.
+            # Not around the yield: a timeout there would interrupt the sending.
             async with asyncio.timeout_at(end):
                 piece = await anext(pieces, None)
             if piece is None:
@@ -140,11 +141,11 @@ def _as_list(given: Any) -> list[str | list[int]]:
 
 
 def _check_size(request: CompletionRequest, given: list[str | list[int]], limits: Limits) -> None:
-    """Reject a request that is plainly too large, before it occupies the model's thread.
+    """Check the size of a request before it uses the model's thread.
 
     Raises:
-        HTTPException: With status 400, if a prompt or what is to be added to it is too long.
-        SettingError: If it has no prompt, or asks for too much.
+        HTTPException: With status 400, if a prompt or its completion is too long.
+        SettingError: If it has no prompt, or asks for too many completions.
     """
     if not given:
         raise SettingError('"prompt" is an empty list; give at least one text.')

@@ -1,4 +1,4 @@
-"""``POST /playground/continuations``: how a text may go on, and what of it is copied from train."""
+"""``POST /playground/continuations``: continuations of a text, with copies of train marked."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from thence.serve.schemas import CompletionRequest, ModelRequest
 MAX_COUNT = 32
 MAX_TOKENS = 400
 LONGEST_MATCH = 64
-"""Tokens of a copy that are looked for, at most."""
+"""Maximum length of a copy that is searched for, in tokens."""
 
 
 class ContinuationsRequest(ModelRequest):
@@ -32,7 +32,7 @@ class ContinuationsRequest(ModelRequest):
 
 
 class Continuation(BaseModel):
-    """One way in which the text may go on; the lists have an item for each new token."""
+    """One continuation of the text; the lists have an item for each new token."""
 
     text: str
     tokens: list[str] = Field(description="What each token adds.")
@@ -48,7 +48,7 @@ class Continuation(BaseModel):
 
 
 class Continuations(BaseModel):
-    """Ways in which a text may go on."""
+    """Continuations of a text."""
 
     model: str
     continuations: list[Continuation]
@@ -112,7 +112,7 @@ def _continuation(
 
 
 def _longest_match(counts: TrainCounts, ids: list[int]) -> tuple[int, int]:
-    """Return first and stop of the longest run of ids that the train text has."""
+    """Return start and end of the longest sequence of ids that occurs in train."""
     best, first = (0, 0), 0
     for stop in range(1, len(ids) + 1):
         first = max(first, stop - LONGEST_MATCH)

@@ -60,7 +60,7 @@ def routes(context: Context) -> APIRouter:
     """Return the endpoints for the embeddings of a model."""
     router, models = APIRouter(), context.models
     maps, tables = dict[str, EmbeddingMap](), dict[str, Float64[np.ndarray, "vocab embedding"]]()
-    lock = asyncio.Lock()  # Each is computed once, and one at a time.
+    lock = asyncio.Lock()  # Each table is computed only once, one at a time.
 
     def find(name: str) -> LoadedRun:
         if name not in models:
@@ -132,7 +132,7 @@ def _table(loaded: LoadedRun) -> Float64[np.ndarray, "vocab embedding"]:
 
 
 def _directions(loaded: LoadedRun) -> Float64[np.ndarray, "vocab embedding"]:
-    """Return the embeddings at length 1; those of length 0 stay."""
+    """Return the embeddings normalised to length 1; zero vectors stay zero."""
     table = _table(loaded)
     lengths = np.linalg.norm(table, axis=1, keepdims=True)
     directions: Float64[np.ndarray, "vocab embedding"] = table / np.where(lengths > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""``POST /playground/look``: a text as a model reads it, and what lenses show of it."""
+"""``POST /playground/look``: the tokens of a text with their surprisal, and lenses on the model."""
 
 from typing import Annotated
 
@@ -15,9 +15,9 @@ from thence.serve.schemas import ModelRequest
 MAX_TOP = 200
 MAX_LENSES = 20
 MAX_PLACES = 1000
-"""Tokens of a text that are shown in full."""
+"""Maximum number of tokens of a text that are shown in full."""
 MAX_ALL_TOP = 100_000
-"""Likeliest tokens of all places together."""
+"""Maximum number of likeliest tokens of all places together."""
 
 Lens = Annotated[str, Field(max_length=50)]
 Place = Annotated[int, Field(ge=0)]

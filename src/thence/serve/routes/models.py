@@ -1,6 +1,6 @@
 """``/v1/models``, ``/tokenize``, ``/detokenize``, ``/tokenizer_info``, ``/health``, ``/metrics``.
 
-They say what the models are, what their tokens are, and how they and the server are.
+Endpoints about the models, their tokens, and the state of the server.
 """
 
 from typing import Annotated, Any, Literal
@@ -161,7 +161,7 @@ def routes(context: Context) -> APIRouter:
 
 
 def card_of(loaded: LoadedRun) -> ModelCard:
-    """Return what is known of a model that is loaded."""
+    """Return the description of a loaded model."""
     run = loaded.run
     return ModelCard(
         id=loaded.name,

@@ -1,4 +1,4 @@
-"""``/playground/models``: the served models as the page lists them: scores, states, lenses."""
+"""``/playground/models``: the served models with their scores, states and lenses, for the page."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ class PageModels(BaseModel):
 
 
 class Rulers:
-    """The rulers of groups of runs, computed one after another in a thread."""
+    """The baselines of groups of runs (rulers of the page), computed one by one in a thread."""
 
     def __init__(self) -> None:
         self._known: dict[str, Ruler | None] = {}

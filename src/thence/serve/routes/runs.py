@@ -39,18 +39,18 @@ from thence.serve.schemas import MAX_NAME, RequestModel, Ruler
 from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
 
 MAX_POINTS = 2000
-"""Evaluations of a curve; of more, evenly spaced ones are sent."""
+"""Maximum number of points of a curve; of more, evenly spaced ones are sent."""
 MAX_SAMPLES = 40
 REPORT_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; img-src data:; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; font-src data:",
 }
-"""A report may come from anybody: it runs in an origin of its own, and may ask no server."""
+"""A report may come from a stranger: it gets an origin of its own, and may contact no server."""
 
 
 class Look(BaseModel):
-    """What is known of a training after a step; the loss on dev only at evaluations."""
+    """A point of a learning curve; the loss on dev is set only at evaluations."""
 
     step: Integer
     seconds: float | None = None
@@ -244,7 +244,7 @@ def total_steps_of(run: Run, last: Mapping[str, Any]) -> int | None:
 
 
 def _seconds_left(run: Run, last: Mapping[str, Any]) -> float | None:
-    """Return how long a training still takes, at the pace so far and within its time limit."""
+    """Return the remaining seconds of a training, at its speed so far and by its time limit."""
     seconds, step = last.get("seconds"), last.get("step")
     if not seconds or not step:
         return None

@@ -1,4 +1,4 @@
-"""``POST /playground/strips``: a text as several models read it, for the page while it is typed."""
+"""``POST /playground/strips``: the surprisal of a text by several models, while it is typed."""
 
 import asyncio
 import json
@@ -28,11 +28,11 @@ from thence.serve.text_stream import TextStream
 
 MAX_MODELS = 32
 PROMPTS = 4
-"""A text may be so many times as long as ``--max-prompt``: 50 kB of characters by default."""
+"""A text may be this many times as long as ``--max-prompt``: 65,536 tokens by default."""
 MAX_TOP = 512
-"""Tokens of a distribution that are listed: all of an alphabet, few of many words."""
+"""Maximum number of tokens of a distribution that are listed: all characters of most alphabets."""
 TAIL_BINS = 48
-"""Groups into which all other tokens of a distribution are put, by their probability."""
+"""Number of groups for all other tokens of a distribution, by probability."""
 
 
 class StripsRequest(RequestModel):
