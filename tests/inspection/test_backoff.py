@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import thence
 from thence.errors import TextError
 from thence.inspection import Look, look
-from thence.inspection.backoff import Stack, Term, stacks
+from thence.inspection.backoff import Decomposition, Term, decompositions
 from thence.inspection.train_counts import TrainCounts
 from thence.models.ngram.model import NGram, NGramOptions
 from thence.models.ngram.smoothing import Smoothing
@@ -59,8 +59,8 @@ def test_shares_add_up_and_counts_explain_them(
     model = NGram(NGramOptions(order, smoothing, add_k=0.5), SIZE)
     model.fit(store_of(train), carries, store_of(["ab", "ba"]))
     counts, store = TrainCounts(store_of(train), SIZE, carries), store_of(text)
-    found = stacks(model, store, carries, range(store.num_targets), counts, lambda a, b: "")
-    bare = stacks(model, store, carries, range(store.num_targets), None, lambda a, b: "")
+    found = decompositions(model, store, carries, range(store.num_targets), counts, lambda a, b: "")
+    bare = decompositions(model, store, carries, range(store.num_targets), None, lambda a, b: "")
     expected = np.exp(model.score(store, carries))
     for stack, without, probability in zip(found, bare, expected.tolist(), strict=True):
         shares = [term.share for term in stack.terms]
@@ -87,7 +87,7 @@ def test_kneser_ney_by_hand(counted: Counted) -> None:
     run = counted(model="ngram", order=2, smoothing="kneser-ney")
     found = look(run, "ab")
     assert isinstance(found, Look)
-    stack: Stack = found.lenses["backoff"][1]
+    stack: Decomposition = found.lenses["backoff"][1]
     two, one, zero = stack.terms
     assert (stack.order, stack.longest) == (2, 2)
     assert found.tokens[1].probability == pytest.approx(9 / 10 + 15 / 320)

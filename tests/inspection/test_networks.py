@@ -10,7 +10,7 @@ import torch
 
 import thence
 from thence.inspection import Look, look
-from thence.inspection.networks import Part, trace
+from thence.inspection.networks import NetworkPart, trace
 from thence.models.base import read
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
@@ -22,7 +22,7 @@ IDS = np.array([8, 0, 3, 3, 1, 5, 2, 2, 7])
 Counted = Callable[..., Run]
 
 
-def make(name: str, **settings: Any) -> tuple[Part, NeuralLanguageModel]:
+def make(name: str, **settings: Any) -> tuple[NetworkPart, NeuralLanguageModel]:
     """A network with random weights, as it is looked at and as it was trained."""
     torch.manual_seed(0)
     family = get_family(name)
@@ -34,7 +34,7 @@ def make(name: str, **settings: Any) -> tuple[Part, NeuralLanguageModel]:
             parameter.normal_(0, 0.6)
     asked = family.language_model(options, V, inference=True)
     asked.load_tensors(trained.tensors())
-    return Part("", family, options, asked, False), trained
+    return NetworkPart("", family, options, asked, False), trained
 
 
 SMALL = {"embedding_size": 4, "hidden_size": 6, "layers": 2}

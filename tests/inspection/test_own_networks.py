@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thence.inspection.gradients import embedding_table
-from thence.inspection.networks import Part, trace
+from thence.inspection.networks import NetworkPart, trace
 from thence.models.base import read
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.output_layer import FullSoftmax
@@ -42,7 +42,7 @@ def test_its_last_hidden_states_are_its_only_layer() -> None:
     torch.manual_seed(0)
     model = NeuralLanguageModel(Sums(), FullSoftmax(nn.Linear(3, 5)), 5)
     family = Family("sums", "language", "train", dict, Sums, "sums of vectors")
-    found = trace(Part("", family, object(), model, False), IDS, 1)
+    found = trace(NetworkPart("", family, object(), model, False), IDS, 1)
     assert found.readable == ("layer 1",)
     table = model.network.vectors.weight.detach().numpy()  # type: ignore[attr-defined]
     np.testing.assert_allclose(found.stages["layer 1"], table[IDS].cumsum(0)[1:], rtol=1e-5)

@@ -28,7 +28,7 @@ from thence.generation import Completion, Completions, Filling, Fillings, NextTo
 from thence.hooks import repr_html
 from thence.inspection import LabelLook, Look
 from thence.inspection.examples import Examples, Line
-from thence.inspection.result import Contribution, MemberSays
+from thence.inspection.result import Contribution, MemberPrediction
 from thence.inspection.tokens import Following, Likely, Tokens
 from thence.reports.content import Bars, Plot
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, display
@@ -94,7 +94,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield displayed(score_of(text), "")
     yield look_at(text)
     parts = (Contribution(text, 0, len(text), -1.5),)
-    says = (MemberSays(text, 0.5, {text: 0.75}),)
+    says = (MemberPrediction(text, 0.5, {text: 0.75}),)
     yield LabelLook(text, text, text, text, {text: 0.75}, parts, says, False, False)
     of_model = OfModel(text, text, 4, 2, 0, None, 9.0, {f"{share:g}": 2.0 for share in SHOWN})
     yield Filtered(text, 4, 2, 0, (of_model,))

@@ -1,4 +1,4 @@
-"""What happens inside a model when it reads a text: tokens, and lenses that show more of each."""
+"""Looking inside a model while it reads a text: its tokens, and lenses that show more of each."""
 
 from thence.inspection.look import look
 from thence.inspection.result import LabelLook, Look

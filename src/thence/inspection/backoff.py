@@ -1,17 +1,16 @@
-"""N-grams: which order answered for each token, and what each order gave to its probability.
+"""Decomposition of the probability of an n-gram model into contributions of its orders.
 
-Every smoothing has the form (see ``models/ngram/smoothing.py``)
+Every smoothing method has the form (see ``models/ngram/smoothing.py``)
 
     p(w | h) = f(w | h) + g(h) p(w | h')       h' is h without its first token
 
 so the probability of a token is a sum with a term for each order: f of that order, times the
-weights g of all longer contexts. At the bottom stands the uniform distribution, order 0. The
-terms, called *shares*, add up to the probability. Where what was seen is not interpolated with
-shorter contexts (stupid back-off, and imported models, of which it is not known), the order that
-answers has all of it.
+back-off weights g of all longer contexts. The lowest term, order 0, is the uniform distribution.
+The terms, called *shares*, add up to the probability. Without interpolation (stupid back-off, and
+imported models, whose interpolation is not known), the highest order that was seen has all of it.
 
-Counts come from the train text, where it is at hand. Of Kneser-Ney smoothing the count of an n-gram
-below the highest order is after how many different tokens it occurred.
+Counts come from the train text, if it can be read. In Kneser-Ney smoothing, counts below the
+highest order are continuation counts: numbers of distinct preceding tokens.
 """
 
 import math
@@ -26,30 +25,30 @@ from thence.models.ngram.smoothing import Smoothing
 from thence.tokens import TokenStore
 
 NOT_INTERPOLATED = ("stupid-backoff", "imported")
-"""Smoothing methods under which what was seen gets nothing from shorter contexts."""
+"""Smoothing methods where the probability of a seen n-gram has no part from shorter contexts."""
 KNESER_NEY = ("kneser-ney", "modified-kneser-ney")
 
 
 @dataclass(frozen=True)
 class Term:
-    """What one order gives to a token.
+    """The contribution of one order to the probability of a token.
 
     Attributes:
-        order: Tokens of the n-gram; 0 is the uniform distribution.
-        context: The text of the tokens before the token that this order sees.
-        first: Place of the first of them; -1 is the boundary before the text.
-        seen: Whether the token was seen after this context; by order 0 all were.
-        backoff: What the context leaves to the shorter one (g), 0 to 1.
-        weight: What the longer contexts leave to this one, all multiplied.
-        share: What this order gives to the probability: ``weight`` times f.
-        count: How often the token followed; None where the train text is not at hand.
-        context_count: The sum of ``count`` over all tokens that followed.
-        followers: How many different tokens followed.
-        discount: What is taken off the count; None if the method takes off nothing.
-        occurrences: How often the n-gram occurs in the train text. It differs from ``count`` where
-            that says after how many different tokens it occurs.
-        is_continuation: Whether ``count`` says that.
-        formula: f in numbers, such as ``(11 - 1.58) / 153``; empty where they are not known.
+        order: Length of the n-gram in tokens; 0 is the uniform distribution.
+        context: The text of the context of this order.
+        first: Place of its first token; -1 is the boundary before the text.
+        seen: Whether the token was seen after this context; true for order 0.
+        backoff: Back-off weight of the context, g, from 0 to 1.
+        weight: Product of the back-off weights of all longer contexts.
+        share: Contribution to the probability: ``weight`` times f.
+        count: Count of the n-gram; None if the train text cannot be read.
+        context_count: Sum of ``count`` over all tokens that follow the context.
+        followers: Number of distinct tokens that follow the context.
+        discount: Discount subtracted from the count; None if the method has none.
+        occurrences: Occurrences of the n-gram in the train text; differs from ``count`` if that is
+            a continuation count.
+        is_continuation: Whether ``count`` is a continuation count.
+        formula: f in numbers, such as ``(11 - 1.58) / 153``; empty if counts are not known.
     """
 
     order: int
@@ -69,17 +68,17 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """What all orders give to a token.
+class Decomposition:
+    """The contributions of all orders to the probability of a token.
 
     Attributes:
-        order: The highest order of which the n-gram that ends with the token was seen.
-        longest: The order of the longest context that was seen: above ``order``, the token was
-            never seen after it.
+        order: The highest order whose n-gram, ending with the token, was seen in train.
+        longest: The highest order whose context was seen; if above ``order``, the token was never
+            seen after that context.
         terms: The longest context first; the shares add up to the token's probability.
-        given_class: For n-grams of classes: the class of the token, and its probability within it,
-            by which all shares are multiplied.
-        member: Of a mixture: the member that is shown, of whose probability these are the shares.
+        given_class: In class n-grams: the class of the token and its probability within it, by
+            which all shares are multiplied.
+        member: In a mixture: name of the member whose probability is decomposed.
     """
 
     order: int
@@ -91,14 +90,14 @@ class Stack:
 
 @dataclass(frozen=True)
 class WordInClass:
-    """A token among those of its class.
+    """A token within its class.
 
     Attributes:
-        number: Of the class.
-        members: How many tokens are in it.
-        count: How often the token was seen.
-        class_count: How often all tokens of the class were.
-        probability: Of the token, given its class.
+        number: Index of the class.
+        members: Number of tokens in the class.
+        count: Count of the token in train.
+        class_count: Count of all tokens of the class.
+        probability: Probability of the token given its class.
         examples: The most frequent tokens of the class.
     """
 
@@ -110,48 +109,48 @@ class WordInClass:
     examples: tuple[str, ...]
 
 
-def stacks(
+def decompositions(
     model: NGram,
     store: TokenStore,
     carries: bool,
     places: Iterable[int],
     counts: TrainCounts | None,
     context_text: Callable[[int, int], str],
-) -> list[Stack]:
-    """Return the stack of the target at each place.
+) -> list[Decomposition]:
+    """Return the decomposition of the probability of the target at each place.
 
     Args:
         model: The n-gram model.
         store: The text in the model's ids.
-        carries: Whether documents see those before them.
-        places: Of targets.
-        counts: Of the train text in the same ids; None if it is not at hand.
-        context_text: Gives the text from one place to before another.
+        carries: Whether context is carried across documents.
+        places: Places of the targets.
+        counts: Counts of the train text in the same ids; None if it cannot be read.
+        context_text: Function from two places to the text between them.
     """
     reach = None if carries else store.places
     known = model.contexts(store, carries)
-    bottom = None if counts is None else _left_at_the_bottom(model, counts)
+    bottom = None if counts is None else _uniform_weight(model, counts)
     found = []
     for place in places:
         numbers = known[place]
         ids = store.ids[max(place + 1 - numbers.size, 0) : place + 2].astype(np.int64).tolist()
-        at = _At(model, tuple(ids[:-1]), ids[-1], place, counts, context_text)
+        at = _Target(model, tuple(ids[:-1]), ids[-1], place, counts, context_text)
         most = min(numbers.size, place + 1 if reach is None else int(reach[place]) + 1)
-        found.append(_stack(at, numbers[:most].tolist(), bottom))
+        found.append(_decompose(at, numbers[:most].tolist(), bottom))
     return found
 
 
 @dataclass(frozen=True)
-class _At:
-    """A target and what is before it.
+class _Target:
+    """A target with its context.
 
     Attributes:
         model: The n-gram model.
-        before: The ids before it, as many as the longest n-gram has but one.
+        before: The last n - 1 ids before it.
         word: Its id.
-        place: Where it stands.
-        counts: Of the train text.
-        context_text: Gives the text from one place to before another.
+        place: Its place in the text.
+        counts: Counts of the train text; None if it cannot be read.
+        context_text: Function from two places to the text between them.
     """
 
     model: NGram
@@ -162,17 +161,21 @@ class _At:
     context_text: Callable[[int, int], str]
 
     def context(self, order: int) -> Context:
-        """Return the ids that an order sees."""
+        """Return the context of an order: its last ``order`` - 1 ids."""
         return self.before[len(self.before) - order + 1 :] if order > 1 else ()
 
 
-def _stack(at: _At, numbers: list[int], bottom: float | None) -> Stack:
-    """Return the stack of a target.
+def _decompose(at: _Target, numbers: list[int], bottom: float | None) -> Decomposition:
+    """Return the decomposition of the probability of a target, built from order 1 upwards.
+
+    Saved tables have p and g, not f. Going to a longer context h with a seen n-gram, the part of
+    p(w | h) that comes from below is g(h) p(w | h'), and the rest is the new term. If the n-gram
+    was not seen, all terms so far are multiplied by g(h).
 
     Args:
         at: The target.
-        numbers: Of the contexts of 1, 2, ... ids in the tables, -1 where not seen.
-        bottom: What order 1 leaves to the uniform distribution; None if it is not known.
+        numbers: Indices in the tables of the contexts of 1, 2, ... ids, -1 where not seen.
+        bottom: Back-off weight of order 1 to the uniform distribution; None if unknown.
     """
     model, size = at.model, at.model.vocabulary_size
     interpolates = model.options.smoothing not in NOT_INTERPOLATED
@@ -194,7 +197,7 @@ def _stack(at: _At, numbers: list[int], bottom: float | None) -> Stack:
         before, probability = probability, left * probability
         is_seen = place < len(keys) and int(keys[place]) == key
         if is_seen:
-            # Rounding and pruning may leave less than what the shorter context would give.
+            # By rounding or pruning, the saved probability may be below g(h) p(w | h').
             whole = math.exp(tables[order - 1].log_probs[place])
             probability, rest = whole, min(probability, whole) if interpolates else 0.0
             answered = order
@@ -209,15 +212,17 @@ def _stack(at: _At, numbers: list[int], bottom: float | None) -> Stack:
     for order in range(longest, -1, -1):
         leaves = lefts[order - 1] if order else None
         if order and leaves == 1.0 and not shares[order]:
-            continue  # A context after which nothing was seen, or that the method does not use.
+            continue  # No token was seen after this context, or the method ignores it.
         if order >= lowest:
             terms.append(_term(at, order, shares[order], leaves, weight, order <= answered))
         weight *= 1.0 if leaves is None else leaves
-    return Stack(answered, longest, tuple(terms))
+    return Decomposition(answered, longest, tuple(terms))
 
 
-def _term(at: _At, order: int, share: float, left: float | None, weight: float, seen: bool) -> Term:
-    """Return what an order gives to a target, with the counts that say why."""
+def _term(
+    at: _Target, order: int, share: float, left: float | None, weight: float, seen: bool
+) -> Term:
+    """Return the term of an order, with the counts that its value comes from."""
     if order == 0:
         uniform = f"1 / {at.model.vocabulary_size:,}"
         return Term(0, "", at.place, True, None, weight, share, formula=uniform)
@@ -232,7 +237,7 @@ def _term(at: _At, order: int, share: float, left: float | None, weight: float, 
     total = followers.total
     if smoothing in KNESER_NEY and order < highest:
         count, total = _continuations(at, ids, count)
-        # What opens a document has nothing before it, and counts as often as it occurs.
+        # N-grams that begin with the boundary have no preceding token and keep plain counts.
         opens = not at.counts.carries and ids[:1] == (at.model.vocabulary_size - 1,)
         is_continuation = not opens
     discount = _discount(at.model, order, count)
@@ -246,7 +251,7 @@ def _term(at: _At, order: int, share: float, left: float | None, weight: float, 
 def _formula(
     model: NGram, left: float | None, count: int, total: int, followers: int, discount: float | None
 ) -> str:
-    """Return f of an n-gram in numbers."""
+    """Return f of an n-gram as a formula with numbers."""
     if not count:
         return "0"
     smoothing = model.options.smoothing
@@ -263,8 +268,8 @@ def _formula(
     )
 
 
-def _continuations(at: _At, ids: Context, occurrences: int) -> tuple[int, int]:
-    """Return the count by continuations of the target after a context, and that of all targets."""
+def _continuations(at: _Target, ids: Context, occurrences: int) -> tuple[int, int]:
+    """Return the continuation counts of the target after a context, and of all tokens after it."""
     assert at.counts is not None
     if ids:
         found: Followers = at.counts.continuations(ids)
@@ -273,14 +278,17 @@ def _continuations(at: _At, ids: Context, occurrences: int) -> tuple[int, int]:
 
 
 def _discount(model: NGram, order: int, count: int) -> float | None:
-    """Return what is taken off a count of an order; None if the method takes off nothing."""
+    """Return the discount of a count (1, 2 or 3+) of an order; None if the method has none."""
     if not model.discounts or not count:
         return None
     return model.discounts[order - 1].values[min(count, 3) - 1]
 
 
-def _left_at_the_bottom(model: NGram, counts: TrainCounts) -> float | None:
-    """Return what order 1 leaves to the uniform distribution."""
+def _uniform_weight(model: NGram, counts: TrainCounts) -> float | None:
+    """Return g of order 1, the weight of the uniform distribution; None if unknown.
+
+    It is not saved with the model, so it is computed from the counts by the smoothing method.
+    """
     smoothing: Smoothing | str = model.options.smoothing
     total, different = counts.unigrams.total, len(counts.unigrams)
     size, highest = model.vocabulary_size, len(model.tables)
@@ -294,7 +302,7 @@ def _left_at_the_bottom(model: NGram, counts: TrainCounts) -> float | None:
         added = model.options.add_k * size
         return 1.0 if highest > 1 else added / (total + added)
     if smoothing == "jelinek-mercer":
-        # From p = (1 - g) c / C + g / V of the most frequent token.
+        # Solve p = (1 - g) c / C + g / V for g, for the most frequent token.
         best = int(counts.unigrams.counts.argmax())
         share = int(counts.unigrams.counts[best]) / total
         found = math.exp(model.tables[0].log_probs[int(counts.unigrams.words[best])])

@@ -1,6 +1,7 @@
-"""Lenses of what adapts to a text: what caches remembered of it, and what learning from it gained.
+"""The lenses ``cache`` and ``learning``: the contents of caches, and the gain from adaptation.
 
-For each token a cache says what it remembered of the text before, and how long ago that was.
+For each token a cache shows the tokens of the text before that it gives a probability to, and how
+long ago they occurred.
 """
 
 import math
@@ -23,11 +24,12 @@ from thence.tokens import TokenStore
 
 @dataclass(frozen=True)
 class Learned:
-    """What adapting to the text before it did to a token.
+    """The effect of adaptation on a token.
 
     Attributes:
-        probability: Of the token by the model as it was trained; None if nothing is left of it.
-        bits_gained: How much less surprising the token is than to that model; below 0: more.
+        probability: Probability by the static model; None if no part of the model is static.
+        bits_gained: Surprisal by the static model minus that by the adapted one; negative where
+            adaptation made the token less likely.
     """
 
     probability: float | None
@@ -35,7 +37,7 @@ class Learned:
 
 
 def learning(subject: Subject) -> list[Learned]:
-    """Return what adapting to the text gained for each token that is shown."""
+    """Return the gain from adapting to the text for each token that is shown."""
     static = static_model(subject.model)
     if static is None:
         return [Learned(None, None) for _ in subject.shown]
@@ -50,20 +52,20 @@ if TYPE_CHECKING:
     from thence.models.language.neural_cache import NeuralCache
 
 CACHES = ("cache", "neural-cache")
-"""Families of caches."""
+"""Families of mixture members that are caches."""
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """A token that a cache remembers.
+    """A token in a cache.
 
     Attributes:
         text: Its text.
         id: Its id.
-        share: Its probability by the cache; of a neural cache, that of the place it stood at.
-        ago: Tokens from where it last stood to where it may stand now: 1 is the token before.
-        count: How often it stood after the same tokens, as far back as the cache goes.
-        order: Those tokens and itself: 1 is the token alone.
+        share: Its probability by the cache; in a neural cache, that of a single occurrence.
+        ago: Distance to its last occurrence in tokens: 1 is the token just before.
+        count: Number of its occurrences after the same context within the cache.
+        order: Length of the n-gram that matched, itself included: 1 is the token alone.
     """
 
     text: str
@@ -76,12 +78,12 @@ class Remembered:
 
 @dataclass(frozen=True)
 class CacheToken:
-    """What the caches of a model say of a token.
+    """A cache's prediction of a token.
 
     Attributes:
-        weight: Of the cache in the model; 1 where the model is one.
-        probability: Of the token, by the cache.
-        remembered: What it remembers, the largest shares first.
+        weight: Weight of the cache in the mixture; 1 if the model is a cache.
+        probability: Probability of the token by the cache.
+        remembered: The tokens in the cache, those with the largest shares first.
     """
 
     weight: float
@@ -94,8 +96,8 @@ class CacheLens:
     """A cache, token by token.
 
     Attributes:
-        name: Of the cache in the model.
-        tokens: For each token that is shown.
+        name: Name of the cache in the model.
+        tokens: One entry for each token that is shown.
     """
 
     name: str
@@ -103,14 +105,14 @@ class CacheLens:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _CacheMember:
     """A cache within a model.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         model: The cache.
-        log_weights: Of it before each target.
-        carries: Whether it remembers the documents before.
+        log_weights: Logarithm of its weight at each target.
+        carries: Whether it keeps tokens of earlier documents.
     """
 
     name: str
@@ -120,12 +122,12 @@ class _Found:
 
 
 def cache(subject: Subject) -> list[CacheLens]:
-    """Return what each cache of a model remembered before each token that is shown."""
+    """Return, for each cache of a model, its content and prediction at each shown token."""
     store, found = subject.store, []
     for one in _caches(subject):
         probabilities = np.exp(one.model.score(store, one.carries).astype(np.float64))
         weights = np.exp(one.log_weights)
-        remember = _counted if isinstance(one.model, Cache) else _felt
+        remember = _count_cache_contents if isinstance(one.model, Cache) else _neural_cache_contents
         tokens = tuple(
             CacheToken(float(weights[place]), float(probabilities[place]), tuple(remembered))
             for place, remembered in zip(subject.shown, remember(subject, one), strict=True)
@@ -134,11 +136,11 @@ def cache(subject: Subject) -> list[CacheLens]:
     return found
 
 
-def _caches(subject: Subject) -> Iterator[_Found]:
+def _caches(subject: Subject) -> Iterator[_CacheMember]:
     """Yield the caches of a model."""
     store, carries, model = subject.store, subject.carries, subject.model
     if isinstance(model, Cache):
-        yield _Found(subject.run.recipe.model, model, np.zeros(store.num_targets), carries)
+        yield _CacheMember(subject.run.recipe.model, model, np.zeros(store.num_targets), carries)
     if not isinstance(model, Mixture):
         return
     members = model.options.members
@@ -147,16 +149,16 @@ def _caches(subject: Subject) -> Iterator[_Found]:
     for number, (name, member) in enumerate(zip(names, members, strict=True)):
         if member.model in CACHES:
             one: Any = model.models[number]
-            yield _Found(name, one, log_weights[:, number], carries and member.carry_context)
+            yield _CacheMember(name, one, log_weights[:, number], carries and member.carry_context)
 
 
 def _oldest(store: TokenStore, place: int, carries: bool) -> int:
-    """Return the position of the first id that a target may remember: the boundary before it."""
+    """Return the first position of the context of a target: 0, or its document's boundary."""
     return 0 if carries else place - int(store.places[place])
 
 
-def _counted(subject: Subject, found: _Found) -> Iterator[list[Remembered]]:
-    """Yield what a cache of counts remembers at each place that is shown."""
+def _count_cache_contents(subject: Subject, found: _CacheMember) -> Iterator[list[Remembered]]:
+    """Yield the content of a count cache at each place that is shown."""
     model, store = found.model, subject.store
     assert isinstance(model, Cache)
     options = model.options
@@ -164,7 +166,7 @@ def _counted(subject: Subject, found: _Found) -> Iterator[list[Remembered]]:
         past = model.past(store, place, found.carries)
         probs, known = model.after(past)
         if known[0] < (options.order if options.discount is None else 1):
-            yield []  # It says nothing: all tokens are equally likely to it.
+            yield []  # Too little context: the cache predicts the uniform distribution.
             continue
         seen = _last_seen(past, options.length, int(known[0]))
         shown = np.array([one for one in sorted(seen) if probs[one] > 0], np.int64)
@@ -178,7 +180,13 @@ def _counted(subject: Subject, found: _Found) -> Iterator[list[Remembered]]:
 def _last_seen(
     past: Int64[np.ndarray, " read"], length: int, orders: int
 ) -> dict[int, tuple[int, int, int]]:
-    """Return how long ago each token was seen, how often and by which order, the highest one."""
+    """Return for each token in a cache its distance, count and order, for the highest order.
+
+    Args:
+        past: The ids before the target.
+        length: Number of ids that the cache holds.
+        orders: The highest order whose context occurs in the cache.
+    """
     found: dict[int, tuple[int, int, int]] = {}
     places = np.arange(max(1, len(past) - length), len(past))
     for order in range(1, orders + 1):
@@ -192,8 +200,12 @@ def _last_seen(
     return found
 
 
-def _felt(subject: Subject, found: _Found) -> Iterator[list[Remembered]]:
-    """Yield what a cache of hidden states remembers at each place that is shown."""
+def _neural_cache_contents(subject: Subject, found: _CacheMember) -> Iterator[list[Remembered]]:
+    """Yield the content of a neural cache at each place that is shown.
+
+    The share of an occurrence i at place t is softmax_i(theta h_i . h_t), with h the hidden states
+    (Grave, Joulin and Usunier 2017, "Improving neural language models with a continuous cache").
+    """
     import torch
 
     model, store = found.model, subject.store

@@ -1,4 +1,4 @@
-"""Parts of tables of 80 columns: a table of a lens, short words and bars."""
+"""Formatting for tables in 80 columns: the table of a lens, shortened tokens, bars."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ WIDTH = 80
 BAR = 10
 """Columns of the longest bar."""
 NAME = 16
-"""Columns of a token or a context; longer ones lose their end or beginning."""
+"""Columns of a token or a context; longer ones are truncated."""
 
 
 @dataclass(frozen=True)
 class LensTable:
-    """A part of what a lens shows.
+    """A table of what a lens shows.
 
     Attributes:
-        title: A line above it.
+        title: The line above it.
         columns: Names of the columns.
         rows: The cells.
-        note: A sentence or a line below it.
-        words: How many of the first columns hold words, not numbers.
+        note: A sentence below it; may be empty.
+        words: Number of leading columns with text, which are aligned to the left.
     """
 
     title: str
@@ -40,22 +40,22 @@ class LensTable:
 
 
 def bar(share: float) -> str:
-    """Return a bar for a share of the largest, 0 to 1."""
+    """Return a bar of block characters for a share from 0 to 1."""
     return "█" * round(BAR * min(max(share, 0.0), 1.0))
 
 
 def short(text: str) -> str:
-    """Return a token as a short word."""
+    """Return a token in printable form, truncated to ``NAME`` columns."""
     return cut(printable_symbol(text))
 
 
 def cut(text: str, most: int = NAME) -> str:
-    """Return a text of at most so many characters."""
+    """Return a text truncated to ``most`` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def chance(probability: float, digits: int = 4) -> str:
-    """Return a probability; of one too small for so many digits after the point, its size.
+    """Return a probability as text; in scientific notation if ``digits`` decimals would show 0.
 
     >>> chance(0.25), chance(0.000021), chance(0.0)
     ('0.2500', '2e-05', '0')

@@ -1,4 +1,4 @@
-"""What a model says could stand at some places of a text, and no others: whole distributions."""
+"""Predictive distributions over the whole vocabulary at a range of places in a text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,18 +17,18 @@ from thence.models.ngram import NGram
 from thence.tokens import TokenStore
 
 CELLS = 1 << 20
-"""Log-probabilities of a model of counts that are held at once (8 MB)."""
+"""Log-probabilities of an n-gram model in memory at a time (8 MB)."""
 MIXED_CELLS = 1 << 23
-"""Probabilities of a mixture that are held at once (64 MB)."""
+"""Probabilities of a mixture in memory at a time (64 MB)."""
 
 Rows = Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]
 
 
 class Network(Protocol):
-    """A network, which leaves out what it need not compute."""
+    """A network that computes distributions only from a given target on."""
 
     def distributions(self, store: TokenStore, carry_context: bool, first: int) -> Rows:
-        """Yield what could stand at each target of a store from the first on."""
+        """Yield places and log-probabilities for the targets of a store from ``first`` on."""
 
 
 def distributions_at(
@@ -39,12 +39,12 @@ def distributions_at(
     Args:
         model: Any language model.
         store: The text.
-        carries: Whether documents see those before them.
+        carries: Whether context is carried across documents.
         first: The first place.
         stop: The place after the last.
     """
     if isinstance(model, NGram):
-        yield from _of_ngrams(model, until(store, stop), carries, first, stop)
+        yield from _of_ngrams(model, truncate_store(store, stop), carries, first, stop)
     elif isinstance(model, Cache):
         for place in range(first, stop):
             yield np.array([place]), model.log_probs_at(store, place, carries)[None]
@@ -73,7 +73,7 @@ def _of_ngrams(model: NGram, store: TokenStore, carries: bool, first: int, stop:
 def _of_network(model: Network, store: TokenStore, carries: bool, first: int, stop: int) -> Rows:
     store, shift = _from_document(store, carries, first)
     for places, log_probs in model.distributions(
-        until(store, stop - shift), carries, first - shift
+        truncate_store(store, stop - shift), carries, first - shift
     ):
         yield places + shift, log_probs
 
@@ -87,25 +87,27 @@ def _of_mixing(
     others: Sequence[Float[np.ndarray, "places vocab"]] = (),
     odds: LogOdds | None = None,
 ) -> Rows:
-    """Yield what context mixing says, having learned from what is before if it does so.
+    """Yield the distributions of context mixing, after online learning on the text before them.
 
     Args:
         model: The model.
         store: The text.
-        carries: Whether it sees the documents before.
+        carries: Whether context is carried across documents.
         first: The first place.
         stop: The place after the last.
-        others: What each model that is an input of it says at these places.
-        odds: What they say of all decisions of the store.
+        others: Log-probabilities at these places by each model that is an input of it.
+        odds: Log-odds by these models for all decisions of the store.
     """
     learns = carries and bool(model.adapting)
     ends = model.decision_ends(store)
     if learns:
         model = model.copied()
-        model.learn(until(store, first), True, None if odds is None else odds[: ends[first]])
+        model.learn(
+            truncate_store(store, first), True, None if odds is None else odds[: ends[first]]
+        )
     for place in range(first, stop):
         begin = 0 if carries else place - int(store.places[place])
-        # A model that learns goes on where its train text ended.
+        # A model that learns online continues from the end of its train text.
         read = model.history if learns else store.ids[begin : place + 1].astype(np.int32)
         recent = read[-1 - WINDOW : -1]
         state = np.full((1, WINDOW), -1, np.int32)
@@ -126,7 +128,7 @@ def _mixed(
     stop: int,
     log_weights: Float64[np.ndarray, "targets models"],
 ) -> Float64[np.ndarray, "places vocab"]:
-    """Return the weighted mean of what the members say at some places, as logarithms."""
+    """Return log sum_k w_k p_k at some places, with the members' distributions p_k."""
     total = np.zeros((stop - first, model.vocabulary_size))
     members = model.options.members
     inputs = {of for member in members for of in member.inputs}
@@ -153,13 +155,13 @@ def _of_member(
     stop: int,
     said: Sequence[Float[np.ndarray, "places vocab"]],
 ) -> Rows:
-    """Yield what a member of a mixture says, given what those say that are its inputs."""
+    """Yield the distributions of a member of a mixture, given those of its input models."""
     model, member = mixture.models[number], mixture.options.members[number]
     sees = carries and member.carry_context
     if member.dynamic is not None and sees:
-        return distributions_of(model, until(store, stop), True, mixture.rule(number))
+        return distributions_of(model, truncate_store(store, stop), True, mixture.rule(number))
     if isinstance(model, ContextMixing):
-        before = until(store, stop)
+        before = truncate_store(store, stop)
         odds = mixture.decisions(number, before, carries) if member.inputs else None
         return _of_mixing(model, before, sees, first, stop, said, odds)
     return distributions_at(model, store, sees, first, stop)
@@ -169,14 +171,17 @@ def _by_steps(
     model: LanguageModel, store: TokenStore, carries: bool, first: int, stop: int
 ) -> Rows:
     store, shift = _from_document(store, carries, first)
-    for places, log_probs in distributions_of(model, until(store, stop - shift), carries):
+    for places, log_probs in distributions_of(model, truncate_store(store, stop - shift), carries):
         asked = places + shift >= first
         if asked.any():
             yield places[asked] + shift, log_probs[asked]
 
 
 def _from_document(store: TokenStore, carries: bool, first: int) -> tuple[TokenStore, int]:
-    """Return a store without the documents that a place does not see, and their targets."""
+    """Return a store without the documents before a place, and the number of dropped targets.
+
+    Nothing is dropped if context is carried.
+    """
     if carries:
         return store, 0
     document = int(np.searchsorted(store.offsets - 1, first, "right")) - 1
@@ -187,15 +192,15 @@ def _from_document(store: TokenStore, carries: bool, first: int) -> tuple[TokenS
 def weights_before(
     model: Mixture, store: TokenStore, carries: bool, stop: int | None = None
 ) -> Float64[np.ndarray, "targets models"]:
-    """Return the logarithm of each member's weight before each target, as ``score`` mixes them.
+    """Return the log-weight of each member at each target, as in the scoring of the mixture.
 
     Args:
         model: The mixture.
         store: The text.
-        carries: Whether documents see those before them.
-        stop: Only those before this place are wanted.
+        carries: Whether context is carried across documents.
+        stop: Compute only those before this place; None for all.
     """
-    store = store if stop is None else until(store, stop)
+    store = store if stop is None else truncate_store(store, stop)
     found = [np.zeros((0, len(model.models)))]
     rate = model.options.adapt
     if not (rate and carries and model.options.weights == "gated"):
@@ -209,8 +214,8 @@ def weights_before(
     return np.concatenate(found)
 
 
-def until(store: TokenStore, stop: int) -> TokenStore:
-    """Return a store that ends with the target before a place."""
+def truncate_store(store: TokenStore, stop: int) -> TokenStore:
+    """Return a store truncated after the target before a place."""
     if stop >= store.num_targets:
         return store
     kept = int(np.searchsorted(store.offsets, stop + 1))

@@ -1,4 +1,4 @@
-"""The lens of the train text: where it has the same words before a token, and the token itself."""
+"""The lens ``examples``: where the train text has the same tokens, up to and with each token."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from thence.inspection.train_counts import Context, TrainCounts, train_counts
 from thence.runs.run import Run
 
 LINES = 3
-"""Examples of each n-gram."""
+"""Examples that are shown of each n-gram."""
 LONGEST = 32
-"""Tokens of an n-gram that is looked for, at most."""
+"""Longest n-gram that is searched for, in tokens."""
 AROUND = 12
-"""Tokens that are shown before and after one."""
+"""Tokens of context that are shown before and after an n-gram."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A place of the train text.
+    """An occurrence of an n-gram in the train text.
 
     Attributes:
-        text: As the model reads it: the document, or what is near the place.
-        start: Characters of it before the n-gram.
-        end: The same with the n-gram.
+        text: The surrounding text, as the model reads it, at most a document.
+        start: Index in it of the first character of the n-gram.
+        end: Index after its last character.
     """
 
     text: str
@@ -34,14 +34,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Examples:
-    """Where the train text has the end of a text.
+    """Occurrences in the train text of the longest known n-gram that ends with a token.
 
     Attributes:
-        order: Tokens of the longest n-gram that ends with the token and that occurs in the train
-            text; 0 if not even the token does.
+        order: Its length in tokens; 0 if not even the token occurs in the train text.
         first: Place of its first token; -1 is the boundary before the text.
-        count: How often it occurs there.
-        lines: Some of the places, evenly spaced.
+        count: Number of occurrences.
+        lines: Some of the occurrences, evenly spaced over the train text.
     """
 
     order: int
@@ -51,7 +50,7 @@ class Examples:
 
 
 def examples(subject: Subject) -> list[Examples]:
-    """Return for each token that is shown where the train text has it after the same tokens.
+    """Return for each shown token where the train text has it after the same tokens.
 
     Raises:
         TextError: If the train text is gone, or too large to look into.
@@ -73,13 +72,13 @@ def examples(subject: Subject) -> list[Examples]:
 
 
 def _examples(run: Run, counts: TrainCounts, ids: list[int], place: int, longest: int) -> Examples:
-    """Return the examples of the target at a place, after up to so many tokens."""
+    """Return the examples of the target at a place, with at most ``longest`` tokens before it."""
     stop = place + 2  # Target t is the id at t + 1.
     order, found = 0, np.zeros(0, np.int64)
     for size in range(1, longest + 2):
         ngram: Context = tuple(ids[stop - size : stop])
         places = counts.ends(ngram)
-        places = places[places > 0]  # The boundary before all text is the end of nothing.
+        places = places[places > 0]  # The boundary at 0 opens the text and ends no document.
         if not len(places):
             break
         order, found = size, places
@@ -89,7 +88,7 @@ def _examples(run: Run, counts: TrainCounts, ids: list[int], place: int, longest
 
 
 def _line(run: Run, counts: TrainCounts, end: int, order: int) -> Line:
-    """Return what is around an n-gram that ends with the id at a place of the store."""
+    """Return the text around the n-gram of ``order`` ids that ends at position ``end``."""
     store, decode = counts.store, run.tokenizer.decode
     document = int(np.searchsorted(store.offsets, end, "right")) - 1
     begin, stop = store.offsets[document : document + 2].tolist()

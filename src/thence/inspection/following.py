@@ -1,4 +1,4 @@
-"""The lens of what could stand at each place: rank, entropy and the likeliest tokens."""
+"""The lens ``following``: the predictive distribution at each place, as rank, entropy and top k."""
 
 import math
 
@@ -10,7 +10,7 @@ from thence.inspection.tokens import Following, Likely
 
 
 def following(subject: Subject) -> dict[int, Following]:
-    """Return what could stand at each place that is shown, and after the text."""
+    """Return a summary of the predictive distribution at each shown place, and after the text."""
     found: dict[int, Following] = {}
     for first, stop in ((subject.first, subject.stop), (subject.size, subject.size + 1)):
         if first == stop:
@@ -18,16 +18,16 @@ def following(subject: Subject) -> dict[int, Following]:
         for places, log_probs in subject.distributions(first, stop):
             for place, row in zip(places.tolist(), log_probs, strict=True):
                 index = int(subject.ids[place]) if place < subject.size else None
-                found[place] = followed(subject, row.astype(np.float64), index)
+                found[place] = summarize(subject, row.astype(np.float64), index)
     return dict(sorted(found.items()))
 
 
-def followed(
+def summarize(
     subject: Subject, log_probs: Float[np.ndarray, " vocab"], index: int | None
 ) -> Following:
-    """Return what a distribution says, and which rank it gives to an id."""
+    """Return entropy and likeliest tokens of a distribution, and the rank of an id in it."""
     probs = np.exp(log_probs)
-    total = probs.sum()  # Of an import, or of stupid back-off, it is not 1.
+    total = probs.sum()  # Not 1 for imported models and stupid back-off; normalised below.
     certain = np.where(probs > 0, log_probs, 0.0)
     entropy = (math.log(total) - float(probs @ certain) / total) / math.log(2) if total else 0.0
     top = tuple(
@@ -39,11 +39,11 @@ def followed(
 
 
 def likeliest(log_probs: Float[np.ndarray, " vocab"], count: int) -> list[int]:
-    """Return the ids of the highest values, the highest first; of equal ones the lower ids."""
+    """Return the indices of the ``count`` highest values, highest first; ties by lower index."""
     if not count:
         return []
     candidates = np.arange(len(log_probs))
-    if 0 < count < len(log_probs):  # To sort them all takes longer than everything else.
+    if 0 < count < len(log_probs):  # Selecting first is much faster than sorting the vocabulary.
         candidates = np.flatnonzero(log_probs >= np.partition(log_probs, -count)[-count])
     order = np.argsort(-log_probs[candidates], kind="stable")[:count]
     found: list[int] = candidates[order].tolist()

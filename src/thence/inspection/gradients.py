@@ -1,8 +1,9 @@
-"""Gradients of the surprisal of targets: with respect to what a network read, and remembered.
+"""Gradients of the surprisal of targets with respect to embeddings and to hidden states.
 
-For every target the text is read once more, so many copies side by side, and one backward pass
-gives the gradients of all. Each copy has embeddings of its own: a table with a row for every place
-takes the place of the network's table, and the ids become numbers of its rows.
+The text is read once for each target, as a batch of copies, so that one backward pass through the
+summed losses gives the gradients of all targets. Each copy has embeddings of its own: the
+network's table is replaced by one with a row for every place of every copy, and the ids are
+replaced by indices of these rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,18 +22,18 @@ from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.recurrent import Recurrent
 
 TABLES = ("embedding.weight", "logits.weight")
-"""Names of a network's table of embeddings; the rows of a bigram's are logits."""
+"""Names of a network's embedding table; in the neural bigram model its rows are logits."""
 MOST_CELLS = 1 << 13
-"""Places of all copies of a text that are read together: some 50 MB with 256 units."""
+"""Places of all copies in a batch: about 50 MB with 256 units."""
 
 
 @dataclass(frozen=True)
 class InputGradients:
-    """Gradients of surprisals with respect to the embeddings read before, in nats.
+    """Gradients of surprisals (nats) with respect to the embeddings of earlier tokens.
 
     Attributes:
-        products: The gradient times the embedding itself, shape (targets, sources).
-        norms: Length of the gradient.
+        products: Dot product of the gradient and the embedding, shape (targets, sources).
+        norms: Euclidean norm of the gradient, shape (targets, sources).
     """
 
     products: Float64[np.ndarray, "targets sources"]
@@ -40,7 +41,7 @@ class InputGradients:
 
 
 def embedding_table(model: NeuralLanguageModel) -> str | None:
-    """Return the name of a network's table of embeddings; None if it has none that is known."""
+    """Return the name of a network's embedding table, one of ``TABLES``; None if it has none."""
     named = dict(cast(nn.Module, model.network).named_parameters())
     return next((name for name in TABLES if name in named), None)
 
@@ -52,18 +53,19 @@ def input_gradients(
     others: Int64[np.ndarray, " targets"] | None = None,
     state: State = None,
 ) -> InputGradients:
-    """Return how the surprisal of tokens depends on the embeddings of those before.
+    """Return the gradients of the surprisal of targets with respect to earlier embeddings.
 
     Args:
-        model: A network with a table of embeddings (``embedding_table``).
+        model: A network with an embedding table (``embedding_table``).
         ids: A document: the boundary, and then its tokens; or a part of one.
-        targets: Which of the ids are predicted, in ascending order; the first is none.
-        others: For each target another id: then the surprisal of the target less that of this one.
-        state: Before the first id; by default that before any text.
+        targets: Indices of the ids to predict, in ascending order, from 1 on.
+        others: Another id for each target: the gradient is then that of the difference of their
+            surprisals.
+        state: State before the first id; by default the initial state.
 
     Returns:
-        Gradients with respect to each of the ids but the last; 0 from the target on. What a
-        fixed window reads before the text counts for the boundary.
+        Gradients with respect to all ids but the last; 0 from the target on. Gradients of the
+        padding before the text in a fixed window are added to that of the boundary.
     """
     found = np.zeros((2, len(targets), len(ids) - 1))
     for rows, loss, read in _copies(model, ids, targets, state, others):
@@ -85,23 +87,23 @@ def _copies(
     others: Int64[np.ndarray, " targets"] | None = None,
     step: bool = False,
 ) -> Iterator[tuple[slice, Float[Tensor, ""], Float[Tensor, "rows time embedding"]]]:
-    """Yield which targets were predicted, their summed loss, and the embeddings that were read.
+    """Yield batches: a slice of the targets, their summed loss, and the embeddings of the copies.
 
-    Each target is predicted from a copy of the text of its own, in the row of its number.
+    Each target is predicted from its own copy of the text, in one row of the batch.
 
     Args:
         model: The network.
         ids: The document.
-        targets: Which of its ids are predicted.
-        state: Before the first id, or None.
+        targets: Indices of the ids to predict.
+        state: State before the first id, or None.
         others: Ids whose losses are subtracted.
-        step: Whether to read id by id.
+        step: Whether to read one id at a time, so that hooks see the state at each step.
     """
     model.eval()
     network, table = cast(nn.Module, model.network), cast(str, embedding_table(model))
     weights = network.get_parameter(table).detach()
     state = model.start(1) if state is None else state
-    is_window = model.context_length is not None  # The state is the ids before.
+    is_window = model.context_length is not None  # The state is then the previous ids.
     padded = np.concatenate([state[0].numpy(), ids]) if is_window else ids
     pads = len(padded) - len(ids)
     at_once = max(1, MOST_CELLS // len(padded))
@@ -131,18 +133,18 @@ def state_gradients(
     targets: Sequence[int],
     state: State = None,
 ) -> dict[str, Float64[np.ndarray, "targets lags"]]:
-    """Return how much the surprisal of tokens depends on what was remembered before.
+    """Return the norms of the gradients of the surprisal of targets with respect to earlier states.
 
     Args:
         model: A recurrent network.
         ids: A document: the boundary, and then its tokens; or a part of one.
-        targets: Which of the ids are predicted, in ascending order; the first is none.
-        state: Before the first id; by default that before any text.
+        targets: Indices of the ids to predict, in ascending order, from 1 on.
+        state: State before the first id; by default the initial state.
 
     Returns:
-        For each layer, as ``layer 1``, and the cells of an LSTM, as ``layer 1 cell``: the length
-        of the gradient, in nats, with respect to the state that the target is predicted from
-        (lag 0), and to those before; NaN where there is none.
+        For each layer, as ``layer 1``, and for the cells of an LSTM, as ``layer 1 cell``: norms
+        with respect to the state that the target is predicted from (lag 0) and to the states
+        before it (lag 1, 2, ...); NaN where there are none.
     """
     network = cast(Recurrent, model.network)
     steps: list[list[LayerStep]] = [[] for _ in network.layers]
@@ -167,13 +169,13 @@ def state_gradients(
 
 
 LayerStep = list[Tensor]
-"""What comes out of a layer at one time: the hidden states twice, as what is read above and as
-what is remembered, and the cells of an LSTM."""
+"""Outputs of a layer at one step: the hidden states as its output and again as its state, and the
+cells of an LSTM. Both copies of the hidden states get a gradient: from above, and from later."""
 
 
 @contextmanager
 def _steps_of(layer: nn.Module, kept: list[LayerStep]) -> Iterator[None]:
-    """Keep what comes out of a layer, time by time."""
+    """Context manager: records the outputs of a layer at each step."""
 
     def keep(_: nn.Module, inputs: Any, outputs: Any) -> None:
         kept.append([outputs[0], *outputs[1]])
@@ -186,7 +188,7 @@ def _steps_of(layer: nn.Module, kept: list[LayerStep]) -> Iterator[None]:
 
 
 def _lengths(step: LayerStep, gradients: Sequence[Tensor | None]) -> list[Array]:
-    """Return the lengths (rows) of the gradients with respect to hidden states and cells."""
+    """Return the norm of each row's gradient with respect to the hidden state, and to the cell."""
     read, *remembered = (
         torch.zeros_like(tensor[0] if number else tensor[:, 0])
         if gradient is None
@@ -196,7 +198,8 @@ def _lengths(step: LayerStep, gradients: Sequence[Tensor | None]) -> list[Array]
     hidden = read + remembered[0]
     found = [hidden]
     if len(remembered) > 1:
-        # A cell also acts through the hidden state of its time, h = o tanh(c).
+        # Chain rule: a cell also acts through the hidden state of its step, h = o tanh(c), so
+        # o (1 - tanh(c)^2) times the gradient of h is added; o = h / tanh(c).
         squashed = step[2][0].detach().tanh()
         opened = torch.where(squashed == 0, 0.5, step[1][0].detach() / squashed)
         found.append(remembered[1] + hidden * opened * (1 - squashed**2))

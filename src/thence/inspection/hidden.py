@@ -1,7 +1,7 @@
-"""Lenses of networks: what their units say, their gates, attention, and what each layer predicts.
+"""The lenses ``activations``, ``gates``, ``attention`` and ``layers`` (logit lens) of networks.
 
-A network reads the boundary and then token 0, 1 and so on. What it has become after token t is
-shown at place t; what predicts token t is one place before. Long texts are shown in part.
+A network reads the boundary and then token 0, 1 and so on. Its values after token t are shown at
+place t; token t itself is predicted from those at place t - 1. Long texts are shown in part.
 """
 
 import math
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Float
-from thence.inspection.following import followed
-from thence.inspection.networks import Part, networks_of, trace, traces
+from thence.inspection.following import summarize
+from thence.inspection.networks import NetworkPart, networks_of, trace, traces
 from thence.inspection.subject import Subject
 from thence.inspection.tokens import Likely
 from thence.inspection.tracing import Trace
@@ -22,26 +22,26 @@ from thence.models.base import Array
 from thence.models.language.options import RecurrentOptions, TransformerOptions
 
 MOST_NUMBERS = 400_000
-"""Numbers of a lens together, as many as 2 MB of JSON: of a longer text fewer places are shown."""
+"""Numbers in the result of a lens, about 2 MB of JSON; fewer places of a longer text are shown."""
 MOST_CARRIED = 2048
-"""Tokens of running text that are read before the first that is shown, as streams are scored."""
+"""Tokens of running text that are read before the first that is shown, to set the state."""
 MOST_CELLS = 1 << 23
-"""Probabilities that the layers of a network give together, of which the likeliest are shown."""
+"""Probabilities computed by the logit lens: layers times places times vocabulary size."""
 DIGITS = 4
-"""Decimals of what units and gates say: more than a picture can show."""
+"""Decimal places of activations and gates: more than a picture can show."""
 GATES = ("input", "forget", "output", "update", "reset", "candidate", "cell", "hidden")
-"""The order in which they are shown."""
+"""The order in which gates and states are shown."""
 SHARE_DIGITS = 6
-"""Decimals of shares of attention, of which many small ones add up."""
+"""Decimal places of attention weights; more than ``DIGITS``, since many small ones add up."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What the units of a layer say after each token.
+    """The activations of a layer.
 
     Attributes:
-        name: Of the layer, after the member's name where several networks are mixed.
-        values: Each unit after each token, shape (tokens, units).
+        name: Name of the layer, preceded by the member's name in a mixture.
+        values: Activation of each unit after each token, shape (tokens, units).
     """
 
     name: str
@@ -50,10 +50,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Activations:
-    """What the units of networks say over a text.
+    """The activations of networks over a text.
 
     Attributes:
-        layers: Each layer, the embedding that the network reads first.
+        layers: All layers, the embedding first.
         places: First of the tokens that are shown, and the one after the last.
     """
 
@@ -66,11 +66,11 @@ class GatedLayer:
     """The gates of a recurrent layer after each token.
 
     Attributes:
-        name: Of the layer, after the member's name where several networks are mixed.
-        gates: Of each unit by name, shape (tokens, units). Of an LSTM ``input``, ``forget`` and
-            ``output`` (0 shut, 1 open), ``candidate`` (what the input gate lets in, -1 to 1),
-            ``cell`` and ``hidden``; of a GRU ``update`` (1 keeps what was, 0 takes the candidate),
-            ``reset``, ``candidate`` and ``hidden``; of a plain one ``hidden``.
+        name: Name of the layer, preceded by the member's name in a mixture.
+        gates: Gate values by name, shape (tokens, units). LSTM: ``input``, ``forget`` and
+            ``output`` (0 closed, 1 open), ``candidate`` (the new cell content, -1 to 1), ``cell``
+            and ``hidden``. GRU: ``update`` (1 keeps the old state, 0 takes the candidate),
+            ``reset``, ``candidate`` and ``hidden``. Plain RNN: ``hidden``.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Gates:
     """The gates of recurrent networks over a text.
 
     Attributes:
-        layers: Each recurrent layer.
+        layers: The recurrent layers.
         places: First of the tokens that are shown, and the one after the last.
     """
 
@@ -91,13 +91,13 @@ class Gates:
 
 
 @dataclass(frozen=True)
-class AttentiveLayer:
-    """How much the tokens look at one another in a layer.
+class AttentionLayer:
+    """The attention weights of a layer.
 
     Attributes:
-        name: Of the layer, after the member's name where several networks are mixed.
-        heads: For each head how much each token looks at each key, shape (heads, tokens, keys);
-            each row sums to one.
+        name: Name of the layer, preceded by the member's name in a mixture.
+        heads: Weight of each key for each token in each head, shape (heads, tokens, keys); each
+            row sums to one.
     """
 
     name: str
@@ -106,30 +106,29 @@ class AttentiveLayer:
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """How much tokens look at one another in a transformer.
+    """The attention weights of a transformer over a text.
 
     Attributes:
-        layers: Each layer.
-        places: First of the tokens that look, and the one after the last.
-        starts: Place of the first key: keys are the tokens from there on, the boundary before the
-            text being -1.
+        layers: All layers.
+        places: First of the attending tokens (queries), and the one after the last.
+        starts: Place of the first key; the boundary before the text is place -1.
     """
 
-    layers: tuple[AttentiveLayer, ...]
+    layers: tuple[AttentionLayer, ...]
     places: tuple[int, int]
     starts: int
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """What a layer would predict at a place.
+class LayerPrediction:
+    """A layer's prediction at a place, by the logit lens.
 
     Attributes:
-        probability: That it gives to the token that stands there.
+        probability: Probability of the token that stands there.
         bits: Its surprisal.
-        rank: Of that token; 1 is the most probable.
-        entropy: Of all that it gives, in bits.
-        top: The tokens that it holds for the likeliest.
+        rank: Its rank; 1 is the most probable.
+        entropy: Entropy of the distribution, in bits.
+        top: The likeliest tokens.
     """
 
     probability: float
@@ -140,38 +139,38 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class PredictingLayer:
-    """What would be predicted at each place if a layer were the last.
+class LayerPredictions:
+    """The predictions at all places if a layer were the last.
 
     Attributes:
-        name: Of the layer, after the member's name where several networks are mixed.
-        tokens: Of each token.
+        name: Name of the layer, preceded by the member's name in a mixture.
+        tokens: One prediction for each token.
     """
 
     name: str
-    tokens: tuple[Predicted, ...]
+    tokens: tuple[LayerPrediction, ...]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What each layer of networks would already predict: the logit lens.
+    """The logit lens: the predictions of each layer if the output layer read it.
 
     Attributes:
-        layers: Each layer that the output layer can read; the last is what the network says.
+        layers: The layers that the output layer can read; the last is the network's prediction.
         places: First of the tokens that are shown, and the one after the last.
     """
 
-    layers: tuple[PredictingLayer, ...]
+    layers: tuple[LayerPredictions, ...]
     places: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What a network computed of one document.
+    """The trace of one document.
 
     Attributes:
-        row: The first of what it read, counted from the boundary before the text.
-        trace: What it computed of that and what follows.
+        row: Position of its first id; position 0 is the boundary before the text.
+        trace: Intermediate values from there on.
     """
 
     row: int
@@ -179,7 +178,7 @@ class _Read:
 
 
 def activations(subject: Subject) -> Activations:
-    """Return what the units of every layer say after each token."""
+    """Return the activations of every layer after each token."""
     parts = networks_of(subject.run, subject.model)
     per_token = sum(row.size for part in parts for row in units_of(_sample(subject, part)).values())
     shown = _first_of(subject, MOST_NUMBERS // max(per_token, 1))
@@ -207,18 +206,18 @@ def gates(subject: Subject) -> Gates:
     return Gates(tuple(layers), (shown.start, shown.stop))
 
 
-def is_recurrent(part: Part) -> bool:
-    """Return whether a network is a recurrent one."""
+def is_recurrent(part: NetworkPart) -> bool:
+    """Return whether a network is recurrent."""
     return isinstance(part.options, RecurrentOptions)
 
 
 def units_of(trace: Trace) -> dict[Any, Array]:
-    """Return what all stages say; a window of embeddings says what these say one by one."""
+    """Return the values of all stages but the concatenated window, which repeats embeddings."""
     return {name: values for name, values in trace.stages.items() if name != "concatenated"}
 
 
 def gates_and_cells(trace: Trace) -> dict[Any, Array]:
-    """Return the gates by layer and name, and the hidden states beside them."""
+    """Return the gates and hidden states by (layer, gate), in the order of ``GATES``."""
     return {
         (layer, gate): values
         for layer, found in trace.gates.items()
@@ -228,13 +227,13 @@ def gates_and_cells(trace: Trace) -> dict[Any, Array]:
     }
 
 
-def _sample(subject: Subject, part: Part) -> Trace:
-    """Return what a network computes of the boundary: how much there is of a token."""
+def _sample(subject: Subject, part: NetworkPart) -> Trace:
+    """Return the trace of the boundary alone: it tells the names and sizes of all stages."""
     return trace(part, subject.store.ids[:1].astype(np.int64))
 
 
 def _first_of(subject: Subject, places: int) -> range:
-    """Return the places that are shown, at most so many."""
+    """Return the places to show, at most ``places`` of them."""
     return range(subject.first, min(subject.stop, subject.first + max(places, 1)))
 
 
@@ -244,9 +243,12 @@ def _rounded(values: Array, digits: int = DIGITS) -> Float[np.ndarray, "*shape"]
 
 
 def after_tokens(
-    subject: Subject, part: Part, shown: range, kept: Callable[[Trace], dict[Any, Array]]
+    subject: Subject, part: NetworkPart, shown: range, kept: Callable[[Trace], dict[Any, Array]]
 ) -> dict[Any, Array]:
-    """Return what is kept of the traces of all documents, a row after each token that is shown."""
+    """Return arrays with a row after each shown token, joined over the traces of all documents.
+
+    ``kept`` selects the arrays of a trace.
+    """
     if not shown:
         return {name: values[:0] for name, values in kept(_sample(subject, part)).items()}
     found = [kept(one.trace) for one in _reads(subject, part, shown.start + 1, shown.stop)]
@@ -254,16 +256,16 @@ def after_tokens(
 
 
 def _reads(
-    subject: Subject, part: Part, first: int, last: int, attention: bool = False
+    subject: Subject, part: NetworkPart, first: int, last: int, attention: bool = False
 ) -> Iterator[_Read]:
-    """Yield what a network computes of each document, from one row to another.
+    """Yield the trace of each document between two positions.
 
     Args:
         subject: The text.
         part: The network.
-        first: The first row: what is read is the boundary, in row 0, and then the tokens.
-        last: The last row.
-        attention: Whether that of a transformer is wanted.
+        first: The first position: 0 is the boundary before the text, t + 1 is token t.
+        last: The last position.
+        attention: Whether to record attention weights of a transformer.
     """
     ids = subject.store.ids[: last + 1].astype(np.int64)
     starts = [max(0, first - MOST_CARRIED)]
@@ -274,7 +276,7 @@ def _reads(
         for begin, end in pairwise([*(start for start in starts if start <= last), last + 1])
         if end > first
     ]
-    if bounds and bounds[0][0] < first:  # Of the first document only the end is wanted.
+    if bounds and bounds[0][0] < first:  # Only the end of the first document is needed.
         begin, end = bounds.pop(0)
         yield _Read(first, trace(part, ids[begin:end], first - begin, attention))
     found = traces(part, [ids[begin:end] for begin, end in bounds], attention)
@@ -283,11 +285,11 @@ def _reads(
 
 
 def attention(subject: Subject) -> AttentionMaps:
-    """Return how much each token looks at each of those before it, and at itself."""
+    """Return the attention weights of each token on the tokens before it and on itself."""
     parts = [p for p in networks_of(subject.run, subject.model) if is_transformer(p)]
     rows = sum(part.options.layers * part.options.heads for part in parts)
     before = min(subject.first + 1, max(part.options.context for part in parts))
-    # So many tokens that with P of them P (P + before) numbers of each head are not too many.
+    # The largest P with P (P + before) numbers for each head within the limit.
     most = MOST_NUMBERS / rows
     shown = _first_of(subject, int(math.sqrt(before**2 / 4 + most) - before / 2))
     reads = [
@@ -305,23 +307,23 @@ def attention(subject: Subject) -> AttentionMaps:
                 row, key = read.row - 1 - shown.start, _first_key(read) - starts
                 _, looking, keys = shares.shape
                 heads[:, row : row + looking, key : key + keys] = shares
-            layers.append(AttentiveLayer(part.label(name), _rounded(heads, SHARE_DIGITS)))
+            layers.append(AttentionLayer(part.label(name), _rounded(heads, SHARE_DIGITS)))
     return AttentionMaps(tuple(layers), (shown.start, shown.stop), starts)
 
 
-def is_transformer(part: Part) -> bool:
+def is_transformer(part: NetworkPart) -> bool:
     """Return whether a network is a transformer."""
     return isinstance(part.options, TransformerOptions)
 
 
 def _first_key(read: _Read) -> int:
-    """Return the place of the first token that a document's tokens could look at."""
+    """Return the place of the first key of a document."""
     rows, keys = next(iter(read.trace.attention.values())).shape[1:]
     return int(read.row + rows - keys - 1)
 
 
 def layers(subject: Subject) -> Predictions:
-    """Return what each layer would predict at each place, if the output layer read it."""
+    """Return the predictions of each layer at each place, by the logit lens."""
     parts = networks_of(subject.run, subject.model)
     readable = sum(len(_sample(subject, part).readable) for part in parts)
     most = min(
@@ -330,7 +332,7 @@ def layers(subject: Subject) -> Predictions:
     shown = _first_of(subject, most // max(readable, 1))
     found = []
     for part in parts:
-        tokens: dict[str, list[Predicted]] = {}
+        tokens: dict[str, list[LayerPrediction]] = {}
         for read in _reads(subject, part, shown.start, shown.stop - 1) if shown else ():
             for stage in read.trace.readable:
                 rows = read.trace.predictions(stage)
@@ -339,12 +341,14 @@ def layers(subject: Subject) -> Predictions:
                     _predicted(subject, row, int(target))
                     for row, target in zip(rows, targets, strict=True)
                 )
-        found += [PredictingLayer(part.label(name), tuple(of)) for name, of in tokens.items()]
+        found += [LayerPredictions(part.label(name), tuple(of)) for name, of in tokens.items()]
     return Predictions(tuple(found), (shown.start, shown.stop))
 
 
-def _predicted(subject: Subject, log_probs: Float[np.ndarray, " vocab"], target: int) -> Predicted:
+def _predicted(
+    subject: Subject, log_probs: Float[np.ndarray, " vocab"], target: int
+) -> LayerPrediction:
     log_prob = float(log_probs[target])
-    found = followed(subject, log_probs.astype(np.float64), target)
+    found = summarize(subject, log_probs.astype(np.float64), target)
     bits = -log_prob / math.log(2)
-    return Predicted(math.exp(log_prob), bits, found.rank or 0, found.entropy, found.top)
+    return LayerPrediction(math.exp(log_prob), bits, found.rank or 0, found.entropy, found.top)

@@ -1,8 +1,8 @@
-"""What speaks for a label in a neural classifier, token by token, by one gradient.
+"""The lens ``gradient`` of neural classifiers: gradient-times-input attribution for a label.
 
-The weight of a token is the gradient of the label's log-odds with respect to the token's embedding,
-times that embedding: to first order, what the label would lose without it. Explaining by leaving
-out (``thence.explain``) asks the classifier once for every word; this asks it once in all.
+The weight of a token is the dot product of its embedding and the gradient of the label's log-odds
+with respect to it: to first order, what the label would lose without the token. Occlusion
+(``thence.explain``) takes one forward pass per word; this takes one backward pass in all.
 """
 
 import math
@@ -21,11 +21,11 @@ from thence.models.labels.neural import NeuralClassifier
 from thence.runs import ClassifierRun
 
 TABLES = ("embedding.weight", "fixed.weight", "encoder.embedding.weight")
-"""Names of tables of embeddings; a network may read two side by side."""
+"""Names of embedding tables; a network may read two of them side by side."""
 
 
 def label_gradient(run: ClassifierRun, text: str, label: str) -> tuple[Contribution, ...]:
-    """Return how much each token that the classifier reads speaks for a label, in nats.
+    """Return the weight of each token that the classifier reads for a label, in nats.
 
     Args:
         run: The run of a neural classifier.
@@ -46,12 +46,13 @@ def label_gradient(run: ClassifierRun, text: str, label: str) -> tuple[Contribut
 def gradient_times_input(
     model: NeuralClassifier, ids: Int64[np.ndarray, " tokens"], label: int
 ) -> Float64[np.ndarray, " tokens"]:
-    """Return the gradient of a label's log-odds with respect to each embedding, times it."""
+    """Return the gradient of a label's log-odds with respect to each embedding, dotted with it."""
     model.eval()
     network = cast(nn.Module, model.network)
     tables = {name: table.detach() for name, table in network.named_parameters() if name in TABLES}
     read = {name: table[torch.from_numpy(ids)].requires_grad_() for name, table in tables.items()}
-    # Rows for the places of the document follow those of the vocabulary.
+    # To get a gradient for each token and not for each row of the vocabulary, the table is extended
+    # by one row per token of the document, and the document reads those rows.
     longer = {name: torch.cat([table, read[name]]) for name, table in tables.items()}
     first = len(next(iter(tables.values())))
     places = torch.arange(first, first + len(ids))[None]

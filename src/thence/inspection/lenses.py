@@ -1,6 +1,6 @@
-"""The table of lenses: what each shows, and which runs have it. To add one: a line here.
+"""The table of lenses: what each shows, and which runs support it. To add one, add a line here.
 
-A lens is a function of a ``Subject`` whose result is plain data: dictionaries, lists, arrays and
+A lens is a function of a ``Subject`` that returns plain data: dictionaries, lists, arrays and
 dataclasses. Its list of tokens has an entry for each place of ``Subject.shown``.
 """
 
@@ -16,9 +16,9 @@ from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.run import Run
 
 FOLLOWING = "following"
-"""The lens of rank, entropy and the likeliest tokens, which are shown with the tokens."""
+"""The lens of rank, entropy and the likeliest tokens; its result is merged into the tokens."""
 COUNTS = ("ngram", "class-ngram", "bigram-counts")
-"""Families of models that are made of counts."""
+"""Families of count models."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Lens:
     """A way to look at a text.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         summary: What it shows, in a few words.
-        function: What computes it, as ``module:name`` below ``thence.inspection``.
-        suits: Whether a run has it.
-        is_cheap: Whether it is shown without being asked for.
+        function: The function that computes it, as ``module:name`` in ``thence.inspection``.
+        suits: Function from a run to whether it supports the lens.
+        is_cheap: Whether it is fast enough to be shown by default.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Lens:
     is_cheap: bool = False
 
     def __call__(self, *what: Any) -> Any:
-        """Return what it shows of a ``Subject``; of a classifier's run, a text and a label."""
+        """Compute the lens for a ``Subject``, or for a classifier's run, a text and a label."""
         module, _, name = self.function.partition(":")
         return getattr(import_module(f"thence.inspection.{module}"), name)(*what)
 
@@ -118,16 +118,16 @@ LABEL_LENSES: Sequence[Lens] = (
         _neural,
     ),
 )
-"""Of classifiers."""
+"""Lenses of classifiers."""
 
 
 def lenses_of(run: LanguageRun) -> list[Lens]:
-    """Return the lenses that a run has."""
+    """Return the lenses that a run supports."""
     return [lens for lens in LENSES if lens.suits(run)]
 
 
 def label_lenses_of(run: ClassifierRun) -> list[Lens]:
-    """Return the lenses that a classifier has."""
+    """Return the lenses that a classifier supports."""
     return [lens for lens in LABEL_LENSES if lens.suits(run)]
 
 
@@ -135,7 +135,7 @@ def choose_lenses(run: LanguageRun, names: Iterable[str] | None) -> list[Lens]:
     """Return the lenses of these names, or the cheap ones for None.
 
     Raises:
-        SettingError: If there is no such lens, or the run does not have it.
+        SettingError: If there is no such lens, or the run does not support it.
     """
     return _chosen(run, lenses_of(run), names)
 

@@ -1,4 +1,4 @@
-"""``look``: a text as a model reads it, token by token, and what lenses show of it."""
+"""``look``: a text as a model reads it, token by token, and the results of lenses."""
 
 import math
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from thence.inspection.lenses import (
     label_lenses_of,
     lenses_of,
 )
-from thence.inspection.result import Contribution, LabelLook, Look, MemberSays
+from thence.inspection.result import Contribution, LabelLook, Look, MemberPrediction
 from thence.inspection.spans import split_lines, token_spans
 from thence.inspection.subject import Subject, find_token, is_by_lines
 from thence.inspection.tokens import Tokens
@@ -29,10 +29,10 @@ from thence.settings import NonNegativeInt, validate
 from thence.tokens import encode_texts
 
 MOST_CELLS = 1 << 22
-"""Numbers of the distributions at all places that are shown, where nobody says which: some hundred
-places of a large vocabulary."""
+"""Places times vocabulary size, at most, if ``places`` is not given: some hundred places of a large
+vocabulary."""
 MOST_PLACES = 1000
-"""Places that are shown at most, where nobody says which."""
+"""Places shown at most if ``places`` is not given."""
 
 
 def look(
@@ -87,6 +87,7 @@ def _look(
     against: str | None,
     static: bool,
 ) -> Look:
+    """Return the look of a language model; see ``look``."""
     chosen = choose_lenses(run, lenses)
     other = None if against is None else find_token(run, against)
     by_lines = is_by_lines(run)
@@ -121,10 +122,10 @@ def _look(
 
 
 def _places(places: tuple[int, int] | None, size: int, vocabulary_size: int) -> tuple[int, int]:
-    """Return the first place that is shown and the one after the last.
+    """Return the first place to show and the one after the last, within a text of ``size`` tokens.
 
     Raises:
-        SettingError: If they are none of the text.
+        SettingError: If ``places`` is not a range.
     """
     if places is None:
         return 0, min(size, MOST_PLACES, max(1, MOST_CELLS // vocabulary_size))
@@ -163,15 +164,15 @@ def look_at_labels(
     )
 
 
-def _members(run: ClassifierRun, text: str) -> tuple[MemberSays, ...]:
-    """Return what each classifier of an average says of a text; nothing of one that is none."""
+def _members(run: ClassifierRun, text: str) -> tuple[MemberPrediction, ...]:
+    """Return the probabilities by each member of an ensemble; empty for other classifiers."""
     model = run.classifier
     if not isinstance(model, Ensemble):
         return ()
     texts = encode_texts(run.tokenizer, Documents.from_strings([text]))
     said = (np.exp(one.classify(texts)[0].astype(np.float64)) for one in model.members)
     return tuple(
-        MemberSays(name, weight, dict(zip(run.label_names, chances.tolist(), strict=True)))
+        MemberPrediction(name, weight, dict(zip(run.label_names, chances.tolist(), strict=True)))
         for name, weight, chances in zip(
             model.options.names, model.weights.tolist(), said, strict=True
         )

@@ -1,12 +1,13 @@
-"""The lens of context mixing: which contexts spoke for each token, and which against it.
+"""The lens ``mixing``: the contribution of each input of context mixing to each token.
 
-A token is a path of decisions (``models/language/context_mixing.py``). At each, the mixers add up
-inputs x_i with weights w_ki, and the last one adds up the mixers with weights v_k:
+A token is coded as binary decisions (``models/language/context_mixing.py``). At each, the mixers
+sum the inputs x_i with weights w_ki, and the final mixer sums the mixers with weights v_k:
 
     log-odds of bit 1 = sum_i x_i sum_k v_k w_ki
 
-so each input has its part of them; what speaks for the bit that came is counted up, and what speaks
-against it down, over all decisions of a token. The adaptive maps that follow have no such parts.
+so the log-odds are a sum over inputs. The contribution of an input to a token is the sum of its
+terms over the token's decisions, with the sign reversed where the bit is 0. The adaptive
+probability maps after the final mixer are not linear, and are left out.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Float32, Float64
-from thence.inspection.distributions import until
+from thence.inspection.distributions import truncate_store
 from thence.inspection.subject import Subject
 from thence.models.base import Array
 from thence.models.language.context_mixing import ContextMixing
@@ -39,16 +40,17 @@ INPUTS = (
     "a match of 12",
     "always",
 )
-"""What each input of the mixers reads, in their order; other models follow."""
+"""Names of the inputs of the mixers, in their order; inputs from other models follow."""
 
 
 @dataclass(frozen=True)
-class Spoke:
-    """What an input of the mixers said of a token.
+class InputContribution:
+    """The contribution of an input of the mixers to a token.
 
     Attributes:
-        name: What it reads.
-        log_odds: For the token, summed over its decisions, in nats; below 0: against it.
+        name: The context that the input reads.
+        log_odds: Its log-odds for the token, summed over its decisions, in nats; negative: against
+            the token.
     """
 
     name: str
@@ -57,21 +59,21 @@ class Spoke:
 
 @dataclass(frozen=True)
 class MixingToken:
-    """What the inputs of context mixing said of a token.
+    """The contributions of all inputs to a token.
 
     Attributes:
-        decisions: How many decisions the token is.
-        probability: By the model.
-        inputs: Those that said anything, the strongest first.
+        decisions: Number of binary decisions in the token's code.
+        probability: Probability of the token by the model.
+        inputs: Inputs whose contribution is not 0, the strongest first.
     """
 
     decisions: int
     probability: float
-    inputs: tuple[Spoke, ...]
+    inputs: tuple[InputContribution, ...]
 
 
-class _Traced(MixingTwin):
-    """A twin that keeps what each input contributes to each decision."""
+class _TracedMixing(MixingTwin):
+    """The NumPy twin of the kernel, extended to record each input's term of the log-odds."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -84,24 +86,24 @@ class _Traced(MixingTwin):
         self.parts.append(weights.astype(np.float64) * made.inputs)
         return made
 
-    def spoken(self, bits: Array, names: Sequence[str]) -> tuple[Spoke, ...]:
-        """Return what the inputs said of the bits that came since this was last asked."""
+    def contributions(self, bits: Array, names: Sequence[str]) -> tuple[InputContribution, ...]:
+        """Return the contributions to the decisions since the last call, given their bits."""
         signs, parts = np.where(bits, 1.0, -1.0), self.parts
         said = signs @ np.stack(parts) if parts else np.zeros(len(names))
         self.parts = []
         strongest = np.argsort(-np.abs(said[: len(names)]), kind="stable")
-        return tuple(Spoke(names[at], float(said[at])) for at in strongest if said[at])
+        return tuple(InputContribution(names[at], float(said[at])) for at in strongest if said[at])
 
 
 @dataclass(frozen=True)
 class _Mixer:
-    """A context mixing model within a run.
+    """The context mixing model of a run, which may be a member of a mixture.
 
     Attributes:
         model: The model.
-        names: Of its inputs.
-        odds: What other models say of each decision of the text, one after the other.
-        carries: Whether it sees the documents before.
+        names: Names of its inputs.
+        odds: Log-odds by other models that are its inputs, for each decision of the text.
+        carries: Whether its context is carried across documents.
     """
 
     model: ContextMixing
@@ -111,28 +113,28 @@ class _Mixer:
 
 
 def mixing(subject: Subject) -> list[MixingToken]:
-    """Return what the inputs of context mixing said of each token that is shown."""
+    """Return the contributions of all inputs to each token that is shown."""
     mixer, first = _mixer(subject), subject.first
     model, ids = mixer.model, subject.store.ids.astype(np.int32)
     learns = mixer.carries and bool(model.adapting)
     starts = model.arrays()["starts"]
     depths = starts[subject.ids + 1] - starts[subject.ids]
     ends = np.append(0, np.cumsum(depths)) * model.models
-    if learns:  # A copy, that has read what is before the first place.
+    if learns:  # Online learning: a copy of the model learns from the text before the first place.
         model = model.copied()
         before = mixer.odds[: ends[first]] if model.models else None
-        model.learn(until(subject.store, first), True, before)
+        model.learn(truncate_store(subject.store, first), True, before)
         text = np.concatenate([model.history, ids[first + 1 :]])
         offset = len(model.history) - first
     else:
         text, offset = ids, 1
-    twin, found = _Traced(model.arrays(), model.models), []
+    twin, found = _TracedMixing(model.arrays(), model.models), []
     for place in subject.shown:
         at, said = offset + place, mixer.odds[ends[place] : ends[place + 1]]
         history = text if learns else model.history
         log_prob = twin.read(text, at, at + 1, mixer.carries, history, learns, said)[0]
         bits = twin.arrays["bits"][starts[text[at]] : starts[text[at] + 1]]
-        inputs = twin.spoken(bits, mixer.names)
+        inputs = twin.contributions(bits, mixer.names)
         found.append(MixingToken(len(bits), float(np.exp(log_prob)), inputs))
     return found
 

@@ -1,4 +1,4 @@
-"""The lens of mixtures: the weight of each member, and its share of each token's probability."""
+"""The lens ``mixture``: weight of each member, and its share of each token's probability."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from thence.models.language.mixture import Mixture
 
 @dataclass(frozen=True)
 class MixedToken:
-    """What the members of a mixture say of a token.
+    """Weights and probabilities of the members of a mixture for a token.
 
     Attributes:
-        weights: Of each member there; they sum to one.
-        probabilities: By each member.
-        shares: Of each in the probability by the mixture: its weight times its probability, divided
-            by their sum. All are 0 where the mixture takes the token for impossible.
-        known: Tokens of the longest context before it that the n-gram member has seen, which the
-            weights depend on; None where they do not.
+        weights: Weight of each member there; they sum to one.
+        probabilities: Probability of the token by each member.
+        shares: Posterior probability of each member: its weight times its probability, divided by
+            the sum of these. All are 0 where the mixture gives the token probability 0.
+        known: Length in tokens of the longest context that the n-gram member has seen, which gated
+            weights depend on; None where weights do not depend on it.
     """
 
     weights: tuple[float, ...]
@@ -31,15 +31,15 @@ class MixedToken:
 
 @dataclass(frozen=True)
 class MixtureLens:
-    """A mixture's members, token by token.
+    """The members of a mixture, token by token.
 
     Attributes:
-        members: Their names.
+        members: Names of the members.
         families: Their families.
-        depends: What the weights depend on: ``gated`` (how well the context is known), ``buckets``
-            or ``single``.
+        depends: Kind of weights: ``gated`` (a function of how well the context is known),
+            ``buckets`` or ``single``.
         adapts: Whether the weights go on learning from the text.
-        tokens: For each token that is shown.
+        tokens: One entry for each token that is shown.
     """
 
     members: tuple[str, ...]
@@ -50,7 +50,7 @@ class MixtureLens:
 
 
 def mixture(subject: Subject) -> MixtureLens:
-    """Return what each member of a mixture says of each token that is shown."""
+    """Return the members' weights and probabilities for each token that is shown."""
     model = subject.model
     assert isinstance(model, Mixture)
     store, carries, shown = subject.store, subject.carries, subject.shown

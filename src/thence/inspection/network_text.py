@@ -1,4 +1,4 @@
-"""Lenses of networks as tables of 80 columns."""
+"""The lenses of networks as tables in 80 columns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,27 +10,27 @@ from thence.inspection.hidden import Activations, AttentionMaps, Gates, Predicti
 from thence.inspection.shapes import Shapes
 from thence.inspection.tokens import Token
 from thence.inspection.units import TrackingUnits
-from thence.inspection.why import Flow, Mattering
+from thence.inspection.why import Attribution, GradientFlow
 from thence.tokens.vocabulary import BOUNDARY
 
 SOURCES = 3
-"""Earlier tokens that are shown beside each, those that mattered most."""
+"""Earlier tokens that are shown beside each token, those with the largest attributions."""
 LEAST_BITS = 0.05
-"""Bits below which an earlier token is not said to matter."""
+"""Smallest attribution that is shown, in bits."""
 LAGS = 20
-"""States before the last whose gradients are listed."""
+"""Rows of the table of gradient norms by lag."""
 UNITS = 6
-"""Units that stand side by side, of those of a layer."""
+"""Units of a layer in the columns of a table."""
 HEADS = 4
-"""Heads of attention that stand side by side."""
+"""Attention heads in the columns of a table."""
 KEY = len(BOUNDARY)
-"""Columns of a token that is looked at."""
+"""Columns of an attended token."""
 
 Tokens = Sequence[Token]
 
 
 def _activation_tables(tokens: Tokens, lens: Activations) -> Iterator[LensTable]:
-    """Yield for each layer the units that change most over the tokens, the strongest first."""
+    """Yield a table for each layer: the units with the largest range of values over the tokens."""
     for layer in lens.layers:
         units = np.argsort(-np.ptp(layer.values, axis=0), kind="stable")[:UNITS]
         rows = [
@@ -44,7 +44,7 @@ def _activation_tables(tokens: Tokens, lens: Activations) -> Iterator[LensTable]
 
 
 def _gate_tables(tokens: Tokens, lens: Gates) -> Iterator[LensTable]:
-    """Yield how open the gates of each layer are in the mean over its units."""
+    """Yield a table for each layer: the mean of each gate over the layer's units."""
     for layer in lens.layers:
         names = [name for name in layer.gates if name not in ("candidate", "cell", "hidden")]
         if not names:
@@ -62,7 +62,7 @@ def _gate_tables(tokens: Tokens, lens: Gates) -> Iterator[LensTable]:
 
 
 def _attention_tables(tokens: Tokens, lens: AttentionMaps) -> Iterator[LensTable]:
-    """Yield for each head which token each one looks at most."""
+    """Yield tables of the token with the largest attention weight, by token and head."""
     names = _keys(tokens, lens.places, lens.starts)
     for layer in lens.layers:
         for first in range(0, len(layer.heads), HEADS):
@@ -78,15 +78,18 @@ def _attention_tables(tokens: Tokens, lens: AttentionMaps) -> Iterator[LensTable
 
 
 def _keys(tokens: Tokens, places: tuple[int, int], starts: int) -> list[str]:
-    """Return names of the tokens from one place on; those before the first shown have numbers."""
+    """Return names for the source tokens from place ``starts`` on.
+
+    Those before the first token that is shown are named by their place, such as ``#12``.
+    """
     first, stop = places
     named = {first + number: short(token.text) for number, token in enumerate(tokens)}
     named[-1] = BOUNDARY
     return [named.get(place, f"#{place}") for place in range(starts, stop)]
 
 
-def _why_tables(tokens: Tokens, lens: Mattering) -> Iterator[LensTable]:
-    """Yield which earlier tokens mattered most for each."""
+def _why_tables(tokens: Tokens, lens: Attribution) -> Iterator[LensTable]:
+    """Yield a table of the earlier tokens with the largest attributions, by token."""
     names = _keys(tokens, lens.places, lens.starts)
     rows = []
     for token, row in zip(tokens, lens.matrix, strict=False):
@@ -100,7 +103,7 @@ def _why_tables(tokens: Tokens, lens: Mattering) -> Iterator[LensTable]:
 
 
 def _prediction_tables(tokens: Tokens, lens: Predictions) -> Iterator[LensTable]:
-    """Yield what each layer would say of each token: its surprisal there, and the likeliest."""
+    """Yield a table of each layer's prediction of each token: surprisal, rank and likeliest."""
     rows = []
     for number, token in enumerate(tokens):
         of_token = [layer.tokens[number] for layer in lens.layers if number < len(layer.tokens)]
@@ -112,8 +115,8 @@ def _prediction_tables(tokens: Tokens, lens: Predictions) -> Iterator[LensTable]
     yield LensTable(title, ["token", "layer", "likeliest", "bits", "rank"], rows, words=3)
 
 
-def _flow_tables(tokens: Tokens, lens: Flow) -> Iterator[LensTable]:
-    """Yield the mean length of gradients by how far back the state is."""
+def _flow_tables(tokens: Tokens, lens: GradientFlow) -> Iterator[LensTable]:
+    """Yield a table of the mean gradient norm by lag, with a column for each layer."""
     if not lens.layers:
         return
     most = [max(float(layer.norms.max()), 1e-12) for layer in lens.layers]
@@ -131,7 +134,7 @@ def _flow_tables(tokens: Tokens, lens: Flow) -> Iterator[LensTable]:
 
 
 def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
-    """Yield the units that go along with features of the text."""
+    """Yield a table of the units that correlate with features of the text."""
     rows = [
         [
             one.feature,
@@ -148,7 +151,7 @@ def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
 
 
 def _shape_tables(tokens: Tokens, lens: Shapes) -> Iterator[LensTable]:
-    """Yield the shape of each stage, and the window that each token is predicted from."""
+    """Yield a table of the shape of each stage, and one of the context of each token."""
     rows = [[one.name, one.about, " x ".join(map(str, one.shape))] for one in lens.stages]
     yield LensTable("What becomes of the text", ["stage", "what it is", "shape"], rows, words=2)
     if lens.contexts:
@@ -170,4 +173,4 @@ NETWORK_TABLES: Mapping[str, Callable[[Tokens, Any], Iterator[LensTable]]] = {
     "units": _unit_tables,
     "why": _why_tables,
 }
-"""What makes tables of a lens."""
+"""Functions from tokens and the result of a lens to tables, by the name of the lens."""

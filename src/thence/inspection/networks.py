@@ -1,8 +1,8 @@
-"""The networks of a run, and what each computes on the way when it reads a text.
+"""The networks of a run, and traces of their intermediate values while they read a text.
 
-A run's model may be a network, or a mixture with several; what a lens shows of them has their names
-before those of the layers. Perceptrons and recurrent networks are read in NumPy, as they are asked
-(``models/language/inference.py``), transformers and networks of other packages in torch.
+A run's model may be a network, or a mixture with several; lenses then put their names before those
+of the layers. Perceptrons and recurrent networks are run in NumPy, as in inference
+(``models/language/inference.py``), transformers and networks of other packages in PyTorch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.array_types import Int64
-from thence.inspection.tracing import SideBySide, Trace
+from thence.inspection.tracing import BatchTrace, Trace
 from thence.models.base import LanguageModel, State, read
 from thence.models.language.inference import InferenceModel
 from thence.models.language.members import Member, MixtureOptions
@@ -27,23 +27,22 @@ if TYPE_CHECKING:
 
 
 READ_AT_ONCE = 256
-"""Ids that are read together before those of which more is wanted: little memory, and as quick as
-any number."""
+"""Ids per call while only the state is needed: more would take memory and not be faster."""
 
-SIDE_BY_SIDE = 1 << 12
-"""Ids of documents that are read side by side, those that fill them up included."""
+BATCH_IDS = 1 << 12
+"""Ids in a batch of documents, padding included."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A network, and which one of a run it is.
+class NetworkPart:
+    """A network in a run: its model, or a member of its mixture.
 
     Attributes:
-        name: Of the member of a mixture; empty where it is the run's model.
+        name: Name of the member; empty if the network is the run's model.
         family: Its family.
-        options: Its settings.
-        model: It, to be asked in NumPy where that can be, else as a torch module.
-        carries: Whether it sees the documents before.
+        options: Its options.
+        model: The network, in NumPy if its family has such a form, else a torch module.
+        carries: Whether its context is carried across documents.
     """
 
     name: str
@@ -53,12 +52,12 @@ class Part:
     carries: bool
 
     def label(self, stage: str) -> str:
-        """Return the name of a stage within the run."""
+        """Return the name of a stage, preceded by the member's name."""
         return f"{self.name}: {stage}" if self.name else stage
 
 
 def is_network(family: str) -> bool:
-    """Return whether models of a family are networks."""
+    """Return whether models of a family are networks, trained by gradient steps."""
     found = get_family(family)
     return found.task == "language" and found.method == "train"
 
@@ -88,12 +87,12 @@ def has_transformers(run: LanguageRun) -> bool:
     return "transformer" in _families(run)
 
 
-def networks_of(run: LanguageRun, model: LanguageModel) -> list[Part]:
+def networks_of(run: LanguageRun, model: LanguageModel) -> list[NetworkPart]:
     """Return the networks of a run's model, those of a mixture in order.
 
     Args:
         run: The run.
-        model: Its model, or that without what adapts.
+        model: Its model, or the static part of it.
     """
     if not isinstance(model, Mixture):
         family, carries = get_family(run.recipe.model), run.recipe.training.carry_context
@@ -108,22 +107,24 @@ def networks_of(run: LanguageRun, model: LanguageModel) -> list[Part]:
     ]
 
 
-def _member(name: str, member: Member, model: LanguageModel) -> Part:
+def _member(name: str, member: Member, model: LanguageModel) -> NetworkPart:
     family = get_family(member.model)
     return _part(name, family, family.make_options(member.options), model, member.carry_context)
 
 
-def _part(name: str, family: Family, options: Any, model: LanguageModel, carries: bool) -> Part:
-    """Return a network, to be asked in NumPy if its family can be."""
+def _part(
+    name: str, family: Family, options: Any, model: LanguageModel, carries: bool
+) -> NetworkPart:
+    """Return a network, converted to its NumPy form if its family has one."""
     if family.inference and not isinstance(model, InferenceModel):
         asked = family.language_model(options, model.vocabulary_size, inference=True)
         asked.load_tensors(model.tensors())
         model = asked
-    return Part(name, family, options, model, carries)
+    return NetworkPart(name, family, options, model, carries)
 
 
 def distinct_names(names: list[str]) -> list[str]:
-    """Return the names, with a number where several are alike."""
+    """Return the names, with numbers added to repeated ones."""
     return [
         f"{name} ({names[:place].count(name) + 1})" if names.count(name) > 1 else name
         for place, name in enumerate(names)
@@ -131,15 +132,15 @@ def distinct_names(names: list[str]) -> list[str]:
 
 
 def trace(
-    part: Part, ids: Int64[np.ndarray, " time"], first: int = 0, attention: bool = False
+    part: NetworkPart, ids: Int64[np.ndarray, " time"], first: int = 0, attention: bool = False
 ) -> Trace:
-    """Return what a network computes when it reads a document.
+    """Return the intermediate values of a network for a document.
 
     Args:
         part: The network.
         ids: The boundary, and then the tokens.
-        first: From which id on; those before it are read only.
-        attention: Whether that of a transformer is wanted.
+        first: The first id to trace; those before it only set the state.
+        attention: Whether to record attention weights of a transformer.
     """
     state = state_after(part.model, ids[:first])
     (found,) = _read(part, ids[None, first:], state, attention).documents([len(ids) - first])
@@ -147,11 +148,11 @@ def trace(
 
 
 def traces(
-    part: Part, documents: Sequence[Int64[np.ndarray, " _"]], attention: bool = False
+    part: NetworkPart, documents: Sequence[Int64[np.ndarray, " _"]], attention: bool = False
 ) -> Iterator[Trace]:
-    """Yield what a network computes of each document, some of them side by side; see ``trace``."""
+    """Yield the trace of each document, computed in padded batches; see ``trace``."""
     longest = max(map(len, documents), default=1)
-    at_once = max(1, SIDE_BY_SIDE // longest)
+    at_once = max(1, BATCH_IDS // longest)
     for first in range(0, len(documents), at_once):
         some = documents[first : first + at_once]
         ids = np.full((len(some), max(map(len, some))), part.model.vocabulary_size - 1)
@@ -162,9 +163,9 @@ def traces(
 
 
 def _read(
-    part: Part, ids: Int64[np.ndarray, "batch time"], state: State, attention: bool
-) -> SideBySide:
-    """Return what a network computes of ids that go on from a state."""
+    part: NetworkPart, ids: Int64[np.ndarray, "batch time"], state: State, attention: bool
+) -> BatchTrace:
+    """Return the intermediate values of a network for a batch of ids that follow a state."""
     model = part.model
     if not isinstance(model, InferenceModel):
         from thence.inspection.torch_networks import trace_modules
@@ -179,19 +180,19 @@ def _read(
         and (stage != "embedding" or getattr(part.options, "tied", False))
     ]
     predictions = partial(model.after_stage, found)
-    return SideBySide(found.stages, predictions, tuple(readable), found.gates)
+    return BatchTrace(found.stages, predictions, tuple(readable), found.gates)
 
 
 def state_after(model: LanguageModel, ids: Int64[np.ndarray, " time"]) -> State:
-    """Return the state after ids that begin a document; that before any text if there are none."""
+    """Return the state after the ids that begin a document; the initial state if there are none."""
     state = model.start(1)
     for begin in range(0, len(ids), READ_AT_ONCE):
         _, state = read(model, ids[None, begin : begin + READ_AT_ONCE], state, last=True)
     return state
 
 
-def in_torch(part: Part) -> "NeuralLanguageModel":
-    """Return a network as the torch module that was trained."""
+def as_torch_module(part: NetworkPart) -> "NeuralLanguageModel":
+    """Return a network as a torch module with its trained weights, for gradients."""
     if not isinstance(part.model, InferenceModel):
         return cast("NeuralLanguageModel", part.model)
     trained = part.family.language_model(part.options, part.model.vocabulary_size)

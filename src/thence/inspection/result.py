@@ -1,6 +1,6 @@
-"""What ``look`` returns: the tokens of a text, and what each lens shows.
+"""``Look`` and ``LabelLook``: the results of ``look``, with the tokens and the results of lenses.
 
-The JSON of a language model's look (that of a classifier's has the fields of ``LabelLook``)::
+The JSON of a language model's look (that of a classifier has the fields of ``LabelLook``)::
 
     kind            "language model"
     run, family, text, by_lines, carries_context, adapting, vocabulary_size, end_bits
@@ -11,14 +11,14 @@ The JSON of a language model's look (that of a classifier's has the fields of ``
                     rank, entropy and top only of tokens that are shown; bits may be null;
                     with "columns": {id, start, end, bits, names, shown} (``Tokens.columns``)
     next            {entropy, top, rank: null}, or null where it was not asked for
-    lenses          {name: what the lens shows}; of models of counts and of mixtures:
+    lenses          {name: result of the lens}; for count models and mixtures:
       backoff       [token: {order, longest, terms: [Term], given_class}]      (``backoff.py``)
       examples      [token: {order, first, count, lines: [{text, start, end}]}] (``examples.py``)
       mixture       {members, families, depends, adapts,
                       tokens: [{weights, probabilities, shares, known}]}       (``mixtures.py``)
       cache         [cache: {name, tokens: [{weight, probability, remembered:
                       [{text, id, share, ago, count, order}]}]}]                 (``caches.py``)
-      learning      [token: {probability, bits_gained}]                        (``learning.py``)
+      learning      [token: {probability, bits_gained}]                        (``caches.py``)
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from thence.printable import printable_line
 from thence.results import Result, format_pairs, format_table, json_value
 
 MOST_LABELS = 20
-"""Labels of which the probability is shown as text."""
+"""Labels whose probabilities are printed."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Look(Result):
         run: Name of the run.
         family: Name of its family, such as ``ngram``.
         text: The text.
-        by_lines: Whether a line is a document, so that a line end is a boundary.
-        carries_context: Whether documents see those before them.
-        adapting: Names of the parts of the model that learn from the text as they read it.
-        vocabulary_size: How many tokens there are (V).
-        tokens: The tokens of the text; the boundary before it is none of them.
-        end_bits: Surprisal of the document's end after the text; infinite if it is impossible.
-        next: What could follow the text; None if it was not asked for.
-        places: First of the tokens that are shown in full, and the one after the last; each list
-            of a lens that has an entry for each token has one for each of these.
-        available: Names of all lenses that the run has.
-        lenses: What each lens shows that was asked for, by its name.
+        by_lines: Whether each line is a document, so that a line end is a boundary.
+        carries_context: Whether context is carried across documents.
+        adapting: Names of the parts of the model that adapt to the text while reading it.
+        vocabulary_size: Size of the vocabulary (V).
+        tokens: The tokens of the text, without the boundary before it.
+        end_bits: Surprisal of the document's end after the text; infinite if its probability is 0.
+        next: Summary of the distribution after the text; None if it was not asked for.
+        places: First of the tokens that are shown in full, and the one after the last; lists by
+            token in the results of lenses have an entry for each of these.
+        available: Names of all lenses that the run supports.
+        lenses: Results of the chosen lenses, by name.
     """
 
     run: str
@@ -73,7 +73,7 @@ class Look(Result):
 
     @property
     def bits(self) -> float:
-        """Surprisal of all tokens together, without the end."""
+        """Summed surprisal of all tokens, without the end."""
         return bits_of(float(self.tokens.log_probs.sum()))
 
     @property
@@ -82,7 +82,7 @@ class Look(Result):
         return self.tokens[slice(*self.places)]
 
     def heading(self) -> str:
-        """Return what was read, by what, and how surprising it is."""
+        """Return a sentence with the run, the number of tokens and their surprisal."""
         size, (first, stop) = len(self.tokens), self.places
         mean = f", {self.bits / size:.2f} a token" if size else ""
         about = f"{self.run} ({self.family}, {self.vocabulary_size:,} different tokens)"
@@ -94,12 +94,12 @@ class Look(Result):
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and a row for each token that is shown."""
-        stacks = self.lenses.get("backoff")
-        orders = None if stacks is None else [stack.order for stack in stacks]
+        found = self.lenses.get("backoff")
+        orders = None if found is None else [one.order for one in found]
         return token_table(self.shown, orders)
 
     def tables(self, *lenses: str) -> list[LensTable]:
-        """Return what some lenses show, as tables; nothing of those for pictures."""
+        """Return the results of lenses as tables, without those that can only be drawn."""
         return [
             table
             for name in lenses
@@ -114,10 +114,10 @@ class Look(Result):
         return "\n".join(lines)
 
     def to_json(self, columns: bool = False) -> dict[str, Any]:
-        """Return everything for a program; None stands for what is infinite.
+        """Return all fields as JSON values, None in the place of infinite numbers.
 
         Args:
-            columns: Give the tokens by column (see ``Tokens.columns``), which is smaller.
+            columns: Return the tokens by column (see ``Tokens.columns``), which is smaller.
         """
         names = [item.name for item in fields(self) if item.name != "tokens"]
         tokens = self.tokens.columns() if columns else self.tokens.to_json()
@@ -127,13 +127,13 @@ class Look(Result):
 
 @dataclass(frozen=True)
 class Contribution:
-    """A word, or another part of a document.
+    """The weight of a word, or another part of a document, for a label.
 
     Attributes:
-        text: As it was written.
-        start: Characters of the document before it.
-        end: The same with it.
-        weight: How much it speaks for the label, in nats of its log-odds; below 0: against it.
+        text: As written in the document.
+        start: Index of its first character in the document.
+        end: Index after its last character.
+        weight: Evidence for the label, in nats of its log-odds; negative: against it.
     """
 
     text: str
@@ -143,13 +143,13 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class MemberSays:
-    """What one classifier of several says of a text.
+class MemberPrediction:
+    """The prediction of one member of an ensemble.
 
     Attributes:
-        name: Of the member.
-        weight: Of it in the average; they sum to one.
-        probabilities: Of each label, by it alone.
+        name: Name of the member.
+        weight: Its weight in the average; weights sum to one.
+        probabilities: Probability of each label by this member alone.
     """
 
     name: str
@@ -166,14 +166,14 @@ class LabelLook(Result):
         family: Name of its family, such as ``linear``.
         text: The text.
         label: The label that is explained.
-        probabilities: Of each label, the likeliest first.
-        tokens: The parts of the text with what each contributes to the label.
-        members: Of an average of classifiers, what each of them says.
-        nothing_known: Whether the classifier knows nothing of the text.
+        probabilities: Probability of each label, the likeliest first.
+        tokens: The parts of the text with their weights for the label.
+        members: The predictions of the members of an ensemble; empty for other classifiers.
+        nothing_known: Whether the text has no feature that the classifier has weights for.
         multilabel: Whether a text may have several labels.
-        available: Names of all lenses that the run has.
-        lenses: What each lens shows that was asked for, by its name: ``gradient`` the tokens
-            again, with the gradient of the label's log-odds times the embedding of each.
+        available: Names of all lenses that the run supports.
+        lenses: Results of the chosen lenses, by name: ``gradient`` has the tokens with the gradient
+            of the label's log-odds times the embedding of each.
     """
 
     run: str
@@ -182,7 +182,7 @@ class LabelLook(Result):
     label: str
     probabilities: Mapping[str, float]
     tokens: tuple[Contribution, ...]
-    members: "tuple[MemberSays, ...]"
+    members: "tuple[MemberPrediction, ...]"
     nothing_known: bool
     multilabel: bool
     available: tuple[str, ...] = ()
@@ -190,7 +190,7 @@ class LabelLook(Result):
 
     @property
     def explanation(self) -> Explanation:
-        """What in the text speaks for the label."""
+        """The weights as an ``Explanation``."""
         parts = tuple(Part(one.text, one.weight, one.start) for one in self.tokens)
         return Explanation(self.text, self.label, self.probabilities[self.label], parts)
 
@@ -218,5 +218,5 @@ class LabelLook(Result):
         return "\n\n".join("\n".join(lines) for lines in parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything for a program."""
+        """Return all fields as JSON values."""
         return {**super().to_json(), "kind": "classifier"}

@@ -1,4 +1,4 @@
-"""The lens of what a model is given, and of the shape of what it makes of that at each stage."""
+"""The lens ``shapes``: the shapes of a model's values by stage, and the context of each token."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from thence.inspection.networks import Part, distinct_names, networks_of, trace
+from thence.inspection.networks import NetworkPart, distinct_names, networks_of, trace
 from thence.inspection.subject import Subject
 from thence.models.language.bigram_counts import BigramCountsOptions
 from thence.models.language.class_ngram import ClassNGramOptions
@@ -28,17 +28,17 @@ ABOUT = {
     "contexts": "up to {window} ids before, looked up in the counts",
     "answers": "of each token of the vocabulary",
 }
-"""What each stage is, with settings of the model."""
+"""Description of each kind of stage; settings of the model are filled in."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a model has made of a text at one stage.
+    """The values that a model computes at one stage.
 
     Attributes:
-        name: Of the stage, after the member's name where several models are mixed.
-        shape: Texts, tokens, and numbers for each token.
-        about: What it is, in words.
+        name: Name of the stage, preceded by the member's name in a mixture.
+        shape: Shape of the values: (texts, tokens, size of the stage).
+        about: What they are, in words.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a model is given, and the shape of everything it makes of it.
+    """The shapes of all stages of a model, and the context that it predicts each token from.
 
     Attributes:
         stages: From ids to probabilities.
-        contexts: Of each token that is shown, the texts of the ids that it is predicted from; empty
-            where the model may use all before.
+        contexts: For each token that is shown, the tokens of its context; empty if the context is
+            unlimited.
         places: First of the tokens that are shown, and the one after the last.
     """
 
@@ -63,7 +63,7 @@ class Shapes:
 
 
 def shapes(subject: Subject) -> Shapes:
-    """Return the shape of everything that a model makes of a text, and the window it sees."""
+    """Return the shapes of all stages for a text, and the context window of each token."""
     networks = {part.name: part for part in networks_of(subject.run, subject.model)}
     stages: list[Stage] = []
     windows: list[int | None] = []
@@ -78,7 +78,7 @@ def shapes(subject: Subject) -> Shapes:
     if "" not in dict(_members(subject)):
         size = (1, subject.size + 1, subject.model.vocabulary_size)
         stages.append(Stage("probabilities", size, "the members' weighted average"))
-    # Where members see windows of several lengths, the longest holds the others.
+    # If the members of a mixture have windows of different lengths, the longest one is shown.
     known = [window for window in windows if window is not None]
     shown = subject.shown
     sees_all = len(known) < len(windows)
@@ -89,7 +89,7 @@ def shapes(subject: Subject) -> Shapes:
 
 
 def _members(subject: Subject) -> list[tuple[str, Any]]:
-    """Return the names and settings of a mixture's members; a model by itself has no name."""
+    """Return the names and options of a mixture's members; a single model has an empty name."""
     model = subject.model
     if not isinstance(model, Mixture):
         return [("", subject.run.recipe.options)]
@@ -102,14 +102,14 @@ def _members(subject: Subject) -> list[tuple[str, Any]]:
 
 
 def _window(options: Any) -> int | None:
-    """Return how many ids counts look at before a token; None if all, as caches and mixing do."""
+    """Return the context length of a count model in ids; None if unlimited, as for caches."""
     if isinstance(options, BigramCountsOptions):
         return 1
     return options.order - 1 if isinstance(options, NGramOptions | ClassNGramOptions) else None
 
 
 def _counted_stages(subject: Subject, name: str, window: int | None) -> Iterator[Stage]:
-    """Yield the stages of a model without a network."""
+    """Yield the stages of a model that is not a network."""
     label, size = f"{name}: " if name else "", (1, subject.size + 1)
     yield Stage(f"{label}ids", size, ABOUT["ids"])
     if window is not None:
@@ -118,8 +118,8 @@ def _counted_stages(subject: Subject, name: str, window: int | None) -> Iterator
     yield Stage(f"{label}probabilities", (*size, vocabulary_size), ABOUT["answers"])
 
 
-def _stages(subject: Subject, part: Part) -> Iterator[Stage]:
-    """Yield the stages of a network that reads a text as one row."""
+def _stages(subject: Subject, part: NetworkPart) -> Iterator[Stage]:
+    """Yield the stages of a network for a text as a batch of one."""
     options, vocabulary_size = part.options, subject.model.vocabulary_size
     said = {
         name: getattr(options, name, None) for name in ("context", "activation", "cell", "heads")
@@ -140,7 +140,7 @@ def _stages(subject: Subject, part: Part) -> Iterator[Stage]:
 
 
 def _kind(name: str, options: Any) -> str:
-    """Return which words of ``ABOUT`` a stage has."""
+    """Return the key of a stage in ``ABOUT``."""
     if not name.startswith("layer"):
         return name
     kinds = {"activation": "hidden", "cell": "recurrent", "heads": "attentive"}
@@ -148,9 +148,9 @@ def _kind(name: str, options: Any) -> str:
 
 
 def _context(subject: Subject, place: int, size: int, padded: bool) -> tuple[str, ...]:
-    """Return the texts of the ids before a token in its document, boundaries before its begin.
+    """Return the context of a token: the texts of the last ``size`` ids before it in its document.
 
-    Networks need as many of them as make the window full, ``padded``; counts know one.
+    With ``padded``, as networks need it, boundaries fill the window at the beginning of a document.
     """
     reach = place + 1 if subject.carries else int(subject.store.places[place]) + 1
     ids = subject.store.ids[max(place + 1 - size, place + 1 - reach) : place + 1].tolist()

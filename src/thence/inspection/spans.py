@@ -1,7 +1,7 @@
-"""Where the tokens of a text stand in it, in characters, whatever the tokens are.
+"""Character spans of tokens in the original text, for any tokeniser.
 
-The spans stand in order and never overlap. White space between words is in none. Of tokens that
-are parts of a character, such as bytes, the last has all of it and the others are empty.
+Spans are in order and do not overlap. White space between words is in no span. If several tokens
+make up one character, as bytes do, the last of them has its span and the others are empty.
 """
 
 import unicodedata
@@ -21,11 +21,11 @@ Spans = Int64[np.ndarray, "tokens 2"]
 
 @dataclass(frozen=True)
 class Lines:
-    """The documents of a text, and where each begins.
+    """The documents of a text and their positions.
 
     Attributes:
         texts: The documents.
-        starts: Characters of the text before each.
+        starts: Index of the first character of each in the text.
     """
 
     texts: list[str]
@@ -33,17 +33,17 @@ class Lines:
 
     @property
     def ends(self) -> Places:
-        """The character after the last of each."""
+        """Index after the last character of each document."""
         return self.starts + np.array([len(text) for text in self.texts], np.int64)
 
 
 def split_lines(text: str, by_lines: bool, keep_empty: bool) -> Lines:
-    """Cut a text into the documents that a run would read from a file of it.
+    """Split a text into the documents that a run would read from a file with this content.
 
-    The last one is the text after the last line end, and may be empty: it has no end yet.
+    The last document is the text after the last line end; it may be empty, and is not closed yet.
 
     Args:
-        text: Any.
+        text: The text.
         by_lines: Whether a line is a document; else the whole text is one.
         keep_empty: Whether empty lines before the last are documents too.
     """
@@ -57,12 +57,12 @@ def split_lines(text: str, by_lines: bool, keep_empty: bool) -> Lines:
 
 
 def token_spans(tokenizer: Tokenizer, lines: Lines, store: TokenStore) -> Spans:
-    """Return the first character of each token and the one after its last, in the whole text.
+    """Return the span of each token in the whole text: first character and end, shape (T, 2).
 
     Args:
-        tokenizer: Cut the tokens.
+        tokenizer: The tokenizer that made the tokens.
         lines: The documents.
-        store: Their tokens; of the last boundary, which closes the text, nothing is returned.
+        store: Their tokens; the last boundary, which closes the text, has no span.
     """
     ids = store.targets[:-1].astype(np.int64)
     is_end = np.zeros(len(ids), bool)
@@ -73,7 +73,7 @@ def token_spans(tokenizer: Tokenizer, lines: Lines, store: TokenStore) -> Spans:
     if found is None:
         found = _found_spans(tokenizer, joined, ids[~is_end])
     spans = np.zeros((len(ids), 2), np.int64)
-    # From places in the documents, joined, to places in the text, document by document.
+    # Shift spans from positions in the joined documents to positions in the text.
     document = np.repeat(np.arange(len(lines.texts)), store.target_counts)[:-1]
     sizes = lines.ends - lines.starts
     shift = lines.starts - (np.cumsum(sizes) - sizes)
@@ -83,10 +83,11 @@ def token_spans(tokenizer: Tokenizer, lines: Lines, store: TokenStore) -> Spans:
 
 
 def _word_spans(tokenizer: Tokenizer, lines: Lines, joined: str, ids: Places) -> Spans | None:
-    """Return the spans of words in the joined documents; None if words and tokens differ."""
+    """Return the spans of word tokens in the joined documents; None if they are not the words."""
     found = tokenizer.find_words(Documents.from_strings(lines.texts))
     first_byte = tokenizer.vocabulary.first_byte_id
-    closes = np.ones(len(ids), bool)  # Whether a word ends with a token: spelled ones in a space.
+    # Whether a token is the last of its word. Words spelled in bytes end with the byte of a space.
+    closes = np.ones(len(ids), bool)
     if first_byte is not None:
         closes = (ids < first_byte) | (ids == first_byte + ord(" "))
     if np.count_nonzero(closes) != len(found.starts):
@@ -97,7 +98,10 @@ def _word_spans(tokenizer: Tokenizer, lines: Lines, joined: str, ids: Places) ->
 
 
 def _character_spans(tokenizer: Tokenizer, lines: Lines, joined: str, ids: Places) -> Spans | None:
-    """Return the spans of characters, bytes or subwords; None if they do not spell the text."""
+    """Return the spans of characters, bytes or subwords in the joined documents, by their sizes.
+
+    None if the tokens do not spell the normalised text exactly, as with unknown symbols.
+    """
     options, vocabulary = tokenizer.options, tokenizer.vocabulary
     pieces = [normalize(text, options) for text in lines.texts]
     normal = "".join(pieces)
@@ -107,13 +111,14 @@ def _character_spans(tokenizer: Tokenizer, lines: Lines, joined: str, ids: Place
             return None
     else:
         sizes = np.array([len(name.encode("utf-8")) for name in vocabulary.symbols], np.int64)
-        if options.tokens == "subwords":  # Each letter of the alphabet of pieces is a byte.
+        if options.tokens == "subwords":  # Byte-level BPE: each letter of a piece is one byte.
             sizes = np.array([len(name) for name in vocabulary.symbols], np.int64)
         sizes = np.append(sizes, np.ones(len(vocabulary) - len(sizes), np.int64))
         read = np.cumsum(sizes[ids])
         encoded = np.frombuffer(normal.encode("utf-8"), np.uint8)
         if (read[-1] if len(read) else 0) != len(encoded):
             return None
+        # UTF-8: continuation bytes are 10xxxxxx, so any other byte begins a character.
         begins = np.append(np.flatnonzero(encoded & 0xC0 != 0x80), len(encoded))
         ends = np.searchsorted(begins, read, "right") - 1  # Characters that are complete.
     if normal != joined:
@@ -123,11 +128,11 @@ def _character_spans(tokenizer: Tokenizer, lines: Lines, joined: str, ids: Place
 
 
 def _complete(texts: list[str], pieces: list[str], tokenizer: Tokenizer) -> Places:
-    """Return how many characters of texts are complete after each number of normalised ones."""
+    """Return, for n = 0, 1, ... normalised characters, how many original characters they cover."""
     found, done = [np.zeros(1, np.int64)], 0
     for text, piece in zip(texts, pieces, strict=True):
         sizes = [(len(part), len(normalize(part, tokenizer.options))) for part in _parts(text)]
-        if sum(size for _, size in sizes) != len(piece):  # Parts that change one another.
+        if sum(size for _, size in sizes) != len(piece):  # Normalisation joined across parts.
             sizes = [(len(text), len(piece))]
         for raw, normal in sizes:
             if normal:
@@ -137,7 +142,7 @@ def _complete(texts: list[str], pieces: list[str], tokenizer: Tokenizer) -> Plac
 
 
 def _parts(text: str) -> list[str]:
-    """Return a text in characters, each with the marks that normalisation may join to it."""
+    """Split a text into characters with the combining marks that normalisation may join to them."""
     parts: list[str] = []
     for character in text:
         is_mark = unicodedata.combining(character) or "\u1160" <= character <= "\u11ff"
@@ -149,7 +154,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _found_spans(tokenizer: Tokenizer, joined: str, ids: Places) -> Spans:
-    """Return spans by looking for each token's own text: empty ones where it is not there."""
+    """Return spans by matching each token's decoded text from left to right, empty if no match."""
     texts = {index: tokenizer.decode([index]).strip() for index in np.unique(ids).tolist()}
     spans, place = [], 0
     for index in ids.tolist():

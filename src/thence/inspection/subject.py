@@ -1,4 +1,4 @@
-"""What a lens looks at: a text as a language model reads it."""
+"""``Subject``: the argument of every lens, a text together with a language model that reads it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from thence.tokens import TokenStore
 from thence.tokens.vocabulary import UNKNOWN
 
 REPLACEMENT = "\ufffd"
-"""Stands in decoded text for bytes that are no character."""
+"""Stands in decoded text for invalid UTF-8 bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Subject:
 
     Attributes:
         run: The run.
-        model: Its model, or that without what adapts.
+        model: Its model; with ``static``, without its adaptive parts.
         text: The text.
         store: Its tokens and the boundary that would close it: T + 1 targets.
         spans: First character and end of each token in the text, shape (T, 2).
-        first: The first of the places that are shown; place t is that of token t, and place T is
-            after the text.
-        stop: The place after the last of them, at most T.
-        top: How many of the likeliest tokens are listed at each place.
-        against: Id of a token that each one is compared with, where that is asked.
+        first: The first place that is shown; place t is that of token t, and place T is after the
+            text.
+        stop: The place after the last one shown, at most T.
+        top: Number of the likeliest tokens listed at each place.
+        against: Id of the token that each token is contrasted with by ``why``; None for none.
     """
 
     run: LanguageRun
@@ -51,12 +51,12 @@ class Subject:
 
     @property
     def carries(self) -> bool:
-        """Whether documents see those before them."""
+        """Whether context is carried across documents."""
         return self.run.recipe.training.carry_context
 
     @property
     def size(self) -> int:
-        """How many tokens the text has (T)."""
+        """Number of tokens in the text (T)."""
         return self.store.num_targets - 1
 
     @property
@@ -75,16 +75,16 @@ class Subject:
         return self.model.score(self.store, self.carries).astype(np.float64)
 
     def text_between(self, first: int, stop: int) -> str:
-        """Return the text from the token at one place to before that at another."""
+        """Return the text of the tokens from place ``first`` to before place ``stop``."""
         start, end = int(self.spans[first, 0]), int(self.spans[stop - 1, 1])
         return self.text[start:end]
 
     def distributions(self, first: int, stop: int) -> Rows:
         """Yield places from first to before stop, in any order, and log-probabilities (V) there.
 
-        They are what the tokens' probabilities come from. Only context mixing that learns as it
-        reads learns within a token too, from each of its decisions: that cannot be had of all
-        tokens that could come, and so its distributions are those before the token.
+        The tokens' probabilities come from these distributions, with one exception: context mixing
+        with online learning updates its weights after each binary decision within a token. Its
+        distributions here are those before the token, without such updates.
         """
         return distributions_at(self.model, self.store, self.carries, first, stop)
 
@@ -117,6 +117,6 @@ def find_token(run: Run, text: str) -> int:
 
 
 def is_by_lines(run: Run) -> bool:
-    """Return whether a line of plain text is a document for a run: a line end is a boundary."""
+    """Return whether the run reads each line of a plain text as a document."""
     table = PurePath(run.recipe.text).suffix in TABLES or run.recipe.text.startswith(HUGGING_FACE)
     return run.recipe.reading.document == "line" and not table

@@ -1,11 +1,11 @@
-"""A look as tables of 80 columns: the tokens, and each lens that has such a form."""
+"""A look as tables in 80 columns: the tokens, and the lenses that can be shown as tables."""
 
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from thence.inspection.backoff import Stack
+from thence.inspection.backoff import Decomposition
 from thence.inspection.caches import CacheLens, Learned
 from thence.inspection.columns import NAME, LensTable, bar, chance, cut, short
 from thence.inspection.examples import Examples
@@ -16,17 +16,17 @@ from thence.inspection.tokens import Likely, Token
 from thence.printable import printable_line
 
 MOST_BITS = 10.0
-"""Bits of the longest bar, and of all above: what one of 1,024 equally likely tokens has."""
+"""Surprisal of the longest bar, where it is cut off: that of one of 1,024 equally likely tokens."""
 LIKELY = 3
-"""Tokens that could stand at a place, besides the one that does."""
+"""Likeliest tokens shown beside each token."""
 FOLLOWING = 3
-"""Tokens that could follow the text."""
+"""Likeliest next tokens shown after the text."""
 MEMBERS = 3
-"""Members of a mixture, and tokens that a cache remembers, shown beside each token."""
+"""Members of a mixture, tokens in a cache, or inputs of context mixing shown beside each token."""
 SMALLEST = 0.005
 """Smallest share of a member that is shown."""
 SETTINGS = re.compile(r"(?:order|length|discount) (?=[\d.])")
-"""Names of settings in the names of members, which are left out where there is little room."""
+"""Names of settings within the names of members, which are removed where there is little room."""
 CONTINUATION = "* of different tokens before it, not of occurrences (Kneser-Ney smoothing)"
 
 
@@ -37,7 +37,7 @@ def token_table(
 
     Args:
         tokens: The tokens.
-        orders: Of the n-gram that answered for each, if there is one.
+        orders: Order of the n-gram found for each token; None for other models.
     """
     ranked = any(token.rank is not None for token in tokens)
     columns = ["token", "bits", "", "probability"]
@@ -61,12 +61,12 @@ def token_table(
 
 
 def likely_tokens(likely: Sequence[Likely]) -> str:
-    """Return the likeliest of some tokens with their probabilities, on one line."""
+    """Return the first of the likeliest tokens with their probabilities, on one line."""
     return ", ".join(f"{short(one.text)} {chance(one.probability)}" for one in likely[:FOLLOWING])
 
 
 def lens_tables(name: str, tokens: Sequence[Token], shown: Any) -> list[LensTable]:
-    """Return what a lens shows of tokens; nothing if it has no form as tables."""
+    """Return the result of a lens as tables; an empty list if it cannot be shown as tables."""
     tables = TABLES.get(name)
     return [] if tables is None or shown is None else list(tables(tokens, shown))
 
@@ -76,31 +76,37 @@ def _likely(token: Token) -> str:
 
 
 def _end(text: str) -> str:
-    """Return the end of a context."""
+    """Return a context truncated at its beginning to ``NAME`` columns."""
     text = printable_line(text)
     return text if len(text) <= NAME else "…" + text[1 - NAME :]
 
 
-def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensTable]:
-    """Yield what each order gave to each token: the numbers, and what was left to it."""
-    starred = any(term.is_continuation for stack in stacks for term in stack.terms)
-    for number, (token, stack) in enumerate(zip(tokens, stacks, strict=True), start=1):
+def _backoff(
+    tokens: Sequence[Token], decompositions: Sequence[Decomposition]
+) -> Iterator[LensTable]:
+    """Yield a table for each token: the contribution of each order to its probability."""
+    starred = any(
+        term.is_continuation for decomposition in decompositions for term in decomposition.terms
+    )
+    for number, (token, decomposition) in enumerate(
+        zip(tokens, decompositions, strict=True), start=1
+    ):
         classes = ""
-        if (within := stack.given_class) is not None:
+        if (within := decomposition.given_class) is not None:
             some = cut(" ".join(within.examples), 24)
             classes = f"; x {within.probability:.4f} in its class of {within.members:,}: {some}"
-        # Of a mixture it is the probability by its n-gram member.
-        by = f" by {stack.member}" if stack.member else ""
-        rows, whole = [], math.fsum(term.share for term in stack.terms)
-        for term in stack.terms:
+        # In a mixture the probability shown is that of its n-gram member.
+        by = f" by {decomposition.member}" if decomposition.member else ""
+        rows, whole = [], math.fsum(term.share for term in decomposition.terms)
+        for term in decomposition.terms:
             part = term.share / whole if whole else 0.0
             context = "uniform" if term.order == 0 else _end(term.context)
             counted = f"{term.formula}{' *' if term.is_continuation and term.count else ''}"
             left, share = f"{term.weight:.4g}", chance(term.share, 6)
             rows.append([f"{term.order}", context, counted, left, share, bar(part)])
-        is_last = number == len(stacks)
+        is_last = number == len(decompositions)
         yield LensTable(
-            f"{short(token.text)}  {chance(whole, 6)}{by}, order {stack.order}{classes}",
+            f"{short(token.text)}  {chance(whole, 6)}{by}, order {decomposition.order}{classes}",
             ["order", "after", "count", "x left to it", "= share", ""],
             rows,
             CONTINUATION if is_last and starred else "",
@@ -109,7 +115,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
 
 
 def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
-    """Yield a table of the members, and one of the share that each has in each token."""
+    """Yield a table of the members' mean weights, and one of their shares in each token."""
     count, rows = max(len(lens.tokens), 1), []
     for number, name in enumerate(lens.members):
         weight = sum(one.weights[number] for one in lens.tokens) / count
@@ -126,7 +132,7 @@ def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
 
 
 def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[LensTable]:
-    """Yield what each cache remembered."""
+    """Yield a table for each cache: the remembered tokens with the largest shares."""
     for lens in caches:
         rows = []
         for token, one in zip(tokens, lens.tokens, strict=True):
@@ -140,7 +146,7 @@ def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[Len
 
 
 def _learning(tokens: Sequence[Token], learned: Sequence[Learned]) -> Iterator[LensTable]:
-    """Yield what learning from the text gained."""
+    """Yield a table of the bits that adapting to the text gained, by token."""
     gained = [one.bits_gained for one in learned if one.bits_gained is not None]
     rows = [
         [short(token.text), f"{one.bits_gained:+.2f}", chance(one.probability)]
@@ -152,7 +158,7 @@ def _learning(tokens: Sequence[Token], learned: Sequence[Learned]) -> Iterator[L
 
 
 def _mixing(tokens: Sequence[Token], found: Sequence[MixingToken]) -> Iterator[LensTable]:
-    """Yield which inputs of context mixing spoke for each token, and which against it."""
+    """Yield a table of the inputs of context mixing with the largest contributions, by token."""
     rows = []
     for token, one in zip(tokens, found, strict=True):
         said = [f"{item.name} {item.log_odds:+.1f}" for item in one.inputs[:MEMBERS]]
@@ -162,7 +168,7 @@ def _mixing(tokens: Sequence[Token], found: Sequence[MixingToken]) -> Iterator[L
 
 
 def _examples(tokens: Sequence[Token], found: Sequence[Examples]) -> Iterator[LensTable]:
-    """Yield where the train text says the same."""
+    """Yield a table with an example from the train text for each token."""
     rows = []
     for token, one in zip(tokens, found, strict=True):
         shown = ""
@@ -184,4 +190,4 @@ TABLES: Mapping[str, Callable[[Sequence[Token], Any], Iterable[LensTable]]] = {
     "examples": _examples,
     **NETWORK_TABLES,
 }
-"""What makes tables of a lens."""
+"""Functions from tokens and the result of a lens to tables, by the name of the lens."""

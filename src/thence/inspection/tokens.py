@@ -1,4 +1,4 @@
-"""The tokens of a text as a model reads it, and what else could stand in their places."""
+"""The tokens of a text as a model reads it, with summaries of the predictive distributions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from thence.results import json_value
 
 @dataclass(frozen=True)
 class Likely:
-    """A token that could stand at a place.
+    """A likely token at a place.
 
     Attributes:
         text: Its text, or its name if it has none.
         id: Its id.
-        probability: After the text before that place.
+        probability: Its probability given the text before the place.
     """
 
     text: str
@@ -29,12 +29,12 @@ class Likely:
 
 @dataclass(frozen=True)
 class Following:
-    """What could stand at a place.
+    """A summary of the predictive distribution at a place.
 
     Attributes:
-        entropy: Of the distribution, in bits.
-        top: The likeliest tokens, the likeliest first.
-        rank: Of the token that stands there: 1 is the most probable; None after the text.
+        entropy: Entropy of the distribution, in bits.
+        top: The likeliest tokens, likeliest first.
+        rank: Rank of the token that stands there, 1 for the most probable; None after the text.
     """
 
     entropy: float
@@ -47,17 +47,17 @@ class Token:
     """A token of a text.
 
     Attributes:
-        text: As the text spells it; the name of what has no characters of its own.
+        text: As spelled in the text; its name if its span is empty.
         id: Its id.
-        start: Characters (code points) of the text before it.
-        end: The same with it.
+        start: Index of its first character (code point) in the text.
+        end: Index after its last character.
         is_boundary: Whether it ends a document and begins the next.
         is_unknown: Whether the model reads it as the unknown symbol.
-        probability: Given all before it.
-        bits: Its surprisal; infinite if it is impossible.
-        rank: 1 if it is the most probable of all tokens; None where it is not shown.
-        entropy: Of the distribution it comes from, in bits; None where it is not shown.
-        top: The most probable tokens; none where it is not shown.
+        probability: Its probability given all tokens before it.
+        bits: Its surprisal; infinite if its probability is 0.
+        rank: Its rank among all tokens, 1 for the most probable; None where it is not shown.
+        entropy: Entropy of the predictive distribution, in bits; None where it is not shown.
+        top: The most probable tokens; empty where it is not shown.
     """
 
     text: str
@@ -75,17 +75,17 @@ class Token:
 
 @dataclass(frozen=True)
 class Tokens(Sequence[Token]):
-    """The tokens of a text; they are kept as columns, since there may be very many.
+    """The tokens of a text as a sequence; stored as columns, since there may be very many.
 
     Attributes:
         whole: The text.
-        ids: Id of each.
-        spans: First character and end of each.
-        log_probs: In nats.
-        names: Text of those without characters of their own, by place.
+        ids: Id of each token.
+        spans: First character and end of each token.
+        log_probs: Log-probability of each token, in nats.
+        names: Names of the tokens with an empty span, by place.
         boundary_id: Id of the boundary.
         unknown_id: Id of the unknown symbol, if there is one.
-        following: What could stand at each place that is shown.
+        following: Summary of the predictive distribution at each place that is shown.
     """
 
     whole: str
@@ -126,7 +126,7 @@ class Tokens(Sequence[Token]):
         return len(self.ids)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return the tokens as JSON values; what is not shown of a token is left out."""
+        """Return the tokens as JSON values; only those shown have rank, entropy and top."""
         ids, spans = self.ids.tolist(), self.spans.tolist()
         probabilities = np.exp(self.log_probs).tolist()
         bits = self._bits.tolist()
@@ -152,10 +152,10 @@ class Tokens(Sequence[Token]):
         return found
 
     def columns(self) -> dict[str, Any]:
-        """Return the tokens as JSON values by column, for very many: a third of the size.
+        """Return the tokens as JSON values by column, a third of the size of ``to_json``.
 
-        ``names`` has the text of tokens without characters of their own, and ``shown`` what could
-        stand at the places that are shown, both by place.
+        ``names`` has the names of tokens with an empty span, and ``shown`` the summaries of the
+        predictive distributions at the places that are shown, both by place.
         """
         bits = [bits if bits < math.inf else None for bits in self._bits.tolist()]
         return {
@@ -176,5 +176,5 @@ class Tokens(Sequence[Token]):
 
 
 def bits_of(log_prob: float) -> float:
-    """Return the surprisal of a log-probability in nats."""
-    return -log_prob / math.log(2) + 0.0  # Adding 0 turns a minus 0 into 0.
+    """Return the surprisal in bits of a log-probability in nats."""
+    return -log_prob / math.log(2) + 0.0  # -0.0 + 0.0 is 0.0.

@@ -1,4 +1,4 @@
-"""What networks compute on the way that are asked in torch: transformers, and those of others."""
+"""Traces of networks that are run by PyTorch: transformers, and networks of other packages."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
-from thence.inspection.tracing import SideBySide
+from thence.inspection.tracing import BatchTrace
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.transformer import Attention, Transformer
@@ -19,10 +19,11 @@ from thence.models.language.transformer import Attention, Transformer
 @torch.inference_mode()
 def trace_modules(
     model: NeuralLanguageModel, ids: Int64[np.ndarray, "batch time"], state: State, attention: bool
-) -> SideBySide:
-    """Return what a network of torch modules computes of ids that go on from a state.
+) -> BatchTrace:
+    """Return the intermediate values of a torch network for ids that follow a state.
 
-    Of a transformer every layer, and its attention if wanted; of others the last hidden states.
+    For a transformer: every layer, and attention weights if asked for. For other networks: the last
+    hidden states.
     """
     model.eval()
     stages: dict[str, Tensor] = {}
@@ -44,7 +45,7 @@ def trace_modules(
         return rows.reshape(*ids.shape, -1)
 
     values = {name: value.float().cpu().numpy() for name, value in stages.items()}
-    return SideBySide(values, predictions, tuple(stages), attention=shares)
+    return BatchTrace(values, predictions, tuple(stages), attention=shares)
 
 
 def _layers(network: Any) -> Any:
@@ -53,7 +54,7 @@ def _layers(network: Any) -> Any:
 
 @contextmanager
 def _watched(layer: nn.Module, name: str, stages: dict[str, Tensor]) -> Iterator[None]:
-    """Record the output of a layer, and the input of the first one."""
+    """Context manager: records the output of a layer, and the input of the first layer."""
 
     def keep(_: nn.Module, inputs: Any, outputs: Any) -> None:
         stages.setdefault("embedding", inputs[0])
@@ -68,7 +69,7 @@ def _watched(layer: nn.Module, name: str, stages: dict[str, Tensor]) -> Iterator
 
 @contextmanager
 def _attention_of(layer: Attention, name: str, kept: dict[str, Array]) -> Iterator[None]:
-    """Keep how much each place looks at each."""
+    """Context manager: records the attention weights of a layer."""
 
     def keep(_: nn.Module, inputs: Any) -> None:
         kept[name] = attention_shares(layer, *inputs).float().cpu().numpy()
@@ -87,9 +88,10 @@ def attention_shares(
     mask: Float[Tensor, "rows 1 time places"] | None,
     turns: Float[Tensor, "2 seen size"] | None,
 ) -> Float[Tensor, "batch heads time seen"]:
-    """Return how much each new place looks at each place, those that are cached first.
+    """Return the attention weights of each new place on all places, cached ones first.
 
-    A fused kernel computes attention otherwise, and has these numbers nowhere as a whole.
+    softmax(Q K^T / sqrt(d)) is recomputed here, since the fused kernel that the layer itself uses
+    never holds these weights in memory.
     """
     queries, keys, *_ = layer.compared(values, cached, turns)
     scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])

@@ -1,4 +1,4 @@
-"""What is known of a network after it has read documents, in whatever way it computes."""
+"""Traces: the intermediate values of networks, in one form for NumPy and PyTorch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from thence.array_types import Float
 
 @dataclass(frozen=True)
 class Trace:
-    """What a network computes of the ids of a document on the way to its predictions.
+    """The intermediate values of a network for a document of T ids.
 
     Attributes:
-        stages: What each id became at each stage, shape (T, numbers), by name in order:
+        stages: Output of each stage after each id, shape (T, size), by name in order:
             ``embedding``, ``layer 1`` and so on.
-        predictions: Gives the log-probabilities (T, V) that would follow each id if the output
-            layer read a stage in place of the last.
-        readable: The stages that it can read; the last gives what the network itself predicts.
-        gates: Of each recurrent layer, by name and then by gate, shape (T, H).
-        attention: Of each layer: how much each id looks at the places up to the last of them, and
-            at none after itself, shape (heads, T, places).
+        predictions: Function from a stage to the log-probabilities (T, V) that the output layer
+            gives when it reads this stage in place of the last.
+        readable: Stages that the output layer can read; the last is the network's own prediction.
+        gates: Gates of each recurrent layer, by layer and then by gate, shape (T, H).
+        attention: Attention weights of each layer, shape (heads, T, places): the places are those
+            that were cached, and then the T ids; weights of later places are 0.
     """
 
     stages: Mapping[str, Float[np.ndarray, "time numbers"]]
@@ -34,12 +34,12 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class SideBySide:
-    """What a network computes of documents that are read side by side; see ``Trace``.
+class BatchTrace:
+    """The intermediate values of a network for a batch of padded documents; see ``Trace``.
 
     Attributes:
-        stages: Shape (B, T, numbers).
-        predictions: Gives them of shape (B, T, V).
+        stages: Shape (B, T, size).
+        predictions: Returns log-probabilities of shape (B, T, V).
         readable: The stages that the output layer can read.
         gates: Shape (B, T, H).
         attention: Shape (B, heads, T, places).
@@ -56,8 +56,8 @@ class SideBySide:
     )
 
     def documents(self, lengths: list[int]) -> list[Trace]:
-        """Return what was computed of each document, of so many ids."""
-        predictions = cache(self.predictions)  # All documents of a stage at once.
+        """Return the trace of each document without its padding, given their lengths in ids."""
+        predictions = cache(self.predictions)  # Computed once per stage, for the whole batch.
         time = next(iter(self.stages.values())).shape[1]
 
         def document(row: int, length: int) -> Trace:

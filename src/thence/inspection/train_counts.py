@@ -1,8 +1,8 @@
-"""Counts of the train text for a few contexts, found when they are asked for.
+"""Counts of the train text for a few contexts, computed on demand.
 
-A saved n-gram model holds probabilities and not counts. To count the whole text anew would take as
-long as training; here the places of each token are sorted once, and a longer context is looked for
-only among the places of a shorter one.
+A saved n-gram model holds probabilities and not counts, and counting the whole text again would
+take as long as training. Instead, an inverted index from tokens to positions is built once, and a
+longer context is searched for only at the positions of a shorter one.
 """
 
 from contextlib import suppress
@@ -22,38 +22,38 @@ Context = tuple[int, ...]
 Places = Int64[np.ndarray, " places"]
 
 MOST_TOKENS = 1 << 27
-"""Tokens of the train text at most: sorting their places takes seconds, and 4 bytes for each."""
+"""Longest train text, in tokens: the index takes seconds to build and 4 bytes per token."""
 MOST_KEPT = 1 << 24
-"""Places of contexts that are remembered at once (128 MB)."""
+"""Positions of n-grams that are cached (128 MB); beyond that the cache is emptied."""
 MOST_CONTEXTS = 4096
-"""Contexts of which the counts are remembered."""
+"""Contexts whose counts are cached."""
 MOST_CELLS = 1 << 16
-"""Cells of a table of pairs that is quick to go through, however few pairs there are."""
+"""Size of a table of pairs that is always faster than sorting, however few pairs there are."""
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Followers:
-    """What followed a context in the train text.
+    """The tokens that follow a context in the train text.
 
     Attributes:
-        words: The different tokens that did, sorted.
-        counts: How often each.
+        words: Ids of the distinct tokens, sorted.
+        counts: Number of occurrences of each.
     """
 
     words: Int64[np.ndarray, " words"]
     counts: Int64[np.ndarray, " words"]
 
     def count(self, word: int) -> int:
-        """Return how often a token followed."""
+        """Return the number of times that a token follows."""
         place = int(np.searchsorted(self.words, word))
         found = place < len(self.words) and self.words[place] == word
         return int(self.counts[place]) if found else 0
 
     @cached_property
     def total(self) -> int:
-        """How often anything followed."""
+        """Number of occurrences of the context before any token."""
         return int(self.counts.sum())
 
     def __len__(self) -> int:
@@ -61,12 +61,12 @@ class Followers:
 
 
 class TrainCounts:
-    """Counts of a train text.
+    """N-gram counts of a train text, computed on demand and cached.
 
     Args:
-        store: Its tokens.
+        store: The tokens of the text.
         vocabulary_size: Number of ids (V).
-        carries: Whether contexts reach into the documents before.
+        carries: Whether contexts reach across document boundaries.
     """
 
     def __init__(self, store: TokenStore, vocabulary_size: int, carries: bool) -> None:
@@ -79,14 +79,14 @@ class TrainCounts:
 
     @cached_property
     def _sorted(self) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " bounds"]]:
-        """The positions of all ids, in order of the id, and where those of each begin."""
+        """The inverted index: positions sorted by id, and the bounds of each id's positions."""
         ids = self.store.ids
         order = np.argsort(ids, kind="stable").astype(np.uint32)
         sizes = np.bincount(ids, minlength=self.vocabulary_size)
         return order, np.append(0, np.cumsum(sizes))
 
     def ends(self, ngram: Context) -> Places:
-        """Return the positions in the store of the last ids of an n-gram, wherever it stands."""
+        """Return the positions in the store at which an n-gram ends."""
         if (known := self._ends.get(ngram)) is not None:
             return known
         size = len(ngram)
@@ -105,12 +105,12 @@ class TrainCounts:
         return found
 
     def places(self, context: Context) -> Places:
-        """Return the positions in the store of all targets that follow a context of some ids."""
+        """Return the positions in the store of the targets after a context of at least one id."""
         found = self.ends(context) + 1
         return found[found < len(self.store.ids)]
 
     def followers(self, context: Context) -> Followers:
-        """Return what followed a context, and how often."""
+        """Return the tokens that follow a context, with their counts."""
         if not context:
             return self.unigrams
         if (known := self._followers.get(context)) is None:
@@ -120,15 +120,16 @@ class TrainCounts:
 
     @cached_property
     def unigrams(self) -> Followers:
-        """All tokens of the text, and how often each occurs."""
+        """The distinct tokens of the text, with their counts."""
         counts = self.store.id_counts(self.vocabulary_size)
         words = np.flatnonzero(counts)
         return Followers(words, counts[words])
 
     def continuations(self, context: Context) -> Followers:
-        """Return after how many different tokens each n-gram occurred that begins with a context.
+        """Return the continuation counts (Kneser-Ney) of the n-grams that begin with a context.
 
-        One that nothing precedes, as it opens the text, counts as often as it occurs: see
+        The continuation count of an n-gram is the number of distinct tokens that precede it. An
+        n-gram that opens the text has no preceding token, and keeps its plain count: see
         ``adjusted_counts`` in ``models/ngram/smoothing.py``.
 
         Args:
@@ -149,7 +150,7 @@ class TrainCounts:
         found = _counted(different, self.vocabulary_size)
         if len(found) == len(plain):
             return found
-        # One opens the text, and nothing else has it.
+        # An n-gram that occurs only at the very beginning of the text keeps its plain count.
         counts = plain.counts.copy()
         counts[np.searchsorted(plain.words, found.words)] = found.counts
         return Followers(plain.words, counts)
@@ -157,7 +158,7 @@ class TrainCounts:
     def _pairs(
         self, before: Integer[np.ndarray, " places"], after: Integer[np.ndarray, " places"]
     ) -> Int64[np.ndarray, " pairs"]:
-        """Return the different pairs of ids as one number each."""
+        """Return the distinct pairs of ids, each encoded as before * V + after."""
         pairs = before.astype(np.int64) * self.vocabulary_size + after
         if self.vocabulary_size**2 <= max(MOST_CELLS, len(pairs)):
             return np.asarray(np.flatnonzero(np.bincount(pairs)))
@@ -165,7 +166,7 @@ class TrainCounts:
         return np.asarray(pairs[np.flatnonzero(np.diff(pairs, prepend=-1))])
 
     def before(self, word: int) -> int:
-        """Return after how many different tokens a token occurred."""
+        """Return the number of distinct tokens that precede a token."""
         if (known := self._before.get(word)) is None:
             places = self.ends((word,))
             known = len(_counted(self.store.ids[places[places > 0] - 1], self.vocabulary_size))
@@ -174,14 +175,14 @@ class TrainCounts:
 
 
 def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
-    """Keep a value, and forget all others where there are very many."""
+    """Add a value to a cache, which is emptied first if it is full."""
     if len(known) >= MOST_CONTEXTS:
         known.clear()
     known[key] = value
 
 
 def _counted(ids: Integer[np.ndarray, " ids"], vocabulary_size: int) -> Followers:
-    """Count ids: many by a table, few by sorting."""
+    """Count ids: by a table of size V, or by sorting if there are few."""
     if len(ids) * 8 < vocabulary_size:
         words, counts = np.unique(ids.astype(np.int64), return_counts=True)
         return Followers(words, counts)
@@ -195,7 +196,7 @@ _counts: WeakKeyDictionary[Run, dict[bool, TrainCounts | None]] = WeakKeyDiction
 
 
 def train_store(run: Run) -> TokenStore | None:
-    """Return the train text of a run in tokens; None if it is gone, or too large to look into."""
+    """Return the tokens of a run's train text, cached; None if it is missing or too long."""
     if run not in _stores:
         found = None
         with suppress(TextError, DownloadError):
@@ -206,12 +207,12 @@ def train_store(run: Run) -> TokenStore | None:
 
 
 def train_counts(run: Run, carries: bool | None = None) -> TrainCounts | None:
-    """Return the counts of a run's train text; None if it is gone, or too large.
+    """Return the counts of a run's train text, cached; None if it is missing or too long.
 
     Args:
         run: The run.
-        carries: Whether contexts reach into the documents before (default: as the run was trained);
-            a member of a mixture may differ from it.
+        carries: Whether contexts reach across document boundaries (default: as in the run's
+            training); a member of a mixture may differ from it.
     """
     carries = run.recipe.training.carry_context if carries is None else carries
     known = _counts.setdefault(run, {})

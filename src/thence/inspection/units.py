@@ -1,8 +1,8 @@
-"""The lens of units that track something: a place, vowels, what is inside quotes.
+"""The lens ``units``: units that correlate with features of the text, such as being inside quotes.
 
-For each feature of the text (``character_features``) the units are found whose values go along with
-it most on the first half of a text, and their correlation is measured on the second half: among
-hundreds of units some go along with anything by chance, but not twice. Source: A. Karpathy, J.
+For each feature (``character_features``), the units with the largest correlation are selected on
+the first half of a text, and their correlation is measured on the second half: among hundreds of
+units some correlate with anything by chance, but not on held-out text. Source: A. Karpathy, J.
 Johnson and L. Fei-Fei 2015, "Visualizing and understanding recurrent networks".
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.errors import ThenceError
-from thence.inspection.distributions import until
+from thence.inspection.distributions import truncate_store
 from thence.inspection.hidden import after_tokens, gates_and_cells, units_of
 from thence.inspection.networks import networks_of
 from thence.inspection.spans import Lines, token_spans
@@ -25,17 +25,17 @@ from thence.inspection.tracing import Trace
 from thence.models.base import Array
 
 VOWELS = frozenset("aeiouyæøœαεηιουωаеёиоуыэюяіїєاويىאהוי")
-"""Letters for vowels, without their marks: Latin, Greek, Cyrillic, Arabic and Hebrew."""
+"""Vowel letters without diacritics: Latin, Greek, Cyrillic, Arabic and Hebrew."""
 OPENING = {"(": ")", "[": "]", "{": "}", "<": ">", "（": "）", "「": "」", "『": "』", "【": "】"}
 QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "‹": "›"}
-"""What opens a quotation, and what closes it; single quotes are apostrophes as often."""
+"""Opening and closing quotation marks; no single quotes, which are apostrophes as often."""
 Values = Float64[np.ndarray, " characters"]
 
 
 def character_features(text: str) -> dict[str, Values]:
-    """Return numbers for each character of a document, by what they say of the text up to it.
+    """Return features of each character of a document, by name, from the text up to it.
 
-    Those of a kind are 1 or 0, places count from 1.
+    Kinds of characters are 1 or 0; positions count from 1.
     """
     kinds = {name: _each(text, test) for name, test in KINDS.items()}
     return {
@@ -67,7 +67,7 @@ def _each(text: str, test: Callable[[str], bool]) -> Values:
 
 
 def _since(text: str, test: Callable[[str], bool]) -> Values:
-    """Return how many characters there are since the last that passes a test, 0 for itself."""
+    """Return the distance from each character to the last that passes a test, 0 for itself."""
     passes = _each(text, test) > 0
     places = np.arange(1, len(text) + 1)
     counted: Values = (places - np.maximum.accumulate(np.where(passes, places, 0))).astype(float)
@@ -75,7 +75,7 @@ def _since(text: str, test: Callable[[str], bool]) -> Values:
 
 
 def _inside(text: str, pairs: dict[str, str]) -> Values:
-    """Return 1 from what opens to before what closes it; an empty line closes all."""
+    """Return 1 from an opening mark to before its closing mark; an empty line closes it too."""
     inside, found, closing = np.zeros(len(text)), False, ""
     for place, character in enumerate(text):
         ends = character == "\n" and text[place - 1 : place] == "\n"
@@ -88,30 +88,30 @@ def _inside(text: str, pairs: dict[str, str]) -> Values:
 
 
 ENOUGH = 1000
-"""Tokens that the text must have for units to be looked for in it, rather than in dev."""
+"""Length of a text in tokens from which on it is used itself; for a shorter one, dev is."""
 MOST_CHARACTERS = 4000
 """Characters of dev that are read: half a second with most networks."""
 MOST_TOKENS = 4000
 """Tokens of the text that are read."""
 LEAST = 60
-"""Tokens without which nothing can be said."""
+"""Fewest tokens to estimate correlations from."""
 OCCURRENCES = 5
-"""How often a feature must be there in each half, and be absent."""
+"""Tokens in each half that must have a feature, and lack it, for a correlation to be estimated."""
 BEST = 3
 """Units that are shown for each feature."""
 WEAK = 0.3
-"""Correlations below this are not shown."""
+"""Smallest absolute correlation that is shown."""
 
 
 @dataclass(frozen=True)
 class TrackingUnit:
-    """A unit whose value goes along with a feature of the text.
+    """A unit whose activation correlates with a feature of the text.
 
     Attributes:
-        feature: Of the text up to each token.
+        feature: Name of the feature.
         layer: Name of the unit's layer.
-        unit: Its number, from 0.
-        correlation: With the feature, -1 to 1, on text that it was not chosen by.
+        unit: Its index, from 0.
+        correlation: Correlation with the feature on held-out text, from -1 to 1.
     """
 
     feature: str
@@ -122,11 +122,11 @@ class TrackingUnit:
 
 @dataclass(frozen=True)
 class TrackingUnits:
-    """Units that track features of a text.
+    """The units that correlate with features of a text.
 
     Attributes:
-        about: Which text was read, and what was done with it.
-        units: The best for each feature, the feature that is best tracked first.
+        about: Which text was read, in words.
+        units: The best units for each feature, features with the largest correlation first.
     """
 
     about: str
@@ -134,7 +134,7 @@ class TrackingUnits:
 
 
 def units(subject: Subject) -> TrackingUnits:
-    """Return which units go along with features of the text; of dev, where the text is short."""
+    """Return the units that correlate with features of the text; of dev if the text is short."""
     text, name = _beginning(subject), "this text"
     if subject.size < ENOUGH and (dev := _dev(subject)) is not None:
         text, name = dev, "the beginning of dev"
@@ -162,15 +162,15 @@ def units(subject: Subject) -> TrackingUnits:
 
 
 def _beginning(subject: Subject) -> Subject:
-    """Return the first tokens of a text."""
+    """Return the subject truncated to its first ``MOST_TOKENS`` tokens."""
     if subject.size <= MOST_TOKENS:
         return subject
-    store = until(subject.store, MOST_TOKENS + 1)
+    store = truncate_store(subject.store, MOST_TOKENS + 1)
     return replace(subject, store=store, spans=subject.spans[:MOST_TOKENS])
 
 
 def _dev(subject: Subject) -> Subject | None:
-    """Return the beginning of dev to look at; None if it is not at hand."""
+    """Return a subject with the beginning of dev as its text; None if dev cannot be read."""
     run, texts = subject.run, list[str]()
     try:
         documents = run.documents("dev")
@@ -193,7 +193,7 @@ def _dev(subject: Subject) -> Subject | None:
 
 
 def _values(subject: Subject) -> tuple[Float64[np.ndarray, "tokens units"], list[str], list[int]]:
-    """Return what all units say after each token, and the layer and the number of each."""
+    """Return the activations of all units after each token, and the layer and index of each."""
     columns, layers, numbers = list[Array](), list[str](), list[int]()
     for part in networks_of(subject.run, subject.model):
         for name, values in after_tokens(subject, part, range(subject.size), _tracking).items():
@@ -204,7 +204,7 @@ def _values(subject: Subject) -> tuple[Float64[np.ndarray, "tokens units"], list
 
 
 def _tracking(trace: Trace) -> dict[str, Array]:
-    """Return hidden states and cells; an embedding knows of its token alone."""
+    """Return hidden states and cells, without embeddings, which depend on their own token only."""
     found = {name: values for name, values in units_of(trace).items() if name != "embedding"}
     for (layer, gate), values in gates_and_cells(trace).items():
         if gate == "cell":
@@ -231,7 +231,10 @@ def _features(subject: Subject) -> dict[str, Float64[np.ndarray, " tokens"]]:
 def _best(
     values: Float64[np.ndarray, "tokens units"], feature: Float64[np.ndarray, " tokens"]
 ) -> list[tuple[int, float]]:
-    """Return the units that a feature is tracked by best, and their correlations with it."""
+    """Return the units with the largest correlations with a feature, measured on held-out text.
+
+    Empty if the feature is nearly constant in one half.
+    """
     half = len(feature) // 2
     for part in (feature[:half], feature[half:]):
         _, counts = np.unique(part, return_counts=True)
@@ -246,7 +249,7 @@ def _best(
 def _correlations(
     values: Float64[np.ndarray, "tokens units"], feature: Float64[np.ndarray, " tokens"]
 ) -> Float64[np.ndarray, " units"]:
-    """Return the correlation of each unit with a feature; 0 for one that never changes."""
+    """Return the Pearson correlation of each unit with a feature; 0 for a constant unit."""
     centred, of = values - values.mean(axis=0), feature - feature.mean()
     sizes = np.linalg.norm(centred, axis=0) * np.linalg.norm(of)
     found: Array = np.divide(of @ centred, sizes, out=np.zeros(len(sizes)), where=sizes > 1e-9)

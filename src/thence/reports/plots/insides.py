@@ -10,7 +10,7 @@ from thence.array_types import Float
 from thence.inspection import Look, look
 from thence.inspection.hidden import AttentionMaps, GatedLayer
 from thence.inspection.lenses import lenses_of
-from thence.inspection.why import Flow
+from thence.inspection.why import GradientFlow
 from thence.reports import style
 from thence.reports.insides import MOST_TOKENS, dev_text
 from thence.reports.symbols import BOUNDARY_MARK
@@ -129,7 +129,7 @@ def _name_places(axes: Axes, looking: list[str], keys: list[str], is_first: bool
 
 def plot_flow(found: Look) -> style.Plot:
     """Draw the length of gradients by how far back the state is that they are of."""
-    lens: Flow = found.lenses["flow"]
+    lens: GradientFlow = found.lenses["flow"]
     figure, axes = style.new_figure(7.5, 4)
     for number, layer in enumerate(lens.layers):
         colour = style.COLOURS[number % len(style.COLOURS)]
