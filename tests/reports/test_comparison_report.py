@@ -15,12 +15,12 @@ from thence.reports import report
 from thence.reports.comparison import (
     comparison_html,
     differing_settings,
+    evaluate_group,
     link,
     on_same_text,
-    side_by_side,
 )
+from thence.reports.comparison_blocks import curves
 from thence.reports.content import Chart
-from thence.reports.together import curves
 from thence.runs import Run
 
 from .conftest import Page, run_with, train_on, train_rows, write_table
@@ -72,7 +72,7 @@ def several(runs: dict[str, Run], *names: str) -> list[Run]:
 
 def test_runs_on_the_same_text(runs: dict[str, Run]) -> None:
     chosen = several(runs, TRAP, "counts")
-    table = side_by_side({run.name: run for run in chosen})
+    table = evaluate_group({run.name: run for run in chosen})
     compared = compare(chosen)
     assert [row[0] for row in table.rows] == list(table.runs) == [c.run for c in compared.runs]
     assert table.unit == "nats per token"
@@ -102,7 +102,7 @@ def test_the_page_holds_everything_and_is_harmless(runs: dict[str, Run], tmp_pat
 
 def test_other_tokens_are_compared_in_bits_per_byte(runs: dict[str, Run], tmp_path: Path) -> None:
     chosen = several(runs, "counts", TRAP, "bytes")
-    assert side_by_side({run.name: run for run in chosen}).unit == "bits per byte"
+    assert evaluate_group({run.name: run for run in chosen}).unit == "bits per byte"
     page = LinkedPage(comparison_html(chosen, tmp_path))
     assert "bits per byte" in page.text and "nats per token" not in page.text
     labels = [str(value) for _, name, value in page.attributes if name == "aria-label"]
@@ -128,7 +128,7 @@ def test_classifiers_have_a_table_of_their_own(
     assert page.headings[:2] == ["Language models", "Classifiers"]
     assert page.is_harmless() and "p (McNemar, Holm)" in page.text
     assert "Language models" in page.headings and "macro F1" in page.text
-    table = side_by_side({run.name: run for run in chosen[:2]})
+    table = evaluate_group({run.name: run for run in chosen[:2]})
     for row, name in zip(table.rows, table.runs, strict=True):
         run = next(run for run in chosen if run.name == name)
         judged = evaluate(run, "dev")

@@ -12,7 +12,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.reports.content import Bars, Statement
-from thence.reports.learned import _PairTable, said_and_seen
+from thence.reports.learned import _PairTable, reliability_bins
 from thence.reports.opening import neighbours, opening, rounded
 from thence.reports.reading import read_dev
 from thence.reports.report import report_html
@@ -52,7 +52,7 @@ def test_what_is_said_and_what_comes() -> None:
     tokenizer = make_tokenizer(Documents.from_strings(["aab", "b"]), TokenOptions(unknown="refuse"))
     store = tokenizer.encode(["aab", "b"])
     model: Any = Says([0.6, 0.25, 0.15])
-    found = said_and_seen(model, store, 3)
+    found = reliability_bins(model, store, 3)
     assert found is not None
     said, seen, counts = found
     # Bins from 0.1 (of |), 0.2 (of b) and 0.6 (of a), each asked six times.

@@ -18,7 +18,7 @@ from thence.reports.plots.bigrams import (
     pair_counts,
     plot_bigrams,
 )
-from thence.reports.plots.charts import figure_of
+from thence.reports.plots.charts import to_figure
 from thence.reports.plots.embeddings import draw_points, plot_embeddings
 from thence.reports.plots.training import plot_loss, training_plots
 from thence.reports.reading import read_dev
@@ -109,7 +109,7 @@ def test_the_finder_curve_marks_its_suggestion():
     rates = np.geomspace(1e-3, 1, 20)
     losses = 3 - np.sin(np.linspace(0, 3, 20))
     curve = SimpleNamespace(rates=rates, losses=losses, smoothed=losses, suggestion=0.05)
-    axes = figure_of("finder", finder_chart(curve)).figure.axes[0]
+    axes = to_figure("finder", finder_chart(curve)).figure.axes[0]
     assert axes.get_xscale() == "log"
     assert "suggestion: 0.05" in axes.get_legend_handles_labels()[1]
 

@@ -95,11 +95,11 @@ def print_learning_rate(
         text = display_name(given.recipe.text)
         print_note(f"Reading {text}, then a step at each learning rate ...")
     curve = call()
-    from thence.reports.plots.charts import figure_of  # Imports matplotlib.
+    from thence.reports.plots.charts import to_figure  # Imports matplotlib.
     from thence.reports.training import finder_chart
 
     unit = "document" if is_classifier(given.recipe.model) else "token"
-    write_picture(picture, figure_of("finder", finder_chart(curve, unit)).figure)
+    write_picture(picture, to_figure("finder", finder_chart(curve, unit)).figure)
     if json:
         print_json(
             {

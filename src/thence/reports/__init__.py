@@ -1,6 +1,6 @@
-"""Reports and plots of runs: pages that show everything, and each figure by itself.
+"""Reports (HTML pages) and plots (figures of matplotlib) of runs, comparisons and sweeps.
 
-Only figures import matplotlib, so that a report is written without it.
+Only the plots import matplotlib, so that a report is written without it.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The page of ``thence best``: what was tried, what each second bought, what more may buy."""
+"""The page of ``thence best``: the models that were tried, and the loss on dev against time."""
 
 import math
 from collections.abc import Sequence
@@ -36,9 +36,9 @@ from thence.reports.content import (
 from thence.reports.markup import page
 
 OVERTIME = 1.05
-"""How much longer than its budget it may take before the page says why."""
+"""Ratio of the time taken to the budget above which the page explains the delay."""
 NEARLY_NOTHING = 0.005
-"""Weight below which a table would show 0.00."""
+"""Weight below which the table says ``nearly 0``, since two decimals would show 0.00."""
 GUESSED = (
     "What more time would likely buy is a guess: for each doubling of the time, a quarter of what "
     "the networks have brought beyond the counts."
@@ -62,7 +62,7 @@ def write_page(done: Best, samples: Sequence[str] = ()) -> Path:
 
 
 def best_html(done: Best, samples: Sequence[str] = ()) -> str:
-    """Return the page; it reads nothing but the result, and texts that were drawn from it."""
+    """Return the page as HTML, from the result and texts sampled from the model."""
     name = done.folder.resolve().name
     report = Texts([RunningText(["report.html"], link="./report.html")])
     more = Note("Samples, surprising texts and all settings: thence report RUN writes")
@@ -79,7 +79,7 @@ def best_html(done: Best, samples: Sequence[str] = ()) -> str:
 
 
 def sentence(done: Best) -> str:
-    """Return what came out, and of what."""
+    """Return the result in a sentence: time, models that were combined, loss on dev."""
     kept = [one for one in done.tried if one.weight]
     best = min(done.tried, key=lambda one: one.nats, default=None)
     several = f"{len(kept)} of the {len(done.tried)} models that were tried"
@@ -106,11 +106,11 @@ def _result(of: Best | Tried) -> str:
 
 
 def found_section(done: Best) -> Section:
-    """Return what was tried and what it bought."""
+    """Return the section with the charts and the table of the models that were tried."""
     settings = [
         (one.name, ", ".join(f"{name} {_shown(value)}" for name, value in one.settings.items()))
         for one in done.tried
-        if one.curve  # A network.
+        if one.curve  # Only networks have a learning curve.
     ]
     rows = [row for row in about_rows(done) if row[0] not in ("text", "on dev")]
     blocks: list[Block] = [*charts(done), *_remarks(done), Table(COLUMNS, _rows(done))]
@@ -121,7 +121,7 @@ def found_section(done: Best) -> Section:
 
 
 def _rows(done: Best) -> list[list[str]]:
-    """Return the rows of what was tried, a weight near nothing in words."""
+    """Return the rows of the table of models, with tiny weights in words."""
     rows = tried_rows(done)
     for row, one in zip(rows, done.tried, strict=True):
         if one.weight is not None and one.weight < NEARLY_NOTHING:
@@ -153,13 +153,13 @@ def _remarks(done: Best) -> list[Note]:
 
 
 def _shown(setting: Any) -> str:
-    """Return a setting as it is given to a command."""
+    """Return the value of a setting as written on the command line."""
     is_many = isinstance(setting, list | tuple)
     return " ".join(map(str, setting)) or "none" if is_many else str(setting)
 
 
 def charts(done: Best) -> list[Block]:
-    """Return every model that was tried and the best so far against the time."""
+    """Return charts of all models and of the best so far against the time."""
     low, high = loss_limits(done)
     above = [one for one in done.tried if not one.nats <= high]
     losses = [(one.ended, one.nats) for one in done.tried]
@@ -225,7 +225,7 @@ def _share(accuracy: float | None) -> float:
 
 
 def loss_limits(done: Best) -> tuple[float, float]:
-    """Return the losses to show: from the best to a little above most models."""
+    """Return the limits of the loss axis: from the best to a little above the third quartile."""
     own: Sequence[float] = sorted(one.nats for one in done.tried if math.isfinite(one.nats))
     shown = [*own, *(one.so_far for one in done.tried), done.nats]
     losses = sorted(nats for nats in shown if math.isfinite(nats)) or [0.0]

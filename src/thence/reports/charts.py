@@ -1,9 +1,8 @@
-"""Charts and heat maps as HTML and SVG: text that can be read, selected and searched in any script.
+"""Charts and heat maps as HTML and SVG, whose text can be selected and searched.
 
-What is drawn is an SVG that is stretched to the room there is, with strokes that keep their width;
-all words and numbers stand beside it as HTML, so that they keep their size on a phone. Where the
-pointer rests, the browser shows what ``<title>`` says. Every style is in its element, so that a
-page and a notebook show the same.
+The drawing is an SVG that is stretched to the available width, with strokes of constant width. All
+text is HTML beside it, so that it keeps its size on a phone. Tooltips are ``<title>`` elements.
+Styles are inline, so that a page and a notebook show the same.
 """
 
 import math
@@ -15,39 +14,39 @@ from thence.reports.content import Cell, Chart, HeatMap, Series
 from thence.reports.elements import element, escaped
 
 SIDE = 4000
-"""Units of the drawing from left to right, and from top to bottom."""
+"""Width and height of the view box of an SVG, in its units."""
 MOST_DOTS = 40
-"""Points of a line up to which each has a dot."""
+"""Longest line whose points are marked with dots."""
 TICKS = 5
-"""About how many numbers stand at an axis."""
+"""Approximate number of ticks at an axis."""
 MOST_LETTERS = 60
-"""Letters of all numbers or names at the x axis above which they stand upright."""
+"""Letters of all ticks at the x axis above which they are rotated."""
 FEWEST_TICKS = 3
-"""Numbers that a logarithmic axis needs to be read."""
+"""Fewest ticks of a logarithmic axis."""
 LARGE, SMALLEST = 1e7, 1e-5
-"""Numbers at an axis that are written with an exponent: the large, and those of small steps."""
+"""Ticks have an exponent if they are above the first, or their step is below the second."""
 LOW = 8
-"""Height in rem below which there is room for half as many numbers."""
+"""Height in rem below which a chart has half as many ticks."""
 MARGIN = 0.06
-"""Share of the range of y that is left free above and below."""
+"""Margin above and below the data, as a share of its range."""
 LABELLED_WIDTH, MANY_LABELS = 36, 16
-"""The least width in rem of a chart with more than so many labels: below, it is moved sideways."""
+"""Minimum width in rem of a chart with more labels than this; on narrow screens it scrolls."""
 UPRIGHT = 2
-"""Letters of the longest name of a column above which names stand upright."""
+"""Length of the longest column name above which column names are rotated."""
 CELL = (0.75, 1.6)
-"""The least and the greatest width of a square of a heat map, in rem."""
+"""Minimum and maximum width of a cell of a heat map, in rem."""
 TO_THE_LEFT = 0.6
-"""Place across a chart from which on a label stands to the left of its point."""
+"""Labels to the right of this share of the width are drawn on the left of their points."""
 FIXED = 'vector-effect="non-scaling-stroke"'
 ROUND = 'stroke-linecap="round" stroke-width'
 SMALL = "font-size: .8rem; font-variant-numeric: tabular-nums; line-height: 1"
 NUMBER = "position: absolute; white-space: nowrap"
-"""The style of a number at an axis."""
+"""Style of a tick."""
 SCROLLS = 'tabindex="0" style="overflow-x: auto"'
 
 
 def chart_html(chart: Chart) -> str:
-    """Return a chart; nothing if no point is finite."""
+    """Return a chart as HTML; empty if no point can be drawn."""
     xs = [x for one in chart.series for x, y in one.points if _is_drawn(chart, x, y)]
     ys = [y for one in chart.series for x, y in one.points if _is_drawn(chart, x, y)]
     if not xs:
@@ -67,7 +66,7 @@ def chart_html(chart: Chart) -> str:
 
 
 def heat_map_html(heat_map: HeatMap) -> str:
-    """Return a heat map: a table if its squares have texts, else a drawing."""
+    """Return a heat map as HTML: a table if its cells have texts, else an SVG."""
     axes = f"{escaped(heat_map.y)} ↓ &nbsp; {escaped(heat_map.x)} →"
     inner = _as_table if any(cell.text for cell in heat_map.cells) else _as_drawing
     body = element("div", SCROLLS, inner(heat_map))
@@ -87,7 +86,7 @@ def _is_drawn(chart: Chart, x: float, y: float) -> bool:
 
 
 def _ends(chart: Chart, xs: list[float]) -> tuple[float, float]:
-    """Return the ends of the x axis: points that stand for themselves are not at its edge."""
+    """Return the limits of the x axis; scatter charts and labels have a margin, lines have none."""
     if chart.tick_names:
         return -0.3, len(chart.tick_names) - 0.7
     if not chart.labels and chart.series[-1].form != "points":
@@ -110,7 +109,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
 
 
 class _Axes:
-    """Where numbers are in a drawing."""
+    """The mapping from data to drawing coordinates."""
 
     def __init__(self, chart: Chart, x: tuple[float, float], y: tuple[float, float]) -> None:
         self.chart, self.y = chart, y
@@ -119,25 +118,25 @@ class _Axes:
         )
 
     def across(self, x: float) -> float:
-        """Return where an x is, from 0 at the left to 1."""
+        """Return the horizontal position of an x, from 0 (left) to 1 (right)."""
         low, high = self.x
         if self.chart.is_log:
             return (math.log(x) - math.log(low)) / (math.log(high) - math.log(low))
         return (x - low) / (high - low)
 
     def down(self, y: float) -> float:
-        """Return where a y is, from 0 at the top to 1; what is beyond a limit is at the edge."""
+        """Return the vertical position of a y, from 0 (top) to 1, clipped to the limits."""
         low, high = self.y
         if self.chart.is_log_y:
             low, high, y = math.log(low), math.log(high), math.log(y)
         return min(max((high - y) / (high - low), 0.0), 1.0)
 
     def place(self, x: float, y: float) -> str:
-        """Return the coordinates of a point."""
+        """Return the SVG coordinates of a point."""
         return f"{SIDE * self.across(x):.0f} {SIDE * self.down(y):.0f}"
 
     def written(self, y: float) -> str:
-        """Return a y as it is said of a point."""
+        """Return a y as text for a tooltip."""
         return f"{y:.2%}" if self.chart.in_percent else f"{y:.4g}"
 
 
@@ -180,7 +179,7 @@ def _series(axes: _Axes, one: Series) -> str:
 
 
 def _bands(axes: _Axes) -> str:
-    """Return what says the numbers of all lines at an x, wherever above or below it one points."""
+    """Return invisible vertical bands, one per x, whose tooltips have the values of all lines."""
     said: dict[float, list[str]] = {}
     for one in axes.chart.series:
         if one.form in ("points", "dashes") or one.about:
@@ -203,7 +202,7 @@ def _bands(axes: _Axes) -> str:
 
 
 def _framed(axes: _Axes, drawn: str, labels: str) -> str:
-    """Return a drawing with the numbers of its axes."""
+    """Return a drawing with its ticks and axis labels."""
     y_ticks, x_ticks = _y_ticks(axes), _x_ticks(axes)
     width = 0.58 * max((len(text) for _, text in y_ticks), default=0) + 0.6
     left = "".join(
@@ -238,7 +237,7 @@ def _framed(axes: _Axes, drawn: str, labels: str) -> str:
 def _label(axes: _Axes, x: float, y: float, text: str) -> str:
     few = len(axes.chart.labels) <= MANY_LABELS
     place = f"left: {100 * axes.across(x):.1f}%; top: {100 * axes.down(y):.1f}%"
-    # At the right there is room at the left of a point.
+    # Labels near the right edge are drawn on the left of their points.
     side = "calc(-100% - .4em)" if axes.across(x) > TO_THE_LEFT and few else ".4em"
     shift = f"transform: translate({side}, -50%); white-space: nowrap; pointer-events: none"
     return f'<span dir="auto" style="position: absolute; {place}; {shift}">{escaped(text)}</span>'
@@ -271,7 +270,7 @@ def _x_ticks(axes: _Axes) -> list[tuple[float, str]]:
 def _linear_ticks(
     low: float, high: float, in_percent: bool = False, count: int = TICKS
 ) -> list[tuple[float, str]]:
-    """Return round numbers between two, each with its text."""
+    """Return ticks at multiples of 1, 2 or 5 times a power of ten, with their texts."""
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
@@ -286,7 +285,7 @@ def _linear_ticks(
 
 
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Return round numbers between two, each about as far from the next as any other."""
+    """Return ticks for a logarithmic axis at round numbers, with their texts."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     chosen = [low, high]
     for leading in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1,)):
@@ -302,7 +301,7 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _brief(number: float) -> str:
-    """Return a number of an axis in little room.
+    """Return a tick as text, abbreviated with k, M or G.
 
     >>> _brief(0.25), _brief(500), _brief(20_000), _brief(1.5e6)
     ('0.25', '500', '20k', '1.5M')
@@ -367,7 +366,7 @@ def _square(cell: Cell) -> str:
 
 
 def _as_table(heat_map: HeatMap) -> str:
-    """Return a table whose cells have a ground of their colour."""
+    """Return a heat map as a table with coloured cells."""
     found = {(cell.row, cell.column): cell for cell in heat_map.cells}
     name = "font-weight: normal; padding: .25rem .5rem; max-width: 12rem; overflow-wrap: anywhere"
     right = f'scope="col" dir="auto" style="{name}; text-align: right"'

@@ -1,4 +1,4 @@
-"""What the report of a classifier shows: labels, its score on dev, what its answers rest on."""
+"""The report of a classifier: metrics on dev, mistakes, confusions, weights and labels."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,25 +44,25 @@ from thence.runs import ClassifierRun
 
 SHOWN_MISTAKES = 20
 EXPLAINED_MISTAKES = 8
-"""Mistakes of which the words are coloured that caused them: each costs some hundred readings."""
+"""Mistakes that are explained word by word: each takes some hundred classifications."""
 EXPLAINED_CHARACTERS = 4000
-"""Characters of a document up to which its words are coloured."""
+"""Longest document that is explained, in characters."""
 QUICK = frozenset({"linear", "averaging", "fasttext"})
-"""Families that read a document in so little time that these mistakes can be explained."""
+"""Families that are fast enough for mistakes to be explained in a report."""
 CAUSES = 5
-"""Words that are named as causes of a mistake."""
+"""Words named as causes of a mistake."""
 MOST_CONFUSED, MOST_WITH_COUNTS = 40, 14
-"""Labels of a confusion matrix (of more, those most often mistaken), and of one with its counts."""
+"""Labels in a confusion matrix at most (those most often confused), and in one with counts."""
 EXCERPT = 400
 """Characters of a document that are shown."""
 MOST_LABELS = 30
-"""Labels that are listed at most; of more the most and the least frequent ones."""
+"""Labels that are listed at most: half of them the most frequent, half the least frequent."""
 STRONGEST = 12
-"""Tokens that are shown for each label."""
+"""Tokens with the largest weights that are shown for each label."""
 
 
 def classifier_blocks(run: ClassifierRun) -> list[Block]:
-    """Return the report without its title; dev is evaluated once for all of it."""
+    """Return the blocks of the report below its title; dev is evaluated only once."""
     report = evaluate_on_dev(run, SHOWN_MISTAKES) if run.has_text else None
     cut = [Pairs(rows)] if run.has_text and (rows := truncation_rows(run)) else []
     basis = basis_sections(run) if run.has_text else []
@@ -88,12 +88,12 @@ def evaluate_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> Classificat
     if len(run.documents("dev")) == 0:
         return None
     report = evaluate_classifier(run, mistakes=mistakes)
-    # The name of the text alone: a title has no room for a path.
+    # Only the name of the file: a title has no room for a path.
     return replace(report, text=f"dev split of {Path(run.text_name).name}")
 
 
 def basis_sections(run: ClassifierRun) -> list[Section]:
-    """Return what the answers rest on: words, other classifiers, or embeddings."""
+    """Return the section on what predictions are based on: words, members, or embeddings."""
     if isinstance(run.classifier, Linear):
         return [strongest_section(run)]
     if isinstance(run.classifier, Ensemble):
@@ -107,7 +107,7 @@ def basis_sections(run: ClassifierRun) -> list[Section]:
 
 
 def labels_section(run: ClassifierRun) -> Section:
-    """Return how many documents of each split have each label."""
+    """Return a table with the number of documents with each label, by split."""
     train = train_counts(run)
     others = {
         name: as_labelled(documents).labels.counts()
@@ -130,12 +130,12 @@ def labels_section(run: ClassifierRun) -> Section:
 
 
 def train_counts(run: ClassifierRun) -> Int64[np.ndarray, " classes"]:
-    """Return how many train documents have each label."""
+    """Return the number of train documents with each label."""
     return as_labelled(run.documents("train")).labels.counts()
 
 
 def listed_labels(counts: Int64[np.ndarray, " classes"]) -> tuple[list[int], list[Block]]:
-    """Return the labels to list, most frequent first, and a note on which they are if not all."""
+    """Return the ids of the labels to list, most frequent first, and a note if not all are."""
     order = np.argsort(-counts, kind="stable").tolist()
     if len(order) <= MOST_LABELS:
         return order, []
@@ -145,7 +145,7 @@ def listed_labels(counts: Int64[np.ndarray, " classes"]) -> tuple[list[int], lis
 
 
 def _confusion(report: ClassificationReport) -> list[Block]:
-    """Return the confusion matrix, and how well each label is found."""
+    """Return the confusion matrix, and the table of precision and recall by label."""
     table = Table(*report.table())
     if report.confusion is None:
         absent = f"There are too many labels for a confusion matrix: {len(report.classes):,}."
@@ -178,13 +178,13 @@ def _confusion(report: ClassificationReport) -> list[Block]:
 def most_mistaken(
     confusion: Int64[np.ndarray, "labels labels"], number: int
 ) -> Int64[np.ndarray, " shown"]:
-    """Return the labels most often taken for another or another for them, in their own order."""
+    """Return the ids of the labels that are most often confused with others, in ascending order."""
     mistakes = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * confusion.diagonal()
     return np.sort(np.argsort(-mistakes, kind="stable")[:number])
 
 
 def reliability_chart(report: ClassificationReport) -> Chart:
-    """Return accuracy by confidence, against the diagonal."""
+    """Return the reliability diagram: accuracy by confidence, against the diagonal."""
     calibration: CalibrationBins = report.calibration
     answers = "answers" if report.multilabel else "predictions"
     points, abouts = [], []
@@ -202,7 +202,7 @@ def reliability_chart(report: ClassificationReport) -> Chart:
 
 
 def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Section:
-    """Return the dev documents on which it was surest and wrong, and the words that did it."""
+    """Return the section with the most confident mistakes on dev, explained where fast enough."""
     title = "Most confident mistakes"
     if not report.mistakes:
         return Section(title, [Note("There are no mistakes on dev.")])
@@ -229,13 +229,13 @@ def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Sectio
 
 
 def is_quick(run: ClassifierRun) -> bool:
-    """Whether a classifier, or each member of an ensemble, reads a document in little time."""
+    """Return whether a classifier, or each member of an ensemble, is of a ``QUICK`` family."""
     members = getattr(run.recipe.options, "members", ())
     return {member.model for member in members} | {run.recipe.model} <= QUICK | {"ensemble"}
 
 
 def _explained(run: ClassifierRun, mistake: Mistake, text: str, short: str, about: str) -> Folded:
-    """Return a mistake that opens: then its words have the colour of what they speak for."""
+    """Return a mistake that unfolds to show its words, coloured by weight for the wrong label."""
     found = explain(run, text, mistake.predicted)
     parts = sorted(found.tokens, key=lambda part: -part.weight)[:CAUSES]
     causes = ", ".join(
@@ -250,7 +250,7 @@ def _explained(run: ClassifierRun, mistake: Mistake, text: str, short: str, abou
 
 
 def strongest_section(run: ClassifierRun) -> Section:
-    """Return the tokens that speak most for each label, of a linear classifier."""
+    """Return the tokens with the largest weights for each label of a linear classifier."""
     assert isinstance(run.classifier, Linear)
     weights = run.classifier.token_weights()
     shown, remark = listed_labels(train_counts(run))
@@ -264,6 +264,6 @@ def strongest_section(run: ClassifierRun) -> Section:
 
 
 def strongest_tokens(run: ClassifierRun, weights: Float[np.ndarray, " vocab"]) -> str:
-    """Return the tokens with the largest weights above zero, largest first."""
+    """Return the tokens with the largest positive weights, largest first, as text."""
     order = np.argsort(-weights, kind="stable")[:STRONGEST]
     return "   ".join(visible(symbol_text(run.tokenizer, at)) for at in order if weights[at] > 0)

@@ -1,4 +1,4 @@
-"""The page of several runs: which is better, how they learned, and in what they differ."""
+"""The comparison page of several runs: results, learning curves, and settings that differ."""
 
 import os
 from collections import Counter
@@ -20,6 +20,14 @@ from thence.evaluation.language import MANY_UNKNOWN, evaluate_language_model
 from thence.evaluation.metrics import are_right, bits, nats_and_bits, perplexity
 from thence.models.registry import get_family
 from thence.recipes.recipe import PROVENANCE, read_toml_file
+from thence.reports.comparison_blocks import (
+    costs,
+    curves,
+    disputed_labels,
+    disputed_texts,
+    pairwise_differences,
+    samples,
+)
 from thence.reports.content import (
     Block,
     Note,
@@ -33,14 +41,6 @@ from thence.reports.content import (
 )
 from thence.reports.formatting import date_and_time, short
 from thence.reports.markup import page
-from thence.reports.together import (
-    costs,
-    curves,
-    labels_apart,
-    pairwise,
-    samples,
-    texts_apart,
-)
 from thence.runs import ClassifierRun, Run
 from thence.runs.folder import Kind
 from thence.runs.provenance import now
@@ -48,23 +48,23 @@ from thence.tokens import encode_texts
 
 TITLES: Mapping[Kind, str] = {"language model": "Language models", "classifier": "Classifiers"}
 ABOUT = ("run", "model", "tokens", "parameters")
-"""The first columns of a table of runs."""
+"""First columns of a table of runs."""
 HASHES = f"{PROVENANCE}.sha256."
 HASH_DIGITS = 8
-"""Digits of a hash that are shown: enough to tell texts apart."""
+"""Hexadecimal digits of a hash that are shown, enough to tell texts apart."""
 LONGEST_SETTING = 80
-"""Characters of a setting that are shown."""
+"""Characters of the value of a setting that are shown."""
 ABSENT = "–"
 OF_ALL = ("training.carry_context",)
-"""Settings of trainings that say something of models, too, that are made without."""
+"""Settings of ``training`` that also matter for models that are fitted in one step."""
 
 
 def comparison_html(runs: Sequence[Run], folder: Path) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
     Args:
-        runs: Two or more.
-        folder: Where the page will be: the links to the reports of the runs begin there.
+        runs: Two or more runs.
+        folder: Folder of the page, which links to the reports of runs are relative to.
     """
     named = by_name(runs)
     sections = []
@@ -79,16 +79,16 @@ def comparison_html(runs: Sequence[Run], folder: Path) -> str:
 
 
 def by_name(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return runs by what to call them: their names, or their folders where names are alike."""
+    """Return runs by name; those with the same name by folder."""
     times = Counter(run.name for run in runs)
     return {run.name if times[run.name] == 1 else str(run.folder): run for run in runs}
 
 
 def results_section(title: str, runs: Mapping[str, Run]) -> Section:
-    """Return tables and curves of runs of one task: for each text its own."""
+    """Return the section on runs of one task, with a table and curves for each dev text."""
     reasons = {name: why_not_evaluated(run) for name, run in runs.items()}
     usable = {name: run for name, run in runs.items() if reasons[name] is None}
-    groups = [side_by_side(group) for group in on_same_text(usable)]
+    groups = [evaluate_group(group) for group in on_same_text(usable)]
     blocks: list[Block] = []
     if len(groups) > 1:
         apart = "labels and texts" if title == TITLES["classifier"] else "texts"
@@ -110,7 +110,7 @@ def results_section(title: str, runs: Mapping[str, Run]) -> Section:
 
 
 def why_not_evaluated(run: Run) -> str | None:
-    """Return why a run cannot be evaluated on its dev split, or None where it can."""
+    """Return why a run cannot be evaluated on its dev split; None if it can."""
     if run.imported:
         return "imported, and so without a text of its own"
     if not run.has_text:
@@ -119,10 +119,7 @@ def why_not_evaluated(run: Run) -> str | None:
 
 
 def on_same_text(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
-    """Return the runs that can be compared with each other, in the order of their first.
-
-    Their dev documents are the same, and classifiers have the same labels.
-    """
+    """Return groups of comparable runs: with the same dev documents and the same labels."""
     groups: dict[object, dict[str, Run]] = {}
     for name, run in runs.items():
         labels = None
@@ -133,17 +130,17 @@ def on_same_text(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class EvaluatedGroup:
     """Runs that were evaluated on the same documents.
 
     Attributes:
-        runs: Their names and themselves, the best first.
-        columns: Of the table.
-        rows: Of the table, one for each run in the same order.
+        runs: The runs by name, the best first.
+        columns: Columns of the table.
+        rows: Rows of the table, in the order of the runs.
         remark: What to know when reading it.
-        unit: Of their learning curves.
-        scores: Of each, in that unit.
-        more: What else is shown of several runs, below the curves.
+        unit: Unit of scores and learning curves.
+        scores: Score of each run, in that unit.
+        more: Further blocks below the curves.
     """
 
     runs: Mapping[str, Run]
@@ -155,8 +152,8 @@ class SideBySide:
     more: Sequence[Block] = ()
 
 
-def group_blocks(group: SideBySide) -> list[Block]:
-    """Return the table and the curves of runs that were evaluated on the same text."""
+def group_blocks(group: EvaluatedGroup) -> list[Block]:
+    """Return the table, charts and further blocks of runs evaluated on the same text."""
     run = next(iter(group.runs.values()))
     documents = len(run.documents("dev"))
     number = "1 document" if documents == 1 else f"{documents:,} documents"
@@ -174,8 +171,8 @@ def group_blocks(group: SideBySide) -> list[Block]:
     ]
 
 
-def statement(group: SideBySide) -> list[Block]:
-    """Return in a sentence which of several runs is the best, and what comes next."""
+def statement(group: EvaluatedGroup) -> list[Block]:
+    """Return the best and the second-best run in a sentence; nothing for a single run."""
     if len(group.runs) < 2:
         return []
     (best, second), (first, next_) = list(group.runs)[:2], group.scores[:2]
@@ -189,13 +186,13 @@ def statement(group: SideBySide) -> list[Block]:
     return [Statement(said)]
 
 
-def side_by_side(runs: Mapping[str, Run]) -> SideBySide:
+def evaluate_group(runs: Mapping[str, Run]) -> EvaluatedGroup:
     """Evaluate comparable runs on their dev split."""
     classifiers = {name: run for name, run in runs.items() if isinstance(run, ClassifierRun)}
     return _classifiers(classifiers) if classifiers else _language_models(runs)
 
 
-def _language_models(runs: Mapping[str, Run]) -> SideBySide:
+def _language_models(runs: Mapping[str, Run]) -> EvaluatedGroup:
     if len(runs) == 1:
         ((name, run),) = runs.items()
         report = evaluate_language_model(run)
@@ -213,7 +210,7 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
             remark += " Much of the text is read as <unk>: these numbers say little of it."
         columns = [*ABOUT, "unknown", "nats per token", "bits per token", "perplexity"]
         columns.append("bits per byte")
-        return SideBySide(runs, columns, [row], remark, "nats per token")
+        return EvaluatedGroup(runs, columns, [row], remark, "nats per token")
     data, several = EvaluationData(), list(runs.values())
     losses = model_losses(several, data)
     compared = with_selection_remark(compare_losses(several, losses, data), several)
@@ -229,8 +226,12 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         one.bits_per_byte if one.nats_per_token is None else one.nats_per_token
         for one in compared.runs
     ]
-    more = [*pairwise(list(runs), losses), *samples(ordered), *texts_apart(runs, losses)]
-    return SideBySide(ordered, columns, table, compared.remark, compared.unit, scores, more)
+    more = [
+        *pairwise_differences(list(runs), losses),
+        *samples(ordered),
+        *disputed_texts(runs, losses),
+    ]
+    return EvaluatedGroup(ordered, columns, table, compared.remark, compared.unit, scores, more)
 
 
 def _about(name: str, run: Run) -> list[str]:
@@ -238,7 +239,7 @@ def _about(name: str, run: Run) -> list[str]:
     return [shown, run.recipe.model, run.recipe.tokens.tokens, f"{run.num_parameters:,}"]
 
 
-def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
+def _classifiers(runs: Mapping[str, ClassifierRun]) -> EvaluatedGroup:
     rows, right = {}, []
     for name, run in runs.items():
         own = as_labelled(run.documents("dev")).named(run.label_names)
@@ -250,7 +251,7 @@ def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
     if len(runs) == 1:
         remark = f"For macro F1: {report.macro_f1_interval_in_words()}."
         table = [[*rows[name], accuracy]]
-        return SideBySide(runs, [*ABOUT, "macro F1", "accuracy"], table, remark, "accuracy")
+        return EvaluatedGroup(runs, [*ABOUT, "macro F1", "accuracy"], table, remark, "accuracy")
     matrix = np.stack(right)
     compared = compare_classifiers(list(runs), matrix, "dev")
     columns, found = compared.table()
@@ -258,12 +259,12 @@ def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
     ordered = {row[0]: runs[row[0]] for row in found}
     columns = [*ABOUT, "macro F1", *columns[1:]]
     scores = [float(matrix[list(runs).index(name)].mean()) for name in ordered]
-    more = labels_apart(runs, matrix)
-    return SideBySide(ordered, columns, table, compared.remark, "accuracy", scores, more)
+    more = disputed_labels(runs, matrix)
+    return EvaluatedGroup(ordered, columns, table, compared.remark, "accuracy", scores, more)
 
 
 def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
-    """Return the settings in which runs of one task differ; nothing for one alone."""
+    """Return the section on settings in which runs of one task differ; none for a single run."""
     if len(runs) == 1:
         return []
     rows = differing_settings(list(runs.values()))
@@ -275,10 +276,10 @@ def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
 
 
 def differing_settings(runs: Sequence[Run]) -> list[list[str]]:
-    """Return a row for each setting that runs have in common and not alike, a value for each run.
+    """Return a row for each setting that several runs have and that differs, a value for each run.
 
-    Sizes that only one of them has stand together in one row. Of the provenance of a run only the
-    hashes of its text count, and the version.
+    Settings that only one run has are collected in one row. Of the provenance, only hashes of the
+    text and the version are compared.
     """
     found = [dict(_comparable_settings(run)) for run in runs]
     names = dict.fromkeys(name for settings in found for name in settings)
@@ -319,7 +320,7 @@ def _member_name(member: Any) -> str:
 
 
 def settings_of(run: Run) -> list[tuple[str, Any]]:
-    """Return everything that the config says, as dotted names and values."""
+    """Return the whole config of a run as dotted names and values."""
     return _flat(read_toml_file(run.folder / "config.toml"))
 
 
@@ -332,7 +333,7 @@ def _flat(tables: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def without_folders(value: Any) -> str:
-    """Return a setting in words; of an absolute path its name alone, which is all that matters.
+    """Return the value of a setting as text; absolute paths without their folders.
 
     >>> without_folders("/home/ada/names.txt"), without_folders(0.1), without_folders(["a", "b"])
     ('names.txt', '0.1', 'a, b')
@@ -346,7 +347,7 @@ def without_folders(value: Any) -> str:
 
 
 def links_section(runs: Mapping[str, Run], folder: Path) -> Section:
-    """Return a link to the report of each run that has one."""
+    """Return the section with links to the reports of the runs."""
     items = []
     for name, run in runs.items():
         path = run.folder / "report.html"
@@ -358,10 +359,10 @@ def links_section(runs: Mapping[str, Run], folder: Path) -> Section:
 
 
 def link(path: Path, folder: Path) -> str:
-    """Return the address of a file for a page in a folder."""
+    """Return the URL of a file relative to a folder; a file URL if there is no relative path."""
     try:
         relative = os.path.relpath(path.resolve(), folder.resolve())
     except ValueError:  # On another drive.
         return path.resolve().as_uri()
-    # With ./ before it a name with a colon is no address of another kind.
+    # Without ./ a name with a colon would be read as a URL with a scheme.
     return "./" + quote(Path(relative).as_posix())

@@ -1,7 +1,7 @@
-"""What a report or a notebook shows: headings, pairs, tables, plots, texts with coloured tokens.
+"""Blocks: the content of pages and notebooks, such as headings, tables, charts and coloured texts.
 
-A page is a sequence of blocks. Blocks hold plain text, never HTML, so that whatever comes from a
-text is escaped in one place, ``markup``.
+A page is a sequence of blocks. Blocks hold plain text, never HTML, which is escaped in one place,
+``markup``.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 SURPRISING = "226 98 12"
 SPEAKS_FOR = "0 158 115"
 SPEAKS_AGAINST = "213 94 0"
-"""Colours behind tokens, as red, green and blue."""
+"""Background colours of tokens, as red, green and blue."""
 
 
 class Block:
-    """A part of a page."""
+    """Base class of all parts of a page."""
 
 
 @dataclass(frozen=True)
 class Title(Block):
-    """The title of a page, and a line under it."""
+    """The title of a page, and a line below it."""
 
     text: str
     lead: str = ""
@@ -48,7 +48,7 @@ class Subtitle(Block):
 
 @dataclass(frozen=True)
 class Caption(Block):
-    """What the output of a notebook's cell is, and what is said beside it in fainter letters."""
+    """A bold caption for the output of a notebook cell, and a fainter text beside it."""
 
     text: str
     about: str = ""
@@ -63,14 +63,14 @@ class Note(Block):
 
 @dataclass(frozen=True)
 class Statement(Block):
-    """The sentence that a page is about."""
+    """The main result of a page, as a sentence in large letters."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Folded(Block):
-    """Blocks that are shown once the summary is clicked, and what is said under the summary."""
+    """Blocks that unfold when the summary is clicked; ``about`` is a line below the summary."""
 
     summary: str
     blocks: Sequence[Block]
@@ -91,11 +91,11 @@ class Table(Block):
     Attributes:
         columns: The headings.
         rows: The cells.
-        words: How many of the first columns hold words and begin at the left; the others hold
-            numbers. If there are any, the first is the name of the row.
-        style: How a page shows it: ``wide`` tables have much beside each other, ``settings`` hold
-            long words, ``metrics`` only numbers.
-        best: Place of a row to mark.
+        words: Number of leading columns with text, aligned to the left; the others have numbers.
+            If there are any, the first is the header of its row.
+        style: Style on a page: ``wide`` for tables with many columns, ``settings`` for long words,
+            ``metrics`` for numbers only.
+        best: Index of a row to mark.
         caption: A line above it.
     """
 
@@ -109,12 +109,12 @@ class Table(Block):
 
 @dataclass(frozen=True)
 class Bars(Block):
-    """Names with a bar and a number each.
+    """A horizontal bar chart.
 
     Attributes:
-        rows: Name, length of the bar, and the number as it is written.
-        whole: The length that takes the whole width.
-        marked: Place of the row that the others are there to be compared with.
+        rows: Name, length of the bar, and the number as text.
+        whole: The length that fills the whole width.
+        marked: Index of the row to highlight, which the others are compared with.
     """
 
     rows: Sequence[tuple[str, float, str]]
@@ -124,14 +124,14 @@ class Bars(Block):
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of text, which may have a colour behind it.
+    """A piece of text with an optional background colour.
 
     Attributes:
-        text: The piece.
-        about: What is said where the pointer rests.
-        colour: Red, green and blue.
-        share: How strong the colour is, from 0 to 1.
-        is_underlined: Whether a dotted line is under it, for those who cannot tell colours apart.
+        text: The text.
+        about: Its tooltip.
+        colour: Background colour as red, green and blue.
+        share: Opacity of the colour, from 0 to 1.
+        is_underlined: Whether it has a dotted underline, for readers who cannot tell colours apart.
         is_name: Whether the text is the name of a special symbol.
     """
 
@@ -145,13 +145,13 @@ class Token:
 
 @dataclass(frozen=True)
 class RunningText(Block):
-    """Tokens one after the other.
+    """A text of tokens.
 
     Attributes:
-        tokens: What is shown; strings are tokens without a colour.
-        separator: What stands between tokens.
-        about: A line under them.
-        link: Where the text leads to, if anywhere.
+        tokens: The tokens; strings are tokens without a colour.
+        separator: Text between tokens.
+        about: A line below.
+        link: Address that the text links to; empty for none.
     """
 
     tokens: Sequence[Token | str]
@@ -162,7 +162,7 @@ class RunningText(Block):
 
 @dataclass(frozen=True)
 class Texts(Block):
-    """Texts in boxes; ``are_short`` if several have room beside each other."""
+    """Texts in boxes; with ``are_short``, several are side by side."""
 
     items: Sequence[RunningText]
     are_short: bool = False
@@ -170,11 +170,11 @@ class Texts(Block):
 
 @dataclass(frozen=True)
 class Annotated(Block):
-    """A text that opens: its tokens in colours, and then each with a note under it.
+    """A coloured text that unfolds to show a note below each token.
 
     Attributes:
-        text: The tokens; a line under them is what ``about`` says.
-        notes: What stands under each token once it is opened.
+        text: The tokens.
+        notes: The note below each token.
     """
 
     text: RunningText
@@ -183,14 +183,14 @@ class Annotated(Block):
 
 @dataclass(frozen=True)
 class Stack(Block):
-    """Blocks below each other that belong together."""
+    """Blocks stacked vertically, as one block of ``Beside``."""
 
     blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
 class Beside(Block):
-    """Blocks that stand beside each other where there is room; ``wide``: each needs more room."""
+    """Blocks side by side where there is room; with ``wide``, each has a larger minimum width."""
 
     blocks: Sequence[Block]
     wide: bool = False
@@ -198,15 +198,15 @@ class Beside(Block):
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a chart, or its points.
+    """A data series of a chart.
 
     Attributes:
-        name: What the legend calls it; empty: it is not named.
-        points: x and y of each point; what is not finite is left out.
-        colour: As CSS writes it.
-        form: How the points are drawn: joined, as steps, in dashes, or each by itself.
-        abouts: What is said of each point where the pointer rests; by default its numbers.
-        about: What is said of the line as a whole, instead.
+        name: Name in the legend; empty: not in the legend.
+        points: x and y of each point; points that are not finite are left out.
+        colour: A CSS colour.
+        form: How it is drawn: as a line, a step function, a dashed line, or separate points.
+        abouts: Tooltip of each point; by default its numbers.
+        about: Tooltip of the whole line, instead.
     """
 
     name: str
@@ -219,20 +219,20 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart(Block):
-    """Series over one x axis.
+    """A line chart or scatter chart.
 
     Attributes:
         title: A heading.
-        description: What it shows in words, for those who cannot see it.
-        series: What is drawn, the last on top.
-        x: What the x axis holds, with its unit.
-        y: What the y axis holds, with its unit.
+        description: What it shows, for screen readers.
+        series: The series, the last on top.
+        x: Label of the x axis, with its unit.
+        y: Label of the y axis, with its unit.
         is_log: Whether the x axis is logarithmic.
-        is_log_y: Whether the y axis is.
-        in_percent: Whether the numbers of the y axis are shares.
-        limits: The least and the greatest y that is shown; by default all are.
-        labels: Texts within it, each with its x and y.
-        tick_names: What stands below the x axis at 0, 1, 2, ... in place of numbers.
+        is_log_y: Whether the y axis is logarithmic.
+        in_percent: Whether y values are shares, shown as percentages.
+        limits: Limits of the y axis; by default those of the data.
+        labels: Texts in the chart, each with its x and y.
+        tick_names: Names at x = 0, 1, 2, ... in place of numbers.
         height: In rem.
     """
 
@@ -252,14 +252,14 @@ class Chart(Block):
 
 @dataclass(frozen=True)
 class Cell:
-    """A square of a heat map.
+    """A cell of a heat map.
 
     Attributes:
         row: Its row, from 0.
         column: Its column, from 0.
-        share: How strong its colour is, from -1 (orange) to 1 (blue).
-        about: What is said where the pointer rests.
-        text: What is written into it.
+        share: Its colour, from -1 (orange) through 0 (none) to 1 (blue).
+        about: Its tooltip.
+        text: The text in it.
     """
 
     row: int
@@ -271,16 +271,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap(Block):
-    """Squares in rows and columns.
+    """A heat map.
 
     Attributes:
         title: A heading.
-        description: What it shows in words, for those who cannot see it.
-        rows: Their names.
-        columns: Their names.
-        cells: Those that are not empty.
-        x: What the columns are.
-        y: What the rows are.
+        description: What it shows, for screen readers.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        cells: The cells that are not empty.
+        x: Label of the columns.
+        y: Label of the rows.
     """
 
     title: str
@@ -294,13 +294,13 @@ class HeatMap(Block):
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of matplotlib with what a page needs to show it.
+    """A figure of matplotlib with its name and description.
 
     Attributes:
-        name: Its file name without the ending.
+        name: File name without suffix.
         title: A heading.
-        description: What it shows in words, for those who cannot see it.
-        figure: The drawing.
+        description: What it shows, for screen readers.
+        figure: The figure.
     """
 
     _repr_html_ = repr_html

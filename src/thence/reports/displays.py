@@ -1,8 +1,7 @@
-"""Results as notebooks show them: each class of results has a function that describes it.
+"""Displays in notebooks: for each class of results, a function that describes it in blocks.
 
-A display has its styles in its elements, runs no script and loads nothing. Text has the colour of
-the notebook and all other colours let the ground shine through, so that light and dark themes are
-alike readable.
+A display has inline styles, runs no script and loads nothing. Text has the colour of the notebook,
+and all other colours are translucent, so that displays are readable in light and dark themes.
 """
 
 import math
@@ -48,7 +47,7 @@ from thence.reports.content import (
 )
 from thence.reports.explanation import explanation_tokens, weight_legend
 from thence.reports.formatting import number, short, visible
-from thence.reports.looking import label_look, look
+from thence.reports.look_displays import label_look, look
 from thence.reports.markup import notebook_output
 from thence.reports.run_card import run_card
 from thence.reports.surprisal import MOST_TOKENS, surprisal_token
@@ -61,13 +60,13 @@ from thence.sweeps import Sweep
 from thence.training.lr_finder import LearningRateCurve
 
 MOST_RESULTS = 20
-"""Results of a series of them that are shown."""
+"""Results of a ``Results`` iterator that are shown."""
 MOST_SAMPLES = 100
 LONGEST_SAMPLE = 400
 LONGEST_TEXT = 200
-"""Characters of a text that was scored or classified."""
+"""Characters shown of a text that was scored or classified."""
 LONGEST_SCORED = 2000
-"""Characters of a text up to which its tokens are coloured though they were not asked for."""
+"""Longest text, in characters, that is scored token by token for its display."""
 LONGEST_CELL = 120
 
 
@@ -75,16 +74,16 @@ def display(result: Any) -> str:
     """Return a result as HTML.
 
     Raises:
-        TypeError: If it is of a class that no display is for.
+        TypeError: If there is no display for its class.
     """
     return notebook_output(describe(result))
 
 
 def describe(result: Any) -> list[Block]:
-    """Return what a notebook shows of a result.
+    """Return the blocks that a notebook shows for a result.
 
     Raises:
-        TypeError: If it is of a class that no display is for.
+        TypeError: If there is no display for its class.
     """
     for kind in type(result).__mro__:
         if kind in DISPLAYS:
@@ -102,13 +101,13 @@ def results(found: "Results[Any]") -> list[Block]:
 
 
 def likelihood_report(report: LikelihoodReport) -> list[Block]:
-    """Show how probable a text is for a language model."""
+    """Show the metrics of a language model on a text."""
     score = nats_and_bits(report.nats_per_token)
     return [Caption(score, report.run), Pairs(report.rows())]
 
 
 def classification_report(report: ClassificationReport) -> list[Block]:
-    """Show how many documents have the right label, and how well each label is found."""
+    """Show the metrics of a classifier, and precision, recall and F1 of each label."""
     score = f"{100 * report.accuracy:.2f} % right"
     return [Caption(score, report.run), Pairs(report.rows()), _table(*report.table())]
 
@@ -122,14 +121,14 @@ def comparison(compared: Comparison | LabelComparison) -> list[Block]:
 
 
 def pair_report(report: PairReport) -> list[Block]:
-    """Show how often models find the good sentence of a minimal pair likelier."""
+    """Show the accuracies of models on minimal pairs."""
     caption = Caption("minimal pairs", f"{report.all.pairs:,}")
     blocks: list[Block] = [caption, _table(*report.table()), Note(report.remark())]
     return blocks if report.comparison is None else [*blocks, *comparison(report.comparison)]
 
 
 def disagreed(found: Disagreements) -> list[Block]:
-    """Show the documents that runs differ most on, and their bits by each."""
+    """Show the documents that runs disagree on most, with the bits of each run."""
     of_runs = len(found.documents[0].bits) if found.documents else 0
     columns = ["document", *(f"bits, run {number + 1}" for number in range(of_runs))]
     rows = [[one.text, *(f"{bits:.1f}" for bits in one.bits)] for one in found.documents]
@@ -142,7 +141,7 @@ def filtered(found: Filtered) -> list[Block]:
 
 
 def ranking(found: Ranking) -> list[Block]:
-    """Show which of several texts is likelier."""
+    """Show texts in the order of their probability."""
     return [_table(*found.table()), Note(found.in_words())]
 
 
@@ -159,7 +158,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 
 
 def score(found: Score) -> list[Block]:
-    """Show how probable a text is, and which of its tokens surprise."""
+    """Show the score of a text, coloured by the surprisal of its tokens if it is short."""
     chance, about = found["log_probability"], f"{found['targets']:,} targets with its end"
     if chance is None:
         words = "impossible"
@@ -194,7 +193,7 @@ def classification(found: Classification) -> list[Block]:
 
 
 def explanation(found: Explanation) -> list[Block]:
-    """Show which words speak for a label and which against."""
+    """Show a text coloured by the weights of its words for a label."""
     about = f"probability {found.probability:.4f}, largest weight {found.largest:.2f} nats"
     text = RunningText(explanation_tokens(found))
     return [Caption(found.label, about), text, weight_legend()]
@@ -212,7 +211,7 @@ def next_tokens(found: NextTokens) -> list[Block]:
 
 
 def samples(drawn: Samples) -> list[Block]:
-    """Show texts, and how many of them are copies."""
+    """Show samples, and how many of them are copies of train documents."""
     count = len(drawn.texts)
     about = "" if drawn.copies is None else f"{drawn.copies:,} of them copies of train documents"
     texts = [RunningText([short(text, LONGEST_SAMPLE)]) for text in drawn.texts[:MOST_SAMPLES]]
@@ -221,16 +220,17 @@ def samples(drawn: Samples) -> list[Block]:
 
 
 def completions(found: Completions) -> list[Block]:
-    """Show how a text goes on, with the probability of each way."""
+    """Show completions of a text with their probabilities."""
     rows = []
     for completion in found.completions:
-        chance = math.exp(min(completion.log_probability, 0))  # Above 1: of an import.
+        # Imported models need not be normalised, so a probability may exceed 1.
+        chance = math.exp(min(completion.log_probability, 0))
         rows.append((short(completion.text, LONGEST_SAMPLE), chance, f"{chance:.3g}"))
     return [Caption("completions", f"of “{short(found.text)}”"), _bars(rows)]
 
 
 def fillings(found: Fillings) -> list[Block]:
-    """Show how blanks may be filled, with the share of each way."""
+    """Show ways to fill blanks with their shares of the probability."""
     rows = [
         (short(filling.text, LONGEST_SAMPLE), filling.share, f"{filling.share:.4f}")
         for filling in found.fillings
@@ -241,13 +241,13 @@ def fillings(found: Fillings) -> list[Block]:
 
 
 def similar_words(found: SimilarWords) -> list[Block]:
-    """Show the nearest words with the cosine of each."""
+    """Show the nearest words with their cosines."""
     rows = [(visible(word), cosine, f"{cosine:.4f}") for word, cosine in found.words]
     return [Caption(found.word, "nearest words, cosine of the embeddings"), _bars(rows)]
 
 
 def _bars(rows: Sequence[tuple[str, float, str]]) -> Bars:
-    """Return bars of shares; all are of one scale, so that those of two cells can be compared."""
+    """Return bars of shares, all on the scale 0 to 1, so that outputs of cells compare."""
     return Bars([(short(name), length, text) for name, length, text in rows])
 
 
@@ -266,25 +266,25 @@ def sweep(found: Sweep) -> list[Block]:
 
 
 def best(done: Best) -> list[Block]:
-    """Show what the autopilot has made, and of what."""
+    """Show the result of the autopilot, and the models it tried."""
     caption = Caption(f"the best in {time_taken(done.seconds)}", str(done.folder))
     return [caption, Pairs(about_rows(done)), _table(COLUMNS, tried_rows(done))]
 
 
 def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
-    """Show the loss at each learning rate, and which is suggested."""
+    """Show the loss by learning rate, and the suggested rate."""
     return [Caption(f"suggested learning rate {curve.suggestion:.2g}"), finder_chart(curve)]
 
 
 def cut_examples(found: Examples) -> list[Block]:
-    """Show contexts and targets of a text, and the shapes of the arrays."""
+    """Show the contexts and targets of a batch, and the shapes of its arrays."""
     columns = ["context", "target"] if found.kind == "windows" else ["inputs", "targets"]
     table = _table(columns, [list(pair) for pair in found.pairs])
     return [Caption("examples", found.shapes()), table]
 
 
 def known_losses(found: Baselines) -> list[Block]:
-    """Show what needs no training says of dev."""
+    """Show the baselines on dev."""
     names = ("uniform", "unigram", "pairs", "accuracy")
     values = ((name, getattr(found, name)) for name in names)
     rows = [(name, f"{value:.4f}") for name, value in values if value is not None]

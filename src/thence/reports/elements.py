@@ -10,7 +10,7 @@ KEPT = "\n\u200c\u200d"
 
 
 def escaped(text: str) -> str:
-    r"""Return text for HTML: spaces and line ends as they are, other control characters visible.
+    r"""Return text escaped for HTML, control characters other than line ends made visible.
 
     >>> escaped("a <b>\n\x07")
     'a &lt;b&gt;\nU+0007'
@@ -25,6 +25,6 @@ def _is_shown(char: str) -> bool:
 
 
 def element(name: str, attributes: str, inner: str) -> str:
-    """Return an element; the attributes and what is in it are HTML."""
+    """Return an HTML element; ``attributes`` and ``inner`` are HTML already."""
     opening = f"{name} {attributes}" if attributes else name
     return f"<{opening}>{inner}</{name}>"

@@ -1,4 +1,4 @@
-"""A page of explained documents: every word in a colour for how much it speaks for the label."""
+"""The page of ``thence classify --explain``: documents with words coloured by their weights."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -19,11 +19,12 @@ from thence.reports.markup import page
 from thence.runs import Run
 
 MOST_DOCUMENTS = 1000
-"""Documents of a page at most."""
+"""Documents on a page at most."""
 LEVELS = 4
-"""Colours of each side in the legend."""
+"""Shades of each colour in the legend."""
 MARKED = 1 / 16
-"""Share of the largest weight above which a word against the label is underlined."""
+"""Share of the largest weight above which a word against the label is underlined, for readers who
+cannot tell the two colours apart."""
 EXPLAINED = (
     "Each word was left out in turn; its weight is how much the log-odds of the label (in nats) "
     "fall without it. Green speaks for the label, orange and underlined against it, and the "
@@ -43,11 +44,11 @@ def write_explanations(run: Run, explanations: Iterable[Explanation], path: Path
 
 
 def explanations_html(name: str, explanations: Iterable[Explanation]) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
     Args:
-        name: Of the run.
-        explanations: What to show; only as many as are shown are asked for.
+        name: Name of the run.
+        explanations: The explanations; an iterator is read only as far as documents are shown.
     """
     remaining = iter(explanations)
     items = [_text(explanation) for explanation in islice(remaining, MOST_DOCUMENTS)]
@@ -66,7 +67,7 @@ def _text(explanation: Explanation) -> RunningText:
 
 
 def explanation_tokens(explanation: Explanation) -> list[Token | str]:
-    """Return the text of an explanation, each word with a colour for its weight."""
+    """Return the text of an explanation as tokens, coloured by weight."""
     largest = explanation.largest
     return [
         weight_token(text, weight, abs(weight) / largest) if weight else text
@@ -75,14 +76,17 @@ def explanation_tokens(explanation: Explanation) -> list[Token | str]:
 
 
 def weight_token(text: str, weight: float, share: float) -> Token:
-    """Return a word in the colour of its weight: green if it speaks for the label."""
+    """Return a token coloured by its weight: green for the label, orange against it.
+
+    ``share`` is the strength of the colour, from 0 to 1.
+    """
     colour = SPEAKS_FOR if weight > 0 else SPEAKS_AGAINST
     is_underlined = weight < 0 and share > MARKED
     return Token(text, f"{weight:+.2f} nats", colour, share, is_underlined)
 
 
 def weight_legend() -> RunningText:
-    """Return what the colours of weights mean."""
+    """Return the legend of the colours of weights."""
     shares = [level / LEVELS for level in range(1, LEVELS + 1)]
     against = [Token("    ", "", SPEAKS_AGAINST, share, True) for share in reversed(shares)]
     speaks_for = [Token("    ", "", SPEAKS_FOR, share) for share in shares]

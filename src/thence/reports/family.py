@@ -1,29 +1,26 @@
-"""What is special to the family of a language model: counts, members, embeddings."""
+"""The section of a report that depends on the family: n-gram orders, members, embeddings."""
 
 import math
 
 import numpy as np
 
-from thence.evaluation.embeddings import embedding_table
 from thence.models.language.mixture import Mixture
 from thence.models.ngram import NGram
 from thence.reports.colours import BLUE
 from thence.reports.content import Bars, Block, Chart, Folded, Note, Pairs, Section, Series, Table
 from thence.reports.insides import inside_sections
 from thence.reports.reading import DevReading, token_name
-from thence.reports.symbols import most_frequent, project, symbol_names
-from thence.runs import ClassifierRun, Run
+from thence.reports.symbols import embedding_map, symbol_names
+from thence.runs import Run
 
 MOST_SHARED = 50_000
-"""Targets of dev, from its beginning, for which the shares of members are computed."""
-MOST_SYMBOLS = 150
-"""Symbols of a map of embeddings: the most frequent."""
+"""First targets of dev for which the shares of a mixture's members are computed."""
 LETTER, LINE = 0.011, 0.034
-"""Shares of the width that a letter takes on the map, and of the height that a line does."""
+"""Width of a letter and height of a line of labels, as shares of the map of embeddings."""
 
 
 def family_sections(run: Run, reading: DevReading | None) -> list[Section]:
-    """Return the sections that only some families have."""
+    """Return the sections that depend on the family of the model."""
     if isinstance(run.model, NGram):
         return _orders_section(run, run.model, reading)
     if isinstance(run.model, Mixture) and reading is not None:
@@ -33,6 +30,7 @@ def family_sections(run: Run, reading: DevReading | None) -> list[Section]:
 
 
 def _orders_section(run: Run, model: NGram, reading: DevReading | None) -> list[Section]:
+    """Return how often each order of an n-gram model is the longest known one on dev."""
     facts = model.facts(None)
     blocks: list[Block] = []
     if reading is not None and len(model.tables) > 1:
@@ -61,8 +59,9 @@ def _orders_section(run: Run, model: NGram, reading: DevReading | None) -> list[
 
 
 def _members_section(model: Mixture, reading: DevReading) -> Section:
+    """Return the loss of each member of a mixture alone, its mean weight and its mean share."""
     carry = reading.run.recipe.training.carry_context
-    # Members that adapt read on from the beginning, so it is the beginning that is looked at.
+    # The beginning and not a sample, since members may adapt to the text from its beginning on.
     store = reading.store.beginning(MOST_SHARED)
     scores, shares = model.shares(store, carry)
     weights = model.mean_weights(store, carry)
@@ -95,31 +94,17 @@ def _members_section(model: Mixture, reading: DevReading) -> Section:
 
 
 def embedding_sections(run: Run) -> list[Section]:
-    """Return the map of the embeddings; nothing where there are none."""
-    table = embedding_table(run)
-    if table is None or not run.has_train_text:
+    """Return the section with the map of the embeddings; none if the run has no embeddings."""
+    found = embedding_map(run) if run.has_train_text else None
+    if found is None or len(found.ids) < 2:
         return []
-    store = run.store("train")
-    counts = store.id_counts(len(table))
-    is_classifier = isinstance(run, ClassifierRun)  # It never reads the boundary.
-    ids = most_frequent(counts, MOST_SYMBOLS + is_classifier, store.boundary_id)[is_classifier:]
-    if len(ids) < 2:
-        return []
-    points, shares = project(table[ids].astype(np.float64))
-    names = symbol_names(run.tokenizer, ids)
-    axes = ("first dimension", "second dimension")
-    if shares is not None:
-        first, second = (f"({share:.0%} of the variance)" for share in shares)
-        axes = (f"first principal component {first}", f"second principal component {second}")
-    places = [(float(x), float(y)) for x, y in points]
-    title = f"Embeddings of {len(ids)} symbols"
-    if len(ids) < len(table):
-        title = f"Embeddings of the {len(ids)} most frequent of {len(table):,} symbols"
+    names = symbol_names(run.tokenizer, found.ids)
+    places = [(float(x), float(y)) for x, y in found.points]
     chart = Chart(
-        title,
-        f"Map of where {len(ids)} {token_name(run)}s lie: {', '.join(names[:40])}.",
+        found.title,
+        f"Map of where {len(names)} {token_name(run)}s lie: {', '.join(names[:40])}.",
         [Series("", places, BLUE, "points", names)],
-        *axes,
+        *found.axes,
         labels=_labels(places, names),
         height=32,
     )
@@ -128,7 +113,7 @@ def embedding_sections(run: Run) -> list[Section]:
 
 
 def _labels(places: list[tuple[float, float]], names: list[str]) -> list[tuple[float, float, str]]:
-    """Return as many names, in order, as fit beside their points without overlap."""
+    """Return labels (x, y, name) for as many points, in order, as fit without overlap."""
     xs, ys = np.array(places).T
     across = (xs - xs.min()) / (np.ptp(xs) or 1)
     down = (ys - ys.min()) / (np.ptp(ys) or 1)

@@ -1,4 +1,4 @@
-"""Text, numbers and times as reports, plots and notebooks write them."""
+"""Formatting of texts, numbers and times for reports, plots and notebooks."""
 
 import math
 import re
@@ -29,7 +29,7 @@ def code_point(char: str) -> str:
 
 
 def short(text: str, length: int = 60) -> str:
-    """Return text without its middle if it is longer; names that begin alike differ at the end.
+    """Return text truncated in the middle to ``length``, so that its end stays readable.
 
     >>> short("a long name", 7)
     'a l…ame'
@@ -40,7 +40,7 @@ def short(text: str, length: int = 60) -> str:
 
 
 def without_breaks(text: str, instead: str = " ") -> str:
-    """Return text from the web with something else where HTML has the end of a line.
+    """Return text with ``<br>`` tags, as texts from the web have them, replaced.
 
     >>> without_breaks("One.<br /><br>Two.")
     'One.  Two.'
@@ -49,7 +49,7 @@ def without_breaks(text: str, instead: str = " ") -> str:
 
 
 def symbol_text(tokenizer: Tokenizer, index: int) -> str:
-    """Return the text of one token, or the name of one that has no text of its own."""
+    """Return the text of one token, or its name if it is special or not valid UTF-8."""
     vocabulary = tokenizer.vocabulary
     name = vocabulary.names()[index] if index >= len(vocabulary.symbols) else ""
     text = "" if index == vocabulary.unknown_id else tokenizer.decode([index])
@@ -57,7 +57,7 @@ def symbol_text(tokenizer: Tokenizer, index: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number short enough for a table; a dash for none.
+    """Return a number for a table, with about four significant digits; a dash for None.
 
     >>> number(2.456789), number(1234567), number(None), number(float("inf"))
     ('2.4568', '1,234,567', '–', '∞')
@@ -72,7 +72,7 @@ def number(value: float | None) -> str:
 
 
 def date_and_time(time: str) -> str:
-    """Return an ISO time as a person writes it.
+    """Return an ISO 8601 time in UTC in a readable form.
 
     >>> date_and_time("2026-11-25T18:30:28+00:00")
     '2026-11-25 18:30:28 UTC'
@@ -81,7 +81,7 @@ def date_and_time(time: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the unit that suits it.
+    """Return a duration in seconds, minutes or hours, whichever is readable.
 
     >>> duration(0.25), duration(72), duration(5400)
     ('0.2 s', '72 s', '1 h 30 min')

@@ -1,4 +1,4 @@
-"""What networks do with a document of dev, as a report shows it: gates, units and attention."""
+"""The section of a report on the inside of networks: gates, units and attention on a document."""
 
 from collections.abc import Sequence
 
@@ -16,25 +16,25 @@ from thence.reports.symbols import BOUNDARY_MARK
 from thence.runs import LanguageRun, Run
 
 DOCUMENTS = 200
-"""Documents of dev of which one is read: the longest that is short enough."""
+"""First documents of dev, of which the longest that is short enough is shown."""
 MOST_CHARACTERS, MOST_TOKENS = 400, 40
-"""How much of it is read; more would not fit beside each other."""
+"""Length of the document at most; more would not fit into the width of a figure."""
 LETTERS = 6
-"""About how many letters a word has, with the space after it."""
+"""Average length of a word in characters, with the space after it."""
 SHOWN = 20
-"""Tokens of it that a page has room for."""
+"""Tokens of the document that a page has room for."""
 UNITS = 12
-"""Units of a layer that are shown: those that change most over the text."""
+"""Units of a layer that are shown: those with the largest standard deviation over the text."""
 HEADS = 8
-"""Heads that are shown, of the first layers."""
+"""Attention heads that are shown, from the first layer on."""
 FAINTEST = 0.03
-"""Share of attention from which on a square is drawn."""
+"""Smallest attention weight that is drawn."""
 GATES = ("forget", "input", "output", "update", "reset")
-"""What is 0 when shut and 1 when open."""
+"""Gates, which are 0 when closed and 1 when open."""
 
 
 def inside_sections(run: Run) -> list[Section]:
-    """Return the gates, or the attention, of a network that reads a document; none of others."""
+    """Return the gates, or the attention, of a network on a document of dev; none for others."""
     if not isinstance(run, LanguageRun):
         return []
     wanted = [lens.name for lens in lenses_of(run) if lens.name in ("gates", "attention")]
@@ -54,7 +54,7 @@ def inside_sections(run: Run) -> list[Section]:
 
 
 def dev_text(run: Run) -> str | None:
-    """Return a document of dev, or the beginning of one; None if there is none at hand."""
+    """Return a document of dev, or the beginning of one; None if dev is empty or unreadable."""
     try:
         documents = run.documents("dev")
     except ThenceError:
@@ -68,7 +68,7 @@ def dev_text(run: Run) -> str | None:
 
 
 def _gates(layer: GatedLayer, tokens: Sequence[str], token: str) -> list[Block]:
-    """Return how open each gate is on average, and the units that change most."""
+    """Return a chart of the mean of each gate by token, and a heat map of hidden units."""
     series = [
         Series(
             name,
@@ -111,7 +111,7 @@ def _gates(layer: GatedLayer, tokens: Sequence[str], token: str) -> list[Block]:
 
 
 def _attention(maps: AttentionMaps, tokens: Sequence[str]) -> list[Block]:
-    """Return how much each token looks at each before it, for the heads of the first layers."""
+    """Return a heat map of the attention weights for each of the first heads."""
     keys = [BOUNDARY_MARK] * (maps.starts < 0) + list(tokens)
     shown: list[HeatMap] = []
     for layer in maps.layers:

@@ -1,4 +1,4 @@
-"""What a language model learned beyond pair counts, where it is surprised, how sure it may be."""
+"""Sections of a report on dev: gain over pair counts, loss by place and length, calibration."""
 
 import math
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from thence.reports.symbols import most_frequent, symbol_names
 from thence.tokens import TokenStore
 
 SYMBOLS = 28
-"""Symbols of the heat map at most: the most frequent."""
+"""Symbols of the heat map at most, the most frequent ones."""
 MOST_PLACES = 16
-"""Places in a document from which on they are taken together, twice as many each time."""
+"""Places of a document with a point of their own; later ones are in groups of doubling width."""
 FEWEST = 30
-"""Targets or documents below which a mean is not shown: it would be chance."""
+"""Fewest targets or documents in a group for its mean to be shown; with fewer it is noise."""
 BINS = 8
 """Groups of documents by their length."""
 PLACES, MOST_ROWS = 2048, 256
-"""Places of dev whose distributions are looked at, in so many documents at most."""
+"""Places of dev at which distributions are computed for the calibration, and documents at most."""
 MOST_CELLS = 8_000_000
-"""Probabilities that are looked at in all: half a second."""
+"""Probabilities that are computed for it at most: half a second."""
 EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Bounds of the bins of probabilities."""
+"""Bounds of the bins of probabilities; narrow near 0, where most probabilities are."""
 
 
 def gain_section(reading: DevReading) -> list[Section]:
-    """Return after which symbols the model beats pair counts, and by how much."""
+    """Return a heat map of the bits saved against pair counts, for each pair of symbols."""
     known = reading.baselines
     if known is None or reading.run.recipe.model == "bigram-counts":
         return []
@@ -64,7 +64,7 @@ def gain_section(reading: DevReading) -> list[Section]:
 
 
 class _PairTable:
-    """The bits saved for each pair of some symbols, and how often it occurs."""
+    """Counts, bits, and bits saved against pair counts, for each pair of the shown symbols."""
 
     def __init__(
         self, reading: DevReading, ids: Int64[np.ndarray, " shown"], saved: Float[np.ndarray, " _"]
@@ -85,7 +85,7 @@ class _PairTable:
         self.largest = float(np.abs(self.saved).max(initial=0.0))
 
     def cells(self, names: Sequence[str]) -> list[Cell]:
-        """Return the squares of the pairs that occur."""
+        """Return the cells of the heat map for the pairs that occur."""
         found = []
         for row, column in np.argwhere(self.counts > 0).tolist():
             count, saved = self.counts[row, column], self.saved[row, column]
@@ -94,21 +94,21 @@ class _PairTable:
                 f"{names[row]} {names[column]}, {count:,.0f} times: {own:.2f} bits, pair counts "
                 f"{own + saved / count:.2f}"
             )
-            # A square root: most pairs are rare, and they differ.
+            # A square-root scale, so that the differences between rare pairs can be seen.
             share = math.copysign(math.sqrt(abs(saved) / self.largest), saved)
             found.append(Cell(row, column, share, about))
         return found
 
 
 def where_section(reading: DevReading) -> list[Section]:
-    """Return the bits by the place in the document, and by its length."""
+    """Return charts of the bits by place in the document, and by length of the document."""
     charts = [chart for chart in (_by_place(reading), _by_length(reading)) if chart is not None]
     return [Section("Where it is surprised", charts)] if charts else []
 
 
 def _by_place(reading: DevReading) -> Chart | None:
     places = reading.store.places
-    # 1, 2, ..., 16, then 17 to 32, 33 to 64 and so on, each at its beginning.
+    # Groups: places 1, 2, ..., 16, then 17 to 32, 33 to 64 and so on, drawn at their first place.
     powers = 2.0 ** np.arange(4, 40)
     edges = np.concatenate([np.arange(MOST_PLACES), powers])
     group = np.searchsorted(edges, places, side="right") - 1
@@ -141,7 +141,7 @@ def _means(
     title: str,
     x: str,
 ) -> Chart | None:
-    """Return the mean bits of groups of targets; None if there are no two of them."""
+    """Return the chart of the mean bits of groups of targets; None with fewer than two groups."""
     counts = np.bincount(group, minlength=len(xs))
     kept = np.flatnonzero(counts >= FEWEST)
     if len(kept) < 2:
@@ -164,8 +164,8 @@ def _means(
 
 
 def calibration_section(reading: DevReading) -> list[Section]:
-    """Return how often what the model gives a probability comes true."""
-    found = said_and_seen(reading.run.model, reading.store, reading.vocabulary_size)
+    """Return the reliability diagram of all predicted probabilities on a part of dev."""
+    found = reliability_bins(reading.run.model, reading.store, reading.vocabulary_size)
     if found is None:
         return []
     said, seen, counts = found
@@ -199,12 +199,13 @@ def calibration_section(reading: DevReading) -> list[Section]:
     return [Section("Calibration", [Note(explained), chart])]
 
 
-def said_and_seen(
+def reliability_bins(
     model: LanguageModel, store: TokenStore, vocabulary_size: int
 ) -> Float[np.ndarray, "3 bins"] | None:
-    """Return, for bins of probabilities, what is expected to come, what came, and how many.
+    """Return sums over bins of predicted probabilities: expected events, actual events, number.
 
-    The beginnings of documents evenly spaced over the text are read; None if there are none.
+    Every token of the vocabulary at a place is one prediction. The beginnings of documents that
+    are evenly spaced over the text are read; None without targets.
     """
     if store.num_targets == 0:
         return None

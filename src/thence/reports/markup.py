@@ -1,8 +1,8 @@
-"""The HTML kit: escaping, elements, embedded figures, and how a page and a notebook look.
+"""Rendering of blocks to HTML, for pages and for notebooks.
 
-A page and the output of a notebook's cell have the same elements with other attributes: a page has
-classes and one style sheet, while in a notebook every style is in the element, since its cells
-share one page. Neither runs a script nor loads anything.
+Both have the same elements with different attributes: a page has classes and a style sheet, while
+in a notebook, whose cells share one page, styles are inline. Neither runs a script nor loads
+anything.
 """
 
 import base64
@@ -20,24 +20,24 @@ from thence.reports.content import Block
 from thence.reports.elements import element, escaped
 
 MADE_BY = '<meta name="generator" content="thence">'
-"""What each page says of itself in its head."""
+"""Element in the head of each page, by which our own pages are recognised."""
 LARGEST_SVG = 600_000
-"""Bytes from which a figure is embedded as PNG: one with many words in it is larger as SVG."""
+"""Largest figure that is embedded as SVG, in bytes; larger ones, with much text, are PNGs."""
 MOST_TITLED = 80
-"""Tokens of a text that opens which say their numbers where the pointer rests, too."""
+"""First tokens of an annotated text that have a tooltip, which bounds the size of the page."""
 LEVELS = 14
-"""Colours of surprising tokens on a page; a notebook has each in its own."""
+"""Shades of surprisal on a page, each a CSS class; a notebook has inline colours."""
 STRONGEST = 70
-"""How opaque, in percent, the strongest colour is: text on it stays readable in light and dark."""
+"""Opacity of the strongest colour in percent: text on it is readable in light and dark mode."""
 DARK = {
     INK: ("--ink", "#e4e9ee"),
     FAINT: ("--faint", "#39414a"),
     PAPER: ("--paper", "#14181d"),
 }
-"""The colours of a figure that change in the dark: the name and the dark colour of each."""
+"""Colours of figures that differ in dark mode: CSS variable and dark colour of each."""
 
 Look = Mapping[str, str]
-"""The attributes of each kind of element."""
+"""HTML attributes of each kind of element."""
 
 PAGE: Look = {
     "table caption": "",
@@ -117,23 +117,23 @@ FRAME = (
     "border-radius: .4rem; font: .9rem/1.5 system-ui, sans-serif; color: inherit; "
     "overflow-x: auto; overflow-wrap: anywhere"
 )
-"""The box around the output of a notebook's cell."""
+"""Style of the box around the output of a notebook cell."""
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
-    """Return a whole page; the title is that of the window."""
+    """Return a whole HTML page; ``title`` is the title of the window."""
     template = Template((files("thence.reports") / "report_template.html").read_text("utf-8"))
     colours = _colour_classes()
     return template.substitute(title=html.escape(title), body=to_html(blocks), colours=colours)
 
 
 def notebook_output(blocks: Iterable[Block]) -> str:
-    """Return the output of a notebook's cell, with a box around it."""
+    """Return the HTML output of a notebook cell, in a box."""
     return f'<div class="thence" style="{FRAME}">{to_html(blocks, NOTEBOOK)}</div>'
 
 
 def to_html(blocks: Iterable[Block], look: Look = PAGE) -> str:
-    """Return blocks one below the other."""
+    """Return the HTML of blocks, one below the other."""
     return "\n".join(_block(block, look) for block in blocks)
 
 
@@ -158,12 +158,13 @@ def _block(block: Block, look: Look) -> str:
         case content.Folded():
             said = escaped(block.summary) + _small(block.about)
             opened = to_html(block.blocks, look)
-            # What has a line below it is a text, and goes where its letters go.
+            # A summary with a line below it is a text, in any writing direction.
             direction = look["text"] if block.about else ""
             return element("details", direction, element("summary", 'dir="auto"', said) + opened)
         case content.Pairs():
             value = ("td", look["pair value"])
-            names = {True: ("th", look["pair name"]), False: ("td", "")}  # An empty one is none.
+            # An empty name is a plain cell, since empty headers confuse screen readers.
+            names = {True: ("th", look["pair name"]), False: ("td", "")}
             rows = "".join(
                 element("tr", "", _cells([names[bool(row[0])], value], row)) for row in block.rows
             )
@@ -234,12 +235,12 @@ def _bar(share: float, is_marked: bool) -> str:
 
 
 def _untitled(token: content.Token | str, look: Look) -> str:
-    """Return a token that says below it what else it would say where the pointer rests."""
+    """Return a token without its tooltip, since its note is below it."""
     return escaped(token) if isinstance(token, str) else _token(replace(token, about=""), look)
 
 
 def _annotated(block: content.Annotated, look: Look) -> str:
-    """Return a text that opens: then each token has its note under it."""
+    """Return a text that unfolds to show the note below each token, as ruby annotations."""
     tokens = [
         f"<ruby>{_untitled(token, look)}<rt>{escaped(note)}</rt></ruby>"
         for token, note in zip(block.text.tokens, block.notes, strict=True)
@@ -259,13 +260,11 @@ def _running_text(text: content.RunningText, look: Look) -> str:
     )
     if text.link:
         shown = f'<a href="{html.escape(text.link)}">{shown}</a>'
-    return (shown or "&nbsp;") + (
-        f'<small dir="ltr">{escaped(text.about)}</small>' if text.about else ""
-    )
+    return (shown or "&nbsp;") + _small(text.about)
 
 
 def _small(about: str) -> str:
-    """Return what is said of a text below it: in English, whichever way the text goes."""
+    """Return the line below a text; it is English, so it runs left to right."""
     return f'<small dir="ltr">{escaped(about)}</small>' if about else ""
 
 
@@ -274,7 +273,7 @@ def _token(token: content.Token, look: Look) -> str:
         return escaped(token.text)
     share, classes = min(max(token.share, 0.0), 1.0), []
     if look is PAGE and token.colour == content.SURPRISING and not token.is_underlined:
-        classes.append(f"s{round(LEVELS * share)}")  # There may be thousands of them.
+        classes.append(f"s{round(LEVELS * share)}")  # Shorter than an inline style.
         attributes = ""
     else:
         style = f"background: rgb({token.colour} / {round(STRONGEST * share)}%)"
@@ -287,14 +286,14 @@ def _token(token: content.Token, look: Look) -> str:
 
 
 def _colour_classes() -> str:
-    """Return the classes of tokens by how surprising they are, for the style sheet of a page."""
+    """Return the CSS rules of the shades of surprisal, for the style sheet of a page."""
     strengths = ((level, round(STRONGEST * level / LEVELS)) for level in range(1, LEVELS + 1))
     colour = content.SURPRISING
     return "\n".join(f".s{n} {{ background: rgb({colour} / {share}%); }}" for n, share in strengths)
 
 
 def figure(plot: content.Plot, look: Look) -> str:
-    """Return a figure as wide as there is room for and about as large as it was drawn."""
+    """Return a figure element that fills the available width, up to about its drawn size."""
     inches = plot.figure.get_figwidth()
     widths = f"max-width: {5.5 * inches:.1f}rem; min-width: {2.6 * inches:.1f}rem"
     whole = f"display: block; width: 100%; height: auto; {widths}"
@@ -303,7 +302,7 @@ def figure(plot: content.Plot, look: Look) -> str:
 
 
 def _address(plot: content.Plot) -> str:
-    """Return an address that holds the figure itself: SVG for light and dark, or PNG if smaller."""
+    """Return a data URL of the figure: SVG with dark-mode colours, or PNG if that is too large."""
     from thence.reports import style  # Imports matplotlib.
 
     drawn, media = with_dark_colours(style.to_svg(plot.figure)), "image/svg+xml"
@@ -313,7 +312,7 @@ def _address(plot: content.Plot) -> str:
 
 
 def with_dark_colours(svg: bytes) -> bytes:
-    """Return an SVG whose ink, grid and paper change where the reader prefers dark pages."""
+    """Return an SVG whose text, grid and background colours change in dark mode."""
     text = svg.decode("utf-8")
     for color, (name, _) in DARK.items():
         text = text.replace(color, f"var({name})")

@@ -1,4 +1,4 @@
-"""How a report opens: one sentence that says how good the run is, and the scale to read it on."""
+"""The opening of a report: the result in one sentence, and bars that compare it to baselines."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -34,17 +34,17 @@ NAMES = {
     "linear": "A linear classifier",
     "ensemble": "An ensemble of classifiers",
 }
-"""What a sentence calls a family; others by their names."""
+"""Names of families as subjects of sentences; other families are called by their own names."""
 MOST_NEIGHBOURS = 200
-"""Folders beside a run that are looked into."""
+"""Folders beside a run that are searched for better runs."""
 MOST_METRICS = 1 << 20
-"""Bytes of the metrics of such a run: ten thousand evaluations."""
+"""Largest ``metrics.jsonl`` that is read there, in bytes: ten thousand evaluations."""
 MUCH_SEEN = 0.02
-"""Share of dev that train has too from which the sentence on unseen text is needed."""
+"""Share of the dev documents that occur in train above which the loss on the others is shown."""
 
 
 def opening(reading: DevReading) -> list[Block]:
-    """Return how good a language model is on dev, and the ruler of simpler and better models."""
+    """Return the result of a language model on dev, and bars with baselines and better runs."""
     run, report, token = reading.run, reading.report, reading.token
     subject = f"{name_of(run)} of {rounded(run.num_parameters)} parameters"
     if report.impossible:
@@ -64,6 +64,7 @@ def _bits(nats: Any) -> float:
 
 
 def _ruler(reading: DevReading) -> list[Block]:
+    """Return bars with the bits of the run, of baselines, and of the best run beside it."""
     token, known = reading.token, reading.baselines
     rows = [(f"{reading.run.name} (this run)", reading.bits)]
     if known is not None:
@@ -91,7 +92,7 @@ def _ruler(reading: DevReading) -> list[Block]:
 
 
 def _remarks(reading: DevReading) -> list[str]:
-    """Return what to know of the number: its interval, and what of dev train has too."""
+    """Return remarks on the result: its interval, overlap of dev with train, selection on dev."""
     report, token = reading.report, reading.token
     low, high = (nats / math.log(2) for nats in report.interval)
     counted = f"{report.documents:,} document{'s' * (report.documents != 1)}"
@@ -119,7 +120,7 @@ def _remarks(reading: DevReading) -> list[str]:
 
 
 def opening_without_dev(run: Run) -> list[Block]:
-    """Return what a run is that has no dev to be judged on."""
+    """Return the opening for a run that has no dev split, or no text."""
     subject = f"{name_of(run)} of {rounded(run.num_parameters)} parameters"
     if run.imported:
         said = f"{subject}, imported from {Path(run.recipe.text).name}"
@@ -134,7 +135,7 @@ def opening_without_dev(run: Run) -> list[Block]:
 
 
 def opening_of_labels(run: Run, report: ClassificationReport) -> list[Block]:
-    """Return how good a classifier is on dev, and the ruler of guessing and of better runs."""
+    """Return the accuracy of a classifier on dev, and bars with guessing and better runs."""
     label = "labels" if report.multilabel else "label"
     subject = f"{name_of(run)} of {rounded(run.num_parameters)} parameters"
     said = f"{subject} gives {report.accuracy:.1%} of held-out documents their {label}"
@@ -158,7 +159,7 @@ def opening_of_labels(run: Run, report: ClassificationReport) -> list[Block]:
 
 
 def name_of(run: Run) -> str:
-    """Return what a sentence calls a run's model."""
+    """Return the name of a run's model as the subject of a sentence."""
     model, options = run.recipe.model, run.recipe.options
     name = NAMES.get(model)
     if name is None:
@@ -173,7 +174,7 @@ def name_of(run: Run) -> str:
 
 
 def rounded(number: int) -> str:
-    """Return about how many there are, as a sentence says it.
+    """Return a rounded number in words.
 
     >>> rounded(382), rounded(406_123), rounded(1_234_567)
     ('382', '406 thousand', '1.2 million')
@@ -186,7 +187,10 @@ def rounded(number: int) -> str:
 
 
 def neighbours(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the runs beside one with the same dev and tokens: names, and best lines of metrics."""
+    """Yield the runs in the same folder with the same dev split and tokenizer.
+
+    For each, its name and the best line of its metrics. Unreadable ones are skipped.
+    """
     own = run.folder.resolve()
     wanted = (run.provenance["sha256"].get("dev"), run.provenance["tokenizer"])
     try:
@@ -211,7 +215,7 @@ def neighbours(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _is_small_run(folder: Path) -> bool:
-    """Whether a folder holds a run whose metrics are quickly read, and is not being written."""
+    """Return whether a folder is a complete run with a short ``metrics.jsonl``."""
     metrics = folder / "metrics.jsonl"
     is_run = not folder.name.startswith(".") and (folder / "config.toml").is_file()
     return is_run and metrics.is_file() and metrics.stat().st_size <= MOST_METRICS

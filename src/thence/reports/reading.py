@@ -1,4 +1,4 @@
-"""What a report knows of dev: it is evaluated once, for all sections."""
+"""``DevReading``: the evaluation of a language model on dev, shared by all sections of a report."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,18 +14,18 @@ from thence.runs import Run
 from thence.tokens import Tokenizer, TokenStore
 
 TOKENS = {"characters": "character", "words": "word", "bytes": "byte", "subwords": "subword"}
-"""What one token is called, by the setting; others are tokens."""
+"""What one token is called, by the setting ``tokens``."""
 
 
 @dataclass(frozen=True)
 class DevReading:
-    """A language model on its dev split.
+    """A language model evaluated on its dev split.
 
     Attributes:
         run: The run.
-        report: How good it is.
+        report: The likelihood report.
         store: The tokens of dev.
-        nats: What each target costs, in nats.
+        nats: Surprisal of each target, in nats.
     """
 
     run: Run
@@ -50,28 +50,28 @@ class DevReading:
 
     @property
     def separator(self) -> str:
-        """What stands between tokens in a text."""
+        """What is written between tokens: a space between words, else nothing."""
         return " " if self.run.recipe.tokens.tokens == "words" else ""
 
     @property
     def bits(self) -> float:
-        """The mean cost of a target, in bits."""
+        """Mean surprisal of a target, in bits."""
         return self.report.nats_per_token / math.log(2)
 
     @cached_property
     def baselines(self) -> TokenLosses | None:
-        """What simple counts know of dev; None where the train text is not there to be counted."""
+        """Surprisal of each target under unigram and pair counts; None without the train text."""
         if not self.run.has_train_text:
             return None
         return token_losses(self.run.store("train"), self.store, self.vocabulary_size)
 
 
 def read_dev(run: Run) -> DevReading | None:
-    """Evaluate a language model on dev; None where there is none."""
+    """Evaluate a language model on dev; None if there is no dev split, or no text."""
     if not run.has_text or len(run.documents("dev")) == 0:
         return None
     report, store, costs = evaluate_with_costs(run)
-    # The name of the text alone: whoever reads the page has other folders.
+    # Only the name of the file: its folder means nothing to other readers of the page.
     report = replace(report, text=f"dev split of {Path(run.text_name).name}")
     return DevReading(run, report, store, costs.astype(np.float64))
 

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that holds everything, needs no network and runs no script."""
+"""The report of a run: one self-contained HTML file without scripts."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,16 +45,16 @@ from thence.training.finetuning import parent_row
 
 SAMPLES = 20
 MOST_CHARACTERS, FIRST = 3000, 4
-"""Characters of all samples together above which only so many of them are not folded away."""
+"""If samples have more characters than this together, only the first few are shown unfolded."""
 SHORT_TEXT = 30
-"""Characters up to which several texts have room beside each other."""
+"""Length of the longest sample, in characters, up to which samples are shown side by side."""
 COPY = "0 158 115"
-"""The colour behind samples that are copies, as red, green and blue."""
+"""Colour of samples that are copies of train documents, as red, green and blue."""
 REPLACED = "\ufffd stands for an unknown symbol, or for bytes that make no character"
 
 
 def language_blocks(run: Run) -> list[Block]:
-    """Return the report without its title; what there is nothing to say about is left out."""
+    """Return the blocks of a language model's report below its title."""
     reading = read_dev(run)
     if reading is None:
         first, on_dev = opening_without_dev(run), []
@@ -71,7 +71,7 @@ def language_blocks(run: Run) -> list[Block]:
 
 
 def dev_sections(reading: DevReading) -> list[Section]:
-    """Return what is found on dev."""
+    """Return the sections on the evaluation on dev."""
     is_probability = getattr(reading.run.model, "is_probability", True)
     return [
         *gain_section(reading),
@@ -82,7 +82,7 @@ def dev_sections(reading: DevReading) -> list[Section]:
 
 
 def samples_section(run: Run) -> Section:
-    """Return texts drawn from the model, copies of train documents marked."""
+    """Return texts sampled from the model, with copies of train documents marked."""
     drawn = sample(run, SAMPLES)
     about = f"{SAMPLES} texts drawn at temperature 1"
     if drawn.copies is not None:
@@ -111,9 +111,9 @@ def _are_short(texts: Iterable[str]) -> bool:
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 BEGINNING = 1000
-"""Bytes of a page in which it says what made it."""
+"""First bytes of a page, which contain ``MADE_BY``."""
 MOST_NAMES = 30
-"""Labels that are listed by name at most where they are the exception."""
+"""Labels that train lacks which are listed by name at most."""
 
 UNKNOWN_RULES = {
     "symbol": "become one unknown symbol, <unk>",
@@ -172,15 +172,15 @@ def _own_or_checked(path: str | Path | None, own: Path) -> Path:
     """Return the file to write: our own in a run folder, or one that is safe to replace."""
     if path is None:
         return own
-    refuse_foreign(Path(path))
+    check_replaceable(Path(path))
     return Path(path)
 
 
-def refuse_foreign(path: Path) -> None:
-    """Refuse to write over a file that is no page of ours.
+def check_replaceable(path: Path) -> None:
+    """Check that a file may be written: it does not exist, is empty, or is a page made by thence.
 
     Raises:
-        RunError: If there is one.
+        RunError: If it is another file.
     """
     try:
         if not path.is_file():
@@ -197,7 +197,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def report_html(run: Run) -> str:
-    """Return the page; a run without its text has nothing for some sections to be about."""
+    """Return the page as HTML; sections that need the text are left out if there is none."""
     found = classifier_blocks(run) if isinstance(run, ClassifierRun) else language_blocks(run)
     has_search = (run.folder / RESULT).exists()
     blocks = [
@@ -211,13 +211,13 @@ def report_html(run: Run) -> str:
 
 
 def lead(run: Run) -> str:
-    """Return what was trained on what, and when."""
+    """Return a line with the model, the text, the date and the version."""
     made = f"made {date_and_time(run.provenance['made'])} with thence {run.provenance['thence']}"
     return f"{run.recipe.model} on {Path(run.text_name).name}, {made}"
 
 
 def settings_section(run: Run) -> Section:
-    """Return what the run was made of, every setting, and how to make it again."""
+    """Return the section with model, text, vocabulary, all settings and the command to repeat."""
     recipe, vocabulary = run.recipe, run.tokenizer.vocabulary
     family = get_family(recipe.model)
     rows = [
@@ -239,7 +239,7 @@ def settings_section(run: Run) -> Section:
 
 
 def text_rows(run: Run) -> list[tuple[str, str]]:
-    """Return what a run was made from."""
+    """Return rows on the text of a run, its documents, labels and tokens."""
     if run.imported:
         return [("imported from", Path(run.recipe.text).name)]
     if not run.has_text:
@@ -264,7 +264,7 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
 
 
 def splits_section(run: Run) -> Section:
-    """Return how honest the splits are: looks at test, and documents in more than one split."""
+    """Return the section on the splits: evaluations on test, and overlap with train."""
     looks = run.test_looks()
     looked = f"The test split has not been looked at when this was written, {date_and_time(now())}."
     if looks:
@@ -277,7 +277,7 @@ def splits_section(run: Run) -> Section:
 
 
 def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
-    """Return what of dev or test is in train too, and which of its labels train lacks."""
+    """Return rows on dev or test: documents that train has too, and labels that train lacks."""
     documents = run.documents(split)
     if not len(documents):
         return []

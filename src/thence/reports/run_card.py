@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: what it is, its sizes, how good it is on dev, its loss curve."""
+"""The display of a run in notebooks: model, sizes, training, result on dev and loss curve."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -22,11 +22,11 @@ ALWAYS_SHOWN = (
     "layers",
     "heads",
 )
-"""Settings of a model that are shown even where they are as by default."""
+"""Settings of a model that are shown even if they have their default value."""
 
 
 def run_card(run: Run) -> list[Block]:
-    """Show what a run is, its sizes, its best evaluation on dev and its loss curve."""
+    """Show the model, sizes, training, best evaluation on dev and loss curve of a run."""
     family = get_family(run.recipe.model)
     metrics = run.metrics()
     rows = [("model", f"{run.recipe.model}: {family.summary}"), ("text", run.text_name)]
@@ -39,7 +39,7 @@ def run_card(run: Run) -> list[Block]:
 
 
 def chosen_settings(options: Any) -> str:
-    """Return the sizes of a model, and the settings that are not as by default."""
+    """Return in words the sizes of a model, and its settings that differ from their defaults."""
     shown = []
     for field in fields(options):
         value = getattr(options, field.name)
@@ -51,7 +51,7 @@ def chosen_settings(options: Any) -> str:
 
 
 def _size_rows(run: Run) -> list[tuple[str, str]]:
-    """Return the sizes; a run that cannot be opened in full has a card too, which says why."""
+    """Return rows with the sizes; of a damaged run they say what is wrong."""
     try:
         parameters = f"{run.num_parameters:,}"
     except ThenceError as error:

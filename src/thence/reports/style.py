@@ -1,7 +1,7 @@
-"""The style of all plots: colours, empty figures, text that is safe to draw, PNG and SVG.
+"""The style of all plots: colours, empty figures, text that can be drawn, PNG and SVG.
 
-Figures are made with matplotlib's object interface and never touch pyplot, so drawing changes
-nothing for a program that also plots. Importing this module imports matplotlib.
+Figures are made with matplotlib's object interface, not with pyplot, so the global state of a
+program that also plots is not changed. Importing this module imports matplotlib.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ from thence.reports.content import Plot as Plot
 from thence.reports.formatting import code_point, short, visible
 
 MARKERS = "osD^vPX"
-"""Of the lines after those that have a colour to themselves."""
+"""Markers that tell lines apart, after the colours are used up."""
 COLOUR_MAP = "viridis"
 
 PIXELS_PER_INCH = 160
 WHOLE: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.1}
-"""How figures are saved: nothing is cut off, and no empty margin is left."""
+"""Arguments of ``savefig``: the margins are fitted to what is drawn."""
 
 FONTS = (
     "DejaVu Sans",
@@ -49,11 +49,12 @@ FONTS = (
     "Hiragino Sans",
     "Arial Unicode MS",
 )
-"""The first comes with matplotlib; the others fill in its scripts where they are installed."""
+"""Fonts in order of preference. The first comes with matplotlib; the others, where installed, have
+the scripts that it lacks."""
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return an empty figure of that many inches, and its only axes."""
+    """Return an empty figure with a single axes; sizes are in inches."""
     figure, (axes,) = new_stack(width, height, [1])
     return figure, axes
 
@@ -61,13 +62,13 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 def new_stack(
     width: float, height: float, shares: list[float], share_x: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure and axes below each other.
+    """Return an empty figure with axes stacked vertically.
 
     Args:
         width: In inches.
         height: In inches.
-        shares: Of the height, one for each of the axes from the top.
-        share_x: Whether they have one x axis in common, or else one y axis.
+        shares: Relative height of each axes, from the top.
+        share_x: Whether they share the x axis; else they share the y axis.
     """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
@@ -84,7 +85,7 @@ def new_stack(
 
 
 def add_titles(axes: Axes, title: str, x: str, y: str) -> None:
-    """Write the title and what each axis holds, with its unit."""
+    """Write the title and the labels of the two axes."""
     axes.set_title(title, color=INK, loc="left", pad=10, **plain())
     axes.set_xlabel(x, color=INK, **plain())
     axes.set_ylabel(y, color=INK, **plain())
@@ -97,7 +98,7 @@ def add_grid(axes: Axes, axis: Any = "both") -> None:
 
 
 def add_legend(axes: Axes, **more: Any) -> None:
-    """Name the lines within the axes."""
+    """Draw a legend inside the axes."""
     axes.legend(frameon=False, **{"labelcolor": INK, **more})
 
 
@@ -108,7 +109,7 @@ def add_ring(axes: Axes, x: float, y: float, label: str) -> None:
 
 
 def add_colour_bar(axes: Axes, image: AxesImage, label: str, shrink: float = 0.8) -> None:
-    """Draw the scale of an image's colours beside it."""
+    """Draw a colour bar beside an image."""
     assert isinstance(axes.figure, Figure)
     bar = axes.figure.colorbar(image, ax=axes, shrink=shrink, pad=0.03)
     bar.set_label(label, color=INK)
@@ -122,7 +123,7 @@ def write_cells(
     values: Float[np.ndarray, "rows columns"],
     size: float,
 ) -> None:
-    """Write a text into each square of an image in shades of blue, white on dark ones."""
+    """Write a text into each cell of an image in shades of blue, in white on dark ones."""
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > 0.6 else "#1b2a3a"
         place: dict[str, Any] = {"ha": "center", "va": "center", "linespacing": 1.3}
@@ -131,7 +132,7 @@ def write_cells(
 
 
 def name_cells(axes: Axes, names: Sequence[str], size: float, upright: bool) -> None:
-    """Write the names of rows and columns beside an image; those of columns flat or upright."""
+    """Write the names of rows and columns beside an image; ``upright``: columns are rotated."""
     places = range(len(names))
     axes.set_xticks(places, names, rotation=90 if upright else 0, fontsize=size, **plain())
     axes.set_yticks(places, names, fontsize=size, **plain())
@@ -140,23 +141,23 @@ def name_cells(axes: Axes, names: Sequence[str], size: float, upright: bool) -> 
 
 
 def in_percent(axis: Axis, decimals: int | None = None) -> None:
-    """Write the numbers of an axis in percent."""
+    """Format the ticks of an axis as percentages."""
     axis.set_major_formatter(PercentFormatter(1, decimals=decimals, symbol=" %"))
 
 
 def plain() -> dict[str, Any]:
-    """Return the properties of text that may come from outside: a ``$`` stays a ``$``."""
+    """Return text properties for names from data: no math mode (``$``), and all fonts."""
     return {"parse_math": False, "fontfamily": list(_fonts())}
 
 
 def drawable(text: str) -> str:
-    """Return visible text in which a character that no font here can draw is its code point."""
+    """Return visible text, with characters that no installed font has replaced by code points."""
     known = _glyphs()
     return "".join(char if ord(char) in known else code_point(char) for char in visible(text))
 
 
 def shortened(text: str, length: int = 40) -> str:
-    """Return drawable text on one line, its spaces kept, and its middle left out if it is long.
+    """Return drawable text on one line, with its spaces, truncated in the middle.
 
     >>> shortened("comp.sys.ibm.pc.hardware", 15)
     'comp.sy…ardware'
@@ -184,7 +185,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """Return a figure as SVG, the same bytes for the same figure."""
+    """Return a figure as SVG; equal figures give equal bytes, without dates and random ids."""
     file = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "thence", "svg.fonttype": "path"}):
         figure.savefig(file, format="svg", metadata={"Date": None}, **WHOLE)

@@ -1,4 +1,4 @@
-"""Texts with a colour for how surprising each token is, and the documents that surprise most."""
+"""Texts coloured by the surprisal of their tokens; the most and least surprising documents."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -30,9 +30,9 @@ EXTREMES = 10
 MOST_TOKENS = 240
 """Tokens of a document that are shown."""
 SHORT = 24
-"""Characters up to which documents have room beside each other."""
+"""Length of the longest document, in characters, up to which documents are shown side by side."""
 LEVELS = 8
-"""Colours in the legend of surprisal besides none."""
+"""Shades in the legend of surprisal, besides white."""
 EXPLAINED = (
     "The stronger the colour of a token, the less the model expected it there. Open a text for the "
     "bits of each token; the last is that of its end (■)."
@@ -52,7 +52,7 @@ def surprisal_section(reading: DevReading) -> Section:
 
 
 def surprisal_legend(vocabulary_size: int) -> RunningText:
-    """Return the colours of some surprisals with their bits."""
+    """Return the legend of the colours of surprisal, in bits."""
     tokens: list[Token | str] = ["from "]
     for level in range(LEVELS + 1):
         bits = f"{level / LEVELS * surprisal_scale_end(vocabulary_size):.1f}"
@@ -63,12 +63,12 @@ def surprisal_legend(vocabulary_size: int) -> RunningText:
 
 @dataclass(frozen=True)
 class ScoredDocument:
-    """A document and how surprising each of its targets was.
+    """A document with the surprisal of its targets.
 
     Attributes:
         ids: Its targets; the last is the boundary.
         nats: Surprisal of each target, in nats.
-        times: How often the same document occurs in the split.
+        times: Number of occurrences of the same document in the split.
     """
 
     ids: Integer[np.ndarray, " targets"]
@@ -77,12 +77,12 @@ class ScoredDocument:
 
     @property
     def bits_per_target(self) -> float:
-        """Mean surprisal."""
+        """Mean surprisal of its targets, in bits."""
         return float(np.mean(self.nats, dtype=np.float64)) / math.log(2)
 
 
 def scored_texts(reading: DevReading, documents: Sequence[ScoredDocument]) -> list[Annotated]:
-    """Return documents with their tokens coloured by surprisal; opened, each says its bits."""
+    """Return documents with tokens coloured by surprisal, which unfold to show the bits of each."""
     found = []
     for document in documents:
         about = f"{document.bits_per_target:.2f} bits per {reading.token}"
@@ -95,12 +95,13 @@ def scored_texts(reading: DevReading, documents: Sequence[ScoredDocument]) -> li
 
 
 def document_tokens(document: ScoredDocument, tokenizer: Tokenizer) -> list[Token | str]:
-    """Return the first tokens of a document, each with a colour for its surprisal."""
+    """Return the first tokens of a document, coloured by surprisal."""
     vocabulary = tokenizer.vocabulary
     tokens: list[Token | str] = []
     for index, nats in zip(document.ids[:MOST_TOKENS], document.nats[:MOST_TOKENS], strict=True):
         text = symbol_text(tokenizer, int(index))
-        is_name = index >= len(vocabulary.symbols) and len(text) > 1  # Of one letter, it is a byte.
+        # Special symbols have names of several letters; a single letter is a byte.
+        is_name = index >= len(vocabulary.symbols) and len(text) > 1
         bits = float(nats) / math.log(2)
         tokens.append(surprisal_token(text, bits, len(vocabulary), bool(is_name)))
     rest = len(document.ids) - MOST_TOKENS
@@ -108,16 +109,16 @@ def document_tokens(document: ScoredDocument, tokenizer: Tokenizer) -> list[Toke
 
 
 def surprisal_token(text: str, bits: float, vocabulary_size: int, is_name: bool = False) -> Token:
-    """Return a token with a colour for its surprisal."""
+    """Return a token coloured by its surprisal."""
     amount = f"{bits:.2f} bits" if math.isfinite(bits) else "infinitely many bits"
     about = f"{visible(text)}: {amount}, probability {2.0**-bits:.2g}"
-    # Weights so large that a network cannot compute with them give no number.
+    # Surprisal is NaN if a network's weights overflow.
     share = 1.0 if math.isnan(bits) else min(bits / surprisal_scale_end(vocabulary_size), 1.0)
     return Token(shown_symbol(text), about, SURPRISING, share, is_name=is_name)
 
 
 def shown_symbol(text: str) -> str:
-    """Return a token as it stands in a text: spaces as they are, the boundary as a black square."""
+    """Return a token as written in a text; the boundary is a black square."""
     if text == BOUNDARY:
         return BOUNDARY_MARK
     return visible(text).replace("␣", " ").replace("⏎", "⏎\n")
@@ -126,10 +127,9 @@ def shown_symbol(text: str) -> str:
 def extreme_documents(
     store: TokenStore, nats: Float[np.ndarray, " targets"], count: int = EXTREMES
 ) -> tuple[list[ScoredDocument], list[ScoredDocument]]:
-    """Return the most and the least surprising documents by nats per target.
+    """Return the documents with the highest and with the lowest nats per target.
 
-    Each different document is shown once and in one list only; of equally surprising ones the
-    earlier comes first.
+    Equal documents are shown once, and in one list only; ties are in the order of the text.
     """
     means = store.sum_by_document(nats) / store.target_counts
     shown: set[bytes] = set()
@@ -139,7 +139,7 @@ def extreme_documents(
 
 
 def _distinct(order: Iterable[int], store: TokenStore, count: int, shown: set[bytes]) -> list[int]:
-    """Return the first documents in an order that were not shown, and note them as shown."""
+    """Return the first ``count`` documents of an order that are not in ``shown``, and add them."""
     chosen: list[int] = []
     for index in order:
         content = store.document(index).tobytes()
@@ -162,7 +162,7 @@ def _scored(
 
 
 def _times(store: TokenStore, index: int) -> int:
-    """Return how often a document occurs in a store."""
+    """Return the number of occurrences of a document in a store."""
     document = store.document(index)
     same_length = np.flatnonzero(store.target_counts == len(document) + 1)
     others = store.ids[store.offsets[same_length][:, None] + np.arange(len(document))]

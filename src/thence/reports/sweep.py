@@ -1,4 +1,4 @@
-"""The page of a sweep: the best trials, what matters, and every trial."""
+"""The page of a sweep: the best trials, the importance of settings, and all trials."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -21,11 +21,11 @@ from thence.runs.provenance import now
 from thence.sweeps import Sweep, Trial
 
 BEST = 10
-"""Trials of the first table."""
+"""Trials in the table of the best."""
 
 
 def sweep_html(sweep: Sweep) -> str:
-    """Return the page; it reads nothing but the result of the sweep."""
+    """Return the page as HTML, made from the result of the sweep alone."""
     best = Section("The best trials", trials_table(sweep, sweep.ranked()[:BEST], best=0))
     failed = [(trial.name, trial.reason) for trial in sweep.trials if trial.reason is not None]
     failures = [Section("Trials that failed", [Pairs(failed)])] if failed else []
@@ -44,7 +44,7 @@ def sweep_html(sweep: Sweep) -> str:
 
 
 def statement(sweep: Sweep) -> list[Block]:
-    """Return what came out, in a sentence."""
+    """Return the result of the sweep in a sentence."""
     ranked = sweep.ranked()
     if not ranked:
         return [Statement(f"None of {len(sweep.trials)} trials has finished.")]
@@ -56,7 +56,7 @@ def statement(sweep: Sweep) -> list[Block]:
 
 
 def chart_sections(sweep: Sweep) -> list[Section]:
-    """Return the trials in charts, as far as there are any that finished."""
+    """Return the charts of the trials; none if no trial has finished."""
     ranked = sweep.ranked()
     if not ranked:
         return []
@@ -75,7 +75,7 @@ def chart_sections(sweep: Sweep) -> list[Section]:
 
 
 def summary_rows(sweep: Sweep) -> list[tuple[str, str]]:
-    """Return how many trials there were, and how the best run came out."""
+    """Return rows with the number of trials, the best one, its results and the total time."""
     states = [trial.state for trial in sweep.trials]
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
     rows = [("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()))]
@@ -95,7 +95,7 @@ def summary_rows(sweep: Sweep) -> list[tuple[str, str]]:
 
 
 def test_text(sweep: Sweep) -> str:
-    """Return how the best run does on test."""
+    """Return the result of the best run on test in words."""
     test = sweep.test
     if test is None:
         return "not evaluated"
@@ -108,7 +108,7 @@ def test_text(sweep: Sweep) -> str:
 
 
 def trials_table(sweep: Sweep, trials: Sequence[Trial], best: int | None = None) -> list[Block]:
-    """Return a table of trials, one of them marked as the best."""
+    """Return a table of trials; ``best`` is the row to mark."""
     if not trials:
         return [Note("No trial has finished.")]
     return [Table(*sweep.table(trials), style="wide", best=best)]

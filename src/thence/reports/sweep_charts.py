@@ -1,4 +1,4 @@
-"""The charts of a sweep's page: each point says which trial it is."""
+"""The charts of a sweep: each point is a trial, named in its tooltip."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,17 @@ from thence.sweeps import Sweep, Trial
 from thence.sweeps.results import field_text
 
 OUTLIER = 4.0
-"""A loss is left out if it is this many times further above the lowest than three quarters are."""
+"""The loss axis ends this many times the distance from the lowest loss to the third quartile above
+that quartile; higher losses are at the edge."""
 LONGEST_TICK = 14
-"""Characters of the name of a choice."""
+"""Characters of the name of a choice at an axis."""
 MOST_LINES = 300
-"""Trials that are drawn as lines: the best."""
+"""Trials drawn as lines in parallel coordinates, the best ones."""
 SWAY = 0.04
-"""How far apart lines run that have the same choice, at most; the axis is 1 high."""
+"""Largest offset of lines through the same choice, as a share of the axis, so that they can be told
+apart."""
 MANY_TIMES = 10
-"""Ratio of the largest number to the smallest from which an axis is logarithmic."""
+"""Ratio of the largest to the smallest number above which an axis is logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,10 @@ class Field:
 
     Attributes:
         name: Its name.
-        values: The values of choices; of a range its two ends.
-        tick_names: What stands at each choice; None for the numbers of a range.
+        values: The choices; of a range, its two ends.
+        tick_names: Names of the choices at the axis; None for a range.
         is_log: Whether the axis is logarithmic.
-        is_whole: Whether there are only whole numbers on it.
+        is_whole: Whether the range is of whole numbers.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Field:
     is_whole: bool = False
 
     def place(self, value: Any) -> float:
-        """Return where a value is on the axis; nan for a trial that has none."""
+        """Return the coordinate of a value on the axis; NaN for None."""
         if value is None:
             return math.nan
         if self.tick_names is None:
@@ -52,7 +54,7 @@ class Field:
         return float([_key(one) for one in self.values].index(_key(value)))
 
     def height(self, value: Any) -> float:
-        """Return where a value is between the ends of the axis, from 0 to 1; nan for none."""
+        """Return the position of a value along the axis, from 0 to 1; NaN for None."""
         place = self.place(value)
         if self.tick_names is not None:
             return share_of(place, 0, len(self.values) - 1)
@@ -69,7 +71,7 @@ def _key(value: Any) -> str:
 
 
 def share_of(value: float, low: float, high: float) -> float:
-    """Return where a value is between two others, from 0 to 1."""
+    """Return the position of a value between ``low`` (0) and ``high`` (1)."""
     return 0.5 if high == low else (value - low) / (high - low)
 
 
@@ -88,18 +90,18 @@ def fields_of(sweep: Sweep) -> list[Field]:
 
 
 def result(sweep: Sweep, trial: Trial) -> float:
-    """Return the accuracy of a classifier, or the loss of a language model; nan for none."""
+    """Return the accuracy of a classifier, or the loss of a language model; NaN if unknown."""
     value = trial.accuracy if sweep.unit == "document" else trial.nats
     return math.nan if value is None else value
 
 
 def result_name(sweep: Sweep) -> str:
-    """Return what the results of trials are."""
+    """Return the name of the metric of trials, with its unit."""
     return "accuracy on dev" if sweep.unit == "document" else "dev loss (nats per token)"
 
 
 def top_without_outliers(losses: Sequence[float]) -> float | None:
-    """Return the top of an axis that leaves out a few losses far above the others; None for all.
+    """Return the upper limit of an axis that cuts off a few outliers; None if there are none.
 
     >>> top_without_outliers([2.0, 2.1, 2.2, 2.3, 9.0])
     3.5
@@ -112,8 +114,8 @@ def top_without_outliers(losses: Sequence[float]) -> float | None:
 
 
 def heights_of(trial: Trial, fields: Sequence[Field], rank: int) -> list[float]:
-    """Return the height of a trial on the axis of each field."""
-    sway = SWAY * math.sin(2.4 * rank)  # Lines through one choice lie beside each other.
+    """Return the position of a trial on the axis of each field, from 0 to 1."""
+    sway = SWAY * math.sin(2.4 * rank)  # Spreads the lines through the same choice.
     return [
         field.height(trial.fields.get(field.name))
         + (sway if field.tick_names is not None and len(field.values) > 1 else 0)
@@ -122,11 +124,11 @@ def heights_of(trial: Trial, fields: Sequence[Field], rank: int) -> list[float]:
 
 
 def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
-    """Return the charts of a sweep by their names; but for the first they need two trials."""
-    charts = {"history": in_order(sweep)}
+    """Return the charts of a sweep by file name; with a single finished trial, only the first."""
+    charts = {"history": history(sweep)}
     if len(sweep.ranked()) > 1:
         fields = fields_of(sweep)
-        charts["parallel"] = side_by_side(sweep, fields)
+        charts["parallel"] = parallel_coordinates(sweep, fields)
         for field in fields:
             charts[f"against-{field.name.replace('_', '-')}"] = against_field(sweep, field)
         charts["size"] = cost(sweep, "parameters", "What size buys", "parameters")
@@ -134,8 +136,8 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     return charts
 
 
-def in_order(sweep: Sweep) -> Chart:
-    """Return every trial in order, and the best so far."""
+def history(sweep: Sweep) -> Chart:
+    """Return a chart of the results of all trials in order, with the best so far."""
     ranked, best = sweep.ranked(), []
     for trial in sweep.trials:
         first = next((other for other in ranked if other.number <= trial.number), None)
@@ -152,7 +154,7 @@ def in_order(sweep: Sweep) -> Chart:
 
 
 def what_matters(sweep: Sweep) -> list[Block]:
-    """Return how much each field explains, or that there are too few trials to say so."""
+    """Return bars with the importance of each field, or a note that there are too few trials."""
     shares = sweep.importances
     if sweep.too_few_to_say:
         return [Note(sweep.too_few_to_say)]
@@ -168,13 +170,13 @@ def what_matters(sweep: Sweep) -> list[Block]:
 
 
 def against_field(sweep: Sweep, field: Field) -> Chart:
-    """Return the trials against one field."""
+    """Return a scatter chart of the results of trials against one field."""
     places = [field.place(trial.fields.get(field.name)) for trial in sweep.trials]
     return _scatter(sweep, places, field.name, field.name, field=field)
 
 
 def cost(sweep: Sweep, name: str, title: str, x: str) -> Chart:
-    """Return the trials against their ``seconds`` or ``parameters``, where they are known."""
+    """Return a scatter chart of the results of trials against ``seconds`` or ``parameters``."""
     values = [getattr(trial, name) for trial in sweep.trials]
     known = [value for value in values if value]
     is_log = bool(known) and max(known) / min(known) > MANY_TIMES
@@ -192,7 +194,18 @@ def _scatter(
     field: Field | None = None,
     is_log: bool = False,
 ) -> Chart:
-    """Return finished and pruned trials against a number of each, the best in a colour."""
+    """Return a scatter chart of finished and pruned trials, with the best one highlighted.
+
+    Args:
+        sweep: The sweep.
+        places: The x coordinate of each trial.
+        title: A heading.
+        x: Label of the x axis.
+        description: What the chart shows, for screen readers.
+        *more: Series to draw below the points.
+        field: The field on the x axis, if it is one.
+        is_log: Whether the x axis is logarithmic.
+    """
     best = sweep.best_trial
     groups = (
         ("finished", BLUE, [t for t in sweep.trials if t.state == "finished" and t is not best]),
@@ -230,15 +243,15 @@ def _scatter(
 
 
 def about(sweep: Sweep, trial: Trial) -> str:
-    """Return what is said of a trial where the pointer rests."""
+    """Return the tooltip of a trial: its result and settings."""
     settings = ", ".join(f"{name} {field_text(value)}" for name, value in trial.fields.items())
     value = result(sweep, trial)
     shown = f"{value:.2%}" if sweep.unit == "document" else number(value)
     return f"{trial.name}: {shown}; {settings}"
 
 
-def side_by_side(sweep: Sweep, fields: Sequence[Field]) -> Chart:
-    """Return each finished trial as a line through its fields (parallel coordinates)."""
+def parallel_coordinates(sweep: Sweep, fields: Sequence[Field]) -> Chart:
+    """Return parallel coordinates: each finished trial is a line through the axes of all fields."""
     trials = sweep.ranked()[:MOST_LINES]
     values = [result(sweep, trial) for trial in trials]
     is_accuracy = sweep.unit == "document"

@@ -1,4 +1,4 @@
-"""What the reports of all runs show of a training: its curves and facts."""
+"""The section of a report on the training: verdict, learning curves and facts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from thence.training.lr_finder import LearningRateCurve
 
 METRICS_ROWS = 100
-"""Evaluations that are listed at most, evenly spread over the training."""
+"""Rows of the table of evaluations at most, evenly spread over the training."""
 LARGE_FALL = 3
-"""How many times the lowest loss the highest is for a logarithmic axis."""
+"""Ratio of the highest to the lowest loss above which the axis is logarithmic."""
 UNFINISHED = Note(
     "The training was stopped before its end; these are the best weights so far. Continue "
     "with thence resume."
@@ -28,7 +28,7 @@ Metrics = Sequence[Mapping[str, Any]]
 
 
 def training_sections(run: Run, reading: DevReading | None = None) -> list[Section]:
-    """Return the curves of the training; nothing for a model that was made in one step."""
+    """Return the section on the training; none for a model that was fitted in one step."""
     metrics = run.metrics()
     if get_family(run.recipe.model).method != "train" or not metrics:
         return [] if run.finished else [Section("Training", [UNFINISHED])]
@@ -41,7 +41,7 @@ def training_sections(run: Run, reading: DevReading | None = None) -> list[Secti
 
 
 def verdicts(run: Run, reading: DevReading | None = None) -> list[Verdict]:
-    """Return how the training went, if that can be said of a run that is finished."""
+    """Return the verdict on a finished training, in a list; empty if there is none."""
     if not run.finished:
         return []
     if isinstance(run, ClassifierRun):
@@ -53,7 +53,10 @@ def verdicts(run: Run, reading: DevReading | None = None) -> list[Verdict]:
 
 
 def curves(run: Run, reading: DevReading | None = None, in_bits: bool = True) -> dict[str, Chart]:
-    """Return the charts of loss, accuracy and learning rate; none for a single evaluation."""
+    """Return charts of loss, accuracy, learning rate and gradient norm, by file name.
+
+    Empty if there is only a single evaluation.
+    """
     metrics, curve = run.metrics(), run.curve()
     if len(curve) < 2:
         return {}
@@ -82,7 +85,10 @@ def curves(run: Run, reading: DevReading | None = None, in_bits: bool = True) ->
 
 
 def loss_chart(run: Run, reading: DevReading | None = None, in_bits: bool = True) -> Chart:
-    """Return the loss on train and dev, with what counting needs; of labels always in nats."""
+    """Return the chart of the loss on train and dev, with that of pair counts on dev.
+
+    Losses of language models are in bits or nats; those of classifiers are always in nats.
+    """
     metrics, curve = run.metrics(), run.curve()
     unit = unit_of(metrics[0])
     scale, y = (1.0, "nats per document")
@@ -112,10 +118,10 @@ def loss_chart(run: Run, reading: DevReading | None = None, in_bits: bool = True
 
 
 def finder_chart(curve: "LearningRateCurve", unit: str = "token") -> Chart:
-    """Return the loss at each learning rate that the finder tried, and which is suggested."""
+    """Return the chart of the learning-rate finder: loss by learning rate, and the suggestion."""
     low, start = float(curve.smoothed.min()), float(curve.smoothed[0])
     height = max(start - low, 0.05 * abs(start))
-    # The cliff at the end is left out, which would squeeze the valley flat.
+    # The divergence at high rates is cut off, since it would flatten the rest of the curve.
     low, high = low - 0.4 * height, start + 0.6 * height
     suggestion = f"suggestion: {curve.suggestion:.2g}"
     rates = curve.rates.tolist()
@@ -142,7 +148,7 @@ def _points(metrics: Metrics, name: str, scale: float = 1.0) -> list[tuple[float
 
 
 def training_facts(run: Run) -> list[tuple[str, str]]:
-    """Return how a network was trained: how long, how fast, how often its steps were clipped."""
+    """Return rows with steps, time, speed, precision and the share of clipped steps."""
     last, training = run.metrics()[-1], run.recipe.training
     seconds = max(last["seconds"], 1e-3)
     rows = [
@@ -159,7 +165,7 @@ def training_facts(run: Run) -> list[tuple[str, str]]:
 
 
 def metrics_table(metrics: Metrics) -> Table:
-    """Return the evaluations on dev, evenly thinned where there were very many."""
+    """Return the table of evaluations on dev, at most ``METRICS_ROWS`` evenly chosen ones."""
     count = min(len(metrics), METRICS_ROWS)
     places = [round(at * (len(metrics) - 1) / max(count - 1, 1)) for at in range(count)]
     names = list(dict.fromkeys(name for line in metrics for name in line))

@@ -1,4 +1,4 @@
-"""Every plot of a run or a sweep, as matplotlib figures and as files."""
+"""``plot``: all plots of a run or a sweep, as figures of matplotlib and as files."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -60,7 +60,7 @@ def plot(
 
 
 def run_plots(run: Run) -> list[style.Plot]:
-    """Draw every plot that a run has the data for."""
+    """Draw all plots of a run, by its family and data."""
     drawn = training_plots(run)
     if isinstance(run, ClassifierRun):
         report = evaluate_on_dev(run)

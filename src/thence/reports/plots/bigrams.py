@@ -1,4 +1,4 @@
-"""The heat map of bigrams: which symbol follows which, for a model or as train counts it."""
+"""The heat map of bigrams: P(next | previous) of a model, or from counts of the train split."""
 
 import numpy as np
 from matplotlib.colors import PowerNorm
@@ -7,25 +7,23 @@ from matplotlib.figure import Figure
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import LanguageModel
 from thence.reports import style
-from thence.reports.formatting import symbol_text
-from thence.reports.symbols import BOUNDARY_MARK, Ids, most_frequent
+from thence.reports.symbols import BOUNDARY_MARK, Ids, most_frequent, symbol_names
 from thence.runs import Run
-from thence.tokens import Tokenizer, TokenStore
+from thence.tokens import TokenStore
 
 MOST_SYMBOLS = 60
-"""Symbols that are drawn: the most frequent."""
+"""Symbols that are drawn at most, the most frequent."""
 MOST_WITH_COUNTS = 30
-"""Symbols up to which counts are written into the squares."""
+"""Largest number of symbols for which counts are written into the squares."""
 BLOCK = 1 << 20
-"""Tokens that are looked at together."""
+"""Tokens that are counted in one vectorised step, which bounds the memory."""
 
 
 def plot_bigrams(run: Run) -> style.Plot:
-    """Draw which symbol follows which, for the most frequent symbols of the train split.
+    """Draw bigrams of the most frequent symbols of the train split.
 
-    The count model's bigrams are shown as counts; another model whose context is one symbol is
-    asked for its probabilities; for a model with more context, for which the next symbol depends
-    on more than the previous one, the train split is counted instead.
+    For ``bigram-counts``, the counts are shown; for another model whose context is one symbol, its
+    probabilities; for a model with more context, relative frequencies in the train split.
     """
     store, size = run.store("train"), len(run.tokenizer.vocabulary)
     ids = most_frequent(store.id_counts(size), MOST_SYMBOLS, store.boundary_id)
@@ -42,28 +40,18 @@ def plot_bigrams(run: Run) -> style.Plot:
         else:
             values, source = train_probabilities(store, ids, size), "counted in the train split"
         title = f"What follows each symbol, {source} ({shown} symbols)"
-    figure = draw_matrix(values, labels_of(run.tokenizer, ids), title, are_counts)
+    names = symbol_names(run.tokenizer, ids, style.drawable)
+    figure = draw_matrix(values, names, title, are_counts)
     return style.Plot("heat-map", "Bigrams", f"Heat map. {title}.", figure)
 
 
-def labels_of(tokenizer: Tokenizer, ids: Ids) -> list[str]:
-    """Return what to write for each id; the boundary is a black square."""
-    boundary_id = tokenizer.vocabulary.boundary_id
-    return [
-        BOUNDARY_MARK
-        if index == boundary_id
-        else style.drawable(symbol_text(tokenizer, int(index)))
-        for index in ids
-    ]
-
-
 def model_probabilities(model: LanguageModel, ids: Ids) -> Float[np.ndarray, "shown shown"]:
-    """Return a model's P(next | boundary, previous): a row for each previous symbol."""
+    """Return P(next | boundary, previous) by a model, with a row for each previous symbol."""
     return _after(model, [np.full(len(ids), model.vocabulary_size - 1), ids])[:, ids]
 
 
 def has_context_of_one(model: LanguageModel, ids: Ids) -> bool:
-    """Whether a model predicts the same after a symbol, whatever came before that symbol."""
+    """Return whether a model's prediction depends on the last symbol only, tested on examples."""
     boundaries = np.full(len(ids), model.vocabulary_size - 1)
     direct = _after(model, [boundaries, ids])
     later = _after(model, [boundaries, np.full(len(ids), ids[-1]), ids])
@@ -81,8 +69,8 @@ def _after(model: LanguageModel, columns: list[Ids]) -> Float[np.ndarray, "shown
 def train_probabilities(
     store: TokenStore, ids: Ids, vocabulary_size: int
 ) -> Float[np.ndarray, "shown shown"]:
-    """Return the share of each next symbol among all that followed the previous one in train."""
-    # Each target but the last comes before another; the last is the boundary, as the first id is.
+    """Return P(next | previous) as relative frequencies in train."""
+    # Counts of targets are those of contexts too: the first id and the last target are boundaries.
     totals = store.id_counts(vocabulary_size)[ids][:, None]
     counts = pair_counts(store, ids, vocabulary_size)
     shares: Float[np.ndarray, "shown shown"] = counts / np.maximum(totals, 1)
@@ -95,15 +83,15 @@ def draw_matrix(
     title: str,
     are_counts: bool = False,
 ) -> Figure:
-    """Draw a coloured square per bigram.
+    """Draw a coloured square for each bigram.
 
-    Counts are written into the squares, with the bigram if its symbols are single letters; beside
-    probabilities is the scale of the colours.
+    Counts are written into the squares, with the bigram itself if its symbols are single letters.
+    Probabilities have a colour bar instead.
     """
     number = len(labels)
     side = 1 + 0.42 * max(number, 10) if are_counts else 2.4 + 0.155 * max(number, 16)
     figure, axes = style.new_figure(side if are_counts else side + 1, side)
-    # A square root: most bigrams are rare, and they differ.
+    # A square-root scale, so that the differences between rare bigrams can be seen.
     norm = PowerNorm(0.5, 0, max(float(values.max()), 1e-9))
     colours = "Blues" if are_counts else style.COLOUR_MAP
     image = axes.imshow(values, cmap=colours, norm=norm, interpolation="none")
@@ -120,7 +108,7 @@ def draw_matrix(
     else:
         label = "P(next | previous), colours on a square-root scale"
         style.add_colour_bar(axes, image, label, shrink=0.7)
-    # A page shows large figures smaller, and so their names are larger.
+    # Large figures are scaled down on pages, so their names are larger.
     size = 9 if number <= MOST_WITH_COUNTS else 10.5
     style.name_cells(axes, labels, size, upright=max(map(len, labels)) > 2)
     x = f"next symbol ({BOUNDARY_MARK} is the boundary)"
@@ -131,7 +119,7 @@ def draw_matrix(
 def pair_counts(
     store: TokenStore, ids: Integer[np.ndarray, " shown"], vocabulary_size: int
 ) -> Int64[np.ndarray, "shown shown"]:
-    """Return how often the second of two shown ids came right after the first."""
+    """Return the counts of bigrams of the shown ids: rows are the first id, columns the second."""
     place = np.full(vocabulary_size, -1)
     place[ids] = np.arange(len(ids))
     counts = np.zeros(len(ids) ** 2, np.int64)

@@ -1,4 +1,4 @@
-"""The charts of pages as figures of matplotlib."""
+"""Conversion of charts (``content.Chart``) to figures of matplotlib."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from thence.reports import style
 from thence.reports.content import Chart, Series
 
 WIDTH = 7.5
-"""Inches."""
+"""Width of a figure, in inches."""
 INCHES_PER_REM = 0.26
 LEAST_HEIGHT = 2.6
 FORMS: dict[str, dict[str, Any]] = {
@@ -20,11 +20,11 @@ FORMS: dict[str, dict[str, Any]] = {
     "points": {"linestyle": "none", "markersize": 5},
 }
 MOST_DOTS = 100
-"""Points of a line with a name that are marked."""
+"""Longest named line whose points have markers."""
 
 
-def figure_of(name: str, chart: Chart) -> style.Plot:
-    """Return a chart as a figure with the name of its file."""
+def to_figure(name: str, chart: Chart) -> style.Plot:
+    """Return a chart as a figure; ``name`` is its file name."""
     figure, axes = style.new_figure(WIDTH, max(LEAST_HEIGHT, INCHES_PER_REM * chart.height))
     for number, one in enumerate(chart.series):
         _draw(axes, one, style.MARKERS[number % len(style.MARKERS)])

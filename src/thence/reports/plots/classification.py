@@ -15,26 +15,26 @@ from thence.reports import style
 from thence.reports.classifier import most_mistaken
 
 MOST_LABELS = 40
-"""Labels of a confusion matrix that are drawn."""
+"""Labels of a confusion matrix at most."""
 MOST_WITH_COUNTS = 12
-"""Labels up to which the counts are written into the squares."""
+"""Largest number of labels for which counts are written into the cells."""
 LONGEST_LABEL = 24
-"""Characters of a label."""
+"""Characters of a label at most."""
 INCHES_PER_CHARACTER = 0.09
-"""About the width of a letter of a label at an edge."""
+"""Approximate width of a letter, in inches."""
 LEGEND: dict[str, Any] = {"ncols": 3, "frameon": False, "labelcolor": style.INK, "fontsize": 9}
 
 Counts = Int64[np.ndarray, "labels labels"]
 
 
 def classification_plots(report: ClassificationReport) -> list[style.Plot]:
-    """Draw the confusion matrix, where each document has one label, and the reliability diagram."""
+    """Draw the confusion matrix, if there is one, and the reliability diagram."""
     drawn = [plot_confusion_matrix(report), plot_reliability(report)]
     return [plot for plot in drawn if plot is not None]
 
 
 def plot_confusion_matrix(report: ClassificationReport) -> style.Plot | None:
-    """Draw the confusion matrix; None where none was counted."""
+    """Draw the confusion matrix; None if the report has none."""
     if report.confusion is None:
         return None
     names = [score.label for score in report.classes]
@@ -52,10 +52,10 @@ def plot_reliability(report: ClassificationReport) -> style.Plot:
 
 
 def draw_confusion_matrix(confusion: Counts, labels: Sequence[str], text: str) -> Figure:
-    """Draw a coloured square for each true and predicted label, few labels with their counts.
+    """Draw a cell for each true (row) and predicted label, with counts if there are few labels.
 
-    The colour is the share of the documents with the true label, so that each row is seen alike,
-    however rare its label. Of very many labels those most often mistaken are drawn.
+    The colour is the share of the documents with the true label (recall), so that rare labels are
+    as visible as frequent ones. Of very many labels, those most often confused are drawn.
     """
     chosen = most_mistaken(confusion, MOST_LABELS)
     shares = (confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1))[chosen][:, chosen]
@@ -64,7 +64,7 @@ def draw_confusion_matrix(confusion: Counts, labels: Sequence[str], text: str) -
     side = max((0.65 if has_counts else 0.22) * len(names), 3.6)
     longest = max(map(len, names)) * INCHES_PER_CHARACTER
     figure, axes = style.new_figure(side + longest + 2, side + 1.8)
-    norm = PowerNorm(0.5, 0, 1)  # A square root: mistakes are few, and they are what to look for.
+    norm = PowerNorm(0.5, 0, 1)  # A square-root scale, so that rare mistakes can be seen.
     image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="none")
     style.add_colour_bar(axes, image, "share of the true label, square-root scale")
     if has_counts:
@@ -74,7 +74,7 @@ def draw_confusion_matrix(confusion: Counts, labels: Sequence[str], text: str) -
     else:
         _draw_lines_between(axes, len(names))
     upright = longest + INCHES_PER_CHARACTER >= side / len(names)
-    # A page shows large figures smaller, and so their names are larger.
+    # Large figures are scaled down on pages, so their names are larger.
     style.name_cells(axes, names, 9 if len(names) <= 20 else 10, upright)
     shown = "" if len(names) == len(labels) else f"\n{len(names)} most mistaken of {len(labels):,}"
     title = f"Confusion matrix, {style.shortened(text)}{shown}"
@@ -83,7 +83,7 @@ def draw_confusion_matrix(confusion: Counts, labels: Sequence[str], text: str) -
 
 
 def _draw_lines_between(axes: Axes, size: int) -> None:
-    """Draw lines between many labels, to follow to their names."""
+    """Draw grid lines between the cells, which lead the eye to the names of many labels."""
     axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=style.FAINT, linewidth=0.4)
@@ -92,7 +92,7 @@ def _draw_lines_between(axes: Axes, size: int) -> None:
 def draw_reliability(
     calibration: CalibrationBins, text: str, answers: str = "predictions"
 ) -> Figure:
-    """Draw accuracy by confidence against the diagonal, and under it how often each occurs.
+    """Draw accuracy by confidence against the diagonal, and below it a histogram of confidences.
 
     Source: the diagrams of C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger 2017, "On calibration of
     modern neural networks", figure 1.
@@ -100,7 +100,7 @@ def draw_reliability(
     figure, (top, bottom) = style.new_stack(5.6, 7, [2.7, 1.2])
     _draw_accuracy(top, calibration)
     _draw_counts(bottom, calibration)
-    # Below, since the bars may fill all the room that there is.
+    # Below the axes, since the bars may cover all of them.
     figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", **LEGEND)
     error = f"expected calibration error {100 * calibration.error:.2f} %"
     title = f"Reliability diagram, {style.shortened(text)}\n{error}"
@@ -111,7 +111,7 @@ def draw_reliability(
 
 
 def _draw_accuracy(axes: Axes, calibration: CalibrationBins) -> None:
-    """Draw bars, and where each should end: at the mean confidence in its bin."""
+    """Draw a bar with the accuracy of each bin, and a point at its mean confidence."""
     filled = calibration.count > 0
     heights = np.where(filled, calibration.accuracy, 0)
     _draw_bars(axes, heights, label="share that is right")
@@ -142,7 +142,7 @@ def _draw_counts(axes: Axes, calibration: CalibrationBins) -> None:
 
 
 def _draw_bars(axes: Axes, heights: Float[np.ndarray, " bins"], label: str = "") -> None:
-    """Draw a bar for each of the bins, which divide the confidences from 0 to 1 evenly."""
+    """Draw a bar for each bin of equal width from 0 to 1."""
     width = 1 / len(heights)
     look: dict[str, Any] = {"color": style.BLUE, "edgecolor": "white", "linewidth": 0.8}
     axes.bar(np.arange(len(heights)) * width, heights, width, align="edge", label=label, **look)

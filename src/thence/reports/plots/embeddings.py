@@ -1,4 +1,4 @@
-"""The map of embeddings: where a network has put each symbol, in two dimensions."""
+"""The map of embeddings: the most frequent symbols in two dimensions, as a figure."""
 
 from typing import Any
 
@@ -8,14 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from thence.array_types import Float
-from thence.evaluation.embeddings import embedding_table
 from thence.reports import style
 from thence.reports.formatting import symbol_text
-from thence.reports.symbols import most_frequent, project
-from thence.runs import ClassifierRun, Run
+from thence.reports.symbols import embedding_map
+from thence.runs import Run
 
-MOST_SYMBOLS = 150
-"""Symbols that are drawn: the most frequent."""
 PLACES = (
     (5, 0, "left", "center"),
     (-5, 0, "right", "center"),
@@ -26,33 +23,18 @@ PLACES = (
     (4, -4, "left", "top"),
     (-4, -4, "right", "top"),
 )
-"""Where a label may stand beside its point, best first: x and y in points, and which side of the
-text is there."""
+"""Positions of a label beside its point, best first: offset x and y in points (1/72 inch), and the
+alignment of the text."""
 
 
 def plot_embeddings(run: Run) -> style.Plot | None:
-    """Draw the most frequent symbols where their embeddings lie; None without embeddings."""
-    table = embedding_table(run)
-    if table is None:
+    """Draw a map of the embeddings of the most frequent symbols; None without embeddings."""
+    found = embedding_map(run)
+    if found is None:
         return None
-    store = run.store("train")
-    counts = store.id_counts(len(table))
-    if isinstance(run, ClassifierRun):  # It never reads the boundary.
-        ids = most_frequent(counts, MOST_SYMBOLS + 1, store.boundary_id)[1:]
-    else:
-        ids = most_frequent(counts, MOST_SYMBOLS, store.boundary_id)
-    points, shares = project(table[ids])
-    names = [style.drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
-    title = f"Embeddings of {len(ids)} symbols"
-    if len(ids) < len(table):
-        title = f"Embeddings of the {len(ids)} most frequent of {len(table):,} symbols"
-    if shares is None:
-        axis_labels = ("first dimension", "second dimension")
-    else:
-        first, second = (f"({share * 100:.0f} % of the variance)" for share in shares)
-        axis_labels = (f"first principal component {first}", f"second principal component {second}")
-    figure = draw_points(points, names, title, axis_labels)
-    return style.Plot("embedding-map", "Embeddings", f"Scatter plot. {title}.", figure)
+    names = [style.drawable(symbol_text(run.tokenizer, int(index))) for index in found.ids]
+    figure = draw_points(found.points, names, found.title, found.axes)
+    return style.Plot("embedding-map", "Embeddings", f"Scatter plot. {found.title}.", figure)
 
 
 def draw_points(
@@ -67,7 +49,7 @@ def draw_points(
     style.add_grid(axes)
     axes.margins(0.06)
     style.add_titles(axes, title, *axis_labels)
-    figure.draw_without_rendering()  # Settles the layout, on which the room for labels depends.
+    figure.draw_without_rendering()  # Computes the layout, which label positions depend on.
     taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(points)]
     for point, name in zip(points, names, strict=True):
         _place_label(axes, point, name, taken)
@@ -75,7 +57,7 @@ def draw_points(
 
 
 def _place_label(axes: Axes, point: Any, name: str, taken: list[Bbox]) -> None:
-    """Write a name at the first place beside its point that is free, or not at all."""
+    """Write a name at the first position that overlaps nothing, or not at all."""
     for x, y, horizontal, vertical in PLACES:
         look: dict[str, Any] = {"ha": horizontal, "va": vertical, **style.plain()}
         look |= {"fontsize": 9, "color": style.INK, "textcoords": "offset points"}

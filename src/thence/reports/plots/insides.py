@@ -1,4 +1,4 @@
-"""Plots of what networks compute when they read a text: gates, attention, reach of gradients."""
+"""Plots of the inside of networks: gates, attention weights, and gradient norms by lag."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ from thence.runs import LanguageRun
 
 LENSES = ("gates", "attention", "flow")
 UNITS = 24
-"""Units of a layer that are drawn: those that change most over the text."""
+"""Units of a layer that are drawn: those with the largest standard deviation over the text."""
 BOUNDED = ("input", "forget", "output", "update", "reset")
-"""Gates that are 0 when shut and 1 when open; cells and states may be below 0."""
+"""Gates from 0 (closed) to 1 (open); cells and states may be negative."""
 MOST_HEADS = 64
-"""Heads that are drawn, of the first layers."""
+"""Attention heads that are drawn, from the first layer on."""
 
 
 def inside_plots(run: LanguageRun) -> list[style.Plot]:
-    """Draw what the networks of a run do with a document of dev; nothing for other models."""
+    """Draw the inside of a run's networks on a document of dev; nothing for other models."""
     available = [lens.name for lens in lenses_of(run) if lens.name in LENSES]
     text = dev_text(run) if available else None
     if text is None:
@@ -55,7 +55,7 @@ def _heading(found: Look) -> str:
 
 
 def plot_gates(found: Look, layer: GatedLayer) -> style.Plot:
-    """Draw every gate of a recurrent layer: a row for each unit, a column for each token."""
+    """Draw the gates of a recurrent layer as heat maps: rows are units, columns are tokens."""
     changes = sum(np.std(values, axis=0) for values in layer.gates.values())
     units = np.sort(np.argsort(-np.asarray(changes), kind="stable")[:UNITS])
     gates = {name: values[:, units].T for name, values in layer.gates.items()}
@@ -75,7 +75,7 @@ def plot_gates(found: Look, layer: GatedLayer) -> style.Plot:
 
 
 def _draw_units(axes: Axes, name: str, values: Float[np.ndarray, "units tokens"]) -> None:
-    """Draw a gate from 0 to 1, or what may be below 0 around white."""
+    """Draw a gate on a scale from 0 to 1, or a state on a diverging scale around 0."""
     most = max(float(np.abs(values).max(initial=0)), 1e-9)
     look: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1}
     if name not in BOUNDED:
@@ -89,7 +89,7 @@ def _draw_units(axes: Axes, name: str, values: Float[np.ndarray, "units tokens"]
 
 
 def plot_attention(found: Look) -> style.Plot:
-    """Draw how much each token looks at each: a square for each head, a row for each token."""
+    """Draw the attention weights: a heat map for each head, rows are queries, columns are keys."""
     lens: AttentionMaps = found.lenses["attention"]
     layers = lens.layers[: max(1, MOST_HEADS // max(len(layer.heads) for layer in lens.layers))]
     columns = max(len(layer.heads) for layer in layers)
@@ -128,7 +128,7 @@ def _name_places(axes: Axes, looking: list[str], keys: list[str], is_first: bool
 
 
 def plot_flow(found: Look) -> style.Plot:
-    """Draw the length of gradients by how far back the state is that they are of."""
+    """Draw the gradient norms of recurrent layers by lag."""
     lens: GradientFlow = found.lenses["flow"]
     figure, axes = style.new_figure(7.5, 4)
     for number, layer in enumerate(lens.layers):

@@ -1,4 +1,4 @@
-"""Plot of minimal pairs: how often each model finds the good sentence likelier."""
+"""Plot of minimal pairs: the accuracy of each model by phenomenon or paradigm."""
 
 import numpy as np
 
@@ -6,14 +6,15 @@ from thence.evaluation.pairs import PairReport
 from thence.reports import style
 
 LINE_HEIGHT = 0.3
-"""Inches for each run of a row."""
+"""Height of a row for each run, in inches."""
 SPREAD = 0.6
-"""Share of a row over which the points of several runs are spread."""
+"""Share of the height of a row over which the points of several runs are spread."""
 CHANCE = 0.5
+"""Accuracy of guessing."""
 
 
 def plot_pairs(report: PairReport, by: str = "phenomenon") -> style.Plot:
-    """Draw the accuracy of each run with its interval: a row for each group, and for all pairs."""
+    """Draw accuracies with intervals: a row for each group and for all pairs, a point per run."""
     groups = (*report.groups(by), report.all)
     rows, count = len(groups), len(report.names)
     height = 1.4 + rows * max(LINE_HEIGHT, 0.14 * count + 0.1)

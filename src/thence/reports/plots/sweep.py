@@ -1,24 +1,24 @@
-"""Plots of a sweep: the charts of its page, and which fields matter, as bars."""
+"""Plots of a sweep: the charts of its page, and the importance of its fields as bars."""
 
 from thence.reports import style
-from thence.reports.plots.charts import figure_of
+from thence.reports.plots.charts import to_figure
 from thence.reports.sweep_charts import sweep_charts
 from thence.sweeps import Sweep
 
 BAR_HEIGHT = 0.32
-"""Inches of a bar and the space around it."""
+"""Height of a bar with its margin, in inches."""
 
 
 def sweep_plots(sweep: Sweep) -> list[style.Plot]:
-    """Draw every plot that a sweep has the data for."""
+    """Draw all plots of a sweep; none if no trial has finished."""
     if not sweep.ranked():
         return []
-    drawn = [figure_of(name, chart) for name, chart in sweep_charts(sweep).items()]
+    drawn = [to_figure(name, chart) for name, chart in sweep_charts(sweep).items()]
     return [drawn[0], plot_importance(sweep), *drawn[1:]]
 
 
 def plot_importance(sweep: Sweep) -> style.Plot:
-    """Draw how much of the differences between trials each field explains."""
+    """Draw the importance of each field: the share of differences between trials it explains."""
     names, shares = list(sweep.importances), list(sweep.importances.values())
     figure, axes = style.new_figure(7.5, 1.2 + BAR_HEIGHT * len(names))
     axes.barh(range(len(names)), shares, color=style.BLUE, height=0.7)

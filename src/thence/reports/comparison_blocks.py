@@ -1,4 +1,4 @@
-"""What a comparison shows of runs on the same text besides the table: charts, samples, texts."""
+"""The blocks of a comparison below its table: charts, samples, documents that runs disagree on."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,26 +33,26 @@ from thence.reports.surprisal import shown_symbol
 from thence.runs import ClassifierRun, Run
 
 SAMPLES, LONGEST_SAMPLE = 8, 160
-"""Texts drawn from each run, and characters that are shown of each."""
+"""Texts sampled from each run, and characters that are shown of each."""
 MOST_SAMPLED = 6
-"""Runs of which samples are shown: the best."""
-APART = 5
-"""Documents that are shown each way, of those on which two runs differ most."""
+"""Runs whose samples are shown, the best ones."""
+DISPUTED = 5
+"""Documents that are shown for each of the two best runs, those where it is better by most."""
 MOST_TOKENS = 120
 """Tokens of such a document that are shown."""
 STRONG = 4.0
-"""Bits of difference from which on the colour of a token is strongest."""
+"""Difference in bits at which the colour of a token is strongest."""
 FIRST_BETTER = "47 127 209"
-"""The colour behind what the better run foresaw better, as red, green and blue."""
+"""Colour of tokens that the better run predicts better, as red, green and blue."""
 LONGEST_EXCERPT = 200
 LONGEST_NAME = 28
 LARGE_RATIO = 10
-"""How many times longer than the shortest the longest training is for a logarithmic axis."""
+"""Ratio of the longest to the shortest training above which the time axis is logarithmic."""
 Lines = Sequence[Mapping[str, Any]]
 
 
-def pairwise(names: Sequence[str], losses: ModelLosses) -> list[Block]:
-    """Return a matrix of how much less each model needs than each other, best first."""
+def pairwise_differences(names: Sequence[str], losses: ModelLosses) -> list[Block]:
+    """Return a heat map of the differences between all pairs of models, best first."""
     unit = "nats per token" if losses.same_tokens else "bits per byte"
     totals = [float(np.sum(cost, dtype=np.float64)) for cost in losses.compared]
     order = np.argsort(totals, kind="stable").tolist()
@@ -84,7 +84,7 @@ def pairwise(names: Sequence[str], losses: ModelLosses) -> list[Block]:
 
 
 def costs(runs: Mapping[str, Run], scores: Sequence[float], unit: str) -> list[Block]:
-    """Return the score of each run against its size and its time."""
+    """Return scatter charts of the score of each run against its parameters and training time."""
     sizes = [float(run.num_parameters) for run in runs.values()]
     times = [float((run.metrics() or [{}])[-1].get("seconds") or math.nan) for run in runs.values()]
     charts = []
@@ -112,7 +112,7 @@ def costs(runs: Mapping[str, Run], scores: Sequence[float], unit: str) -> list[B
 
 
 def curves(runs: Mapping[str, Run], unit: str) -> list[Block]:
-    """Return the dev curves by steps and by time; a model made in one step is a dashed line."""
+    """Return the dev curves by step and by time; a model fitted in one step is a dashed line."""
     found = {name: (run.metrics(), _heights(run, unit)) for name, run in runs.items()}
     found = {name: one for name, one in found.items() if any(map(math.isfinite, one[1]))}
     trained = [lines for lines, _ in found.values() if len(lines) > 1]
@@ -139,6 +139,7 @@ def curves(runs: Mapping[str, Run], unit: str) -> list[Block]:
 
 
 def _heights(run: Run, unit: str) -> list[float]:
+    """Return the results on dev at the evaluations of a run, converted to the unit."""
     name = "dev_accuracy" if unit == "accuracy" else "dev_nats_per_token"
     scale = 1.0
     if unit == "bits per byte":
@@ -148,7 +149,7 @@ def _heights(run: Run, unit: str) -> list[float]:
 
 
 def samples(runs: Mapping[str, Run]) -> list[Block]:
-    """Return texts of the same seed from each run, beside each other."""
+    """Return samples of the best runs, drawn with the same seed, side by side."""
     columns = []
     for name, run in list(runs.items())[:MOST_SAMPLED]:
         drawn = sample(run, SAMPLES, max_length=LONGEST_SAMPLE)
@@ -157,7 +158,7 @@ def samples(runs: Mapping[str, Run]) -> list[Block]:
     return [Subtitle("Samples of the same seed"), Beside(columns)]
 
 
-def texts_apart(runs: Mapping[str, Run], losses: ModelLosses) -> list[Block]:
+def disputed_texts(runs: Mapping[str, Run], losses: ModelLosses) -> list[Block]:
     """Return the documents on which the two best runs differ most, token by token."""
     if not losses.same_tokens or len(runs) < 2:
         return []
@@ -179,15 +180,15 @@ def texts_apart(runs: Mapping[str, Run], losses: ModelLosses) -> list[Block]:
         shown: set[bytes] = set()
         for index in chosen.tolist():
             content = store.document(index).tobytes()
-            if content not in shown and len(shown) < APART:
+            if content not in shown and len(shown) < DISPUTED:
                 shown.add(content)
-                blocks.append(_text_apart(runs[run], store, saved, index))
-            if len(shown) == APART:
+                blocks.append(_disputed_text(runs[run], store, saved, index))
+            if len(shown) == DISPUTED:
                 break
     return blocks
 
 
-def _text_apart(run: Run, store: Any, saved: Any, index: int) -> Annotated:
+def _disputed_text(run: Run, store: Any, saved: Any, index: int) -> Annotated:
     place = slice(store.offsets[index] - 1, store.offsets[index + 1] - 1)
     ids, bits = store.targets[place], saved[place]
     tokens: list[Token | str] = []
@@ -205,10 +206,10 @@ def _text_apart(run: Run, store: Any, saved: Any, index: int) -> Annotated:
     return Annotated(RunningText(tokens, separator, about), notes)
 
 
-def labels_apart(
+def disputed_labels(
     runs: Mapping[str, ClassifierRun], right: Bool[np.ndarray, "models documents"]
 ) -> list[Block]:
-    """Return documents that one of the two best classifiers has right and the other wrong."""
+    """Return documents that one of the two best classifiers gets right and the other wrong."""
     names = list(runs)
     best, second = np.argsort(-right.sum(axis=1), kind="stable")[:2].tolist()
     documents = runs[names[best]].documents("dev")
@@ -218,7 +219,7 @@ def labels_apart(
         title = f"{len(chosen):,} documents that {names[one]} has right and {names[other]} wrong"
         texts = [
             RunningText([excerpt(without_breaks(documents[at]), 200)])
-            for at in chosen[:APART].tolist()
+            for at in chosen[:DISPUTED].tolist()
         ]
         blocks += [Note(f"{title}{', such as' if texts else ''}:"), Texts(texts)]
     return blocks

@@ -1,4 +1,4 @@
-"""How notebooks show a look inside a model."""
+"""Displays of ``Look`` and ``LabelLook`` in notebooks."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ from thence.reports.surprisal import surprisal_token
 MOST_TOKENS = 400
 """Tokens of a text that are shown."""
 MOST_LABELS = 20
-"""Labels of which the probability is shown."""
+"""Labels whose probabilities are shown."""
 MOST_TABLES = 40
-"""Tables of lenses that are shown, such as those of what each order gave to a token."""
+"""Tables shown of each lens; ``backoff`` has one for each token."""
 
 
 def look(found: Look) -> list[Block]:
@@ -40,7 +40,7 @@ def look(found: Look) -> list[Block]:
         blocks.append(Note(f"… and {rest:,} more tokens"))
     columns, rows = found.table()
     if shown:
-        # The likeliest tokens are words too, and stand beside the first column.
+        # Columns with text come first, since only leading columns are aligned to the left.
         order = sorted(
             range(len(columns)), key=lambda at: columns[at] not in ("token", "likeliest")
         )
@@ -59,14 +59,14 @@ def look(found: Look) -> list[Block]:
 def _without_bars(
     columns: Sequence[str], rows: Sequence[Sequence[str]], words: int, caption: str = ""
 ) -> Table:
-    """Return a table without the columns that hold bars, which are for terminals."""
+    """Return a table without the columns of bars, which have no name and are for terminals."""
     kept = [at for at, name in enumerate(columns) if name]
     cells = [[row[at] for at in kept] for row in rows]
     return Table([columns[at] for at in kept], cells, words, caption=caption)
 
 
 def label_look(found: LabelLook) -> list[Block]:
-    """Show the labels as bars, and the text with what speaks for the label and against it."""
+    """Show the labels as bars, and the text coloured by the weights of its words for the label."""
     likeliest = [*found.probabilities.items()][:MOST_LABELS]
     rows = [(label, chance, f"{chance:.4f}") for label, chance in likeliest]
     text = RunningText(explanation_tokens(found.explanation))
