@@ -9,7 +9,8 @@ are scikit-learn's LinearSVC on TF-IDF of words and pairs of words, and of 1 to 
 words, both with their defaults, and fastText with pairs of words, a rate of 0.5 and 25 epochs, in
 the Python that ``--fasttext`` names. A row says how likely a difference as large as that to the
 best peer is by chance (McNemar's exact test). With ``--held-out`` all are judged by 2,000 documents
-of train that were left out, not by test: for whoever changes something.
+of train that were left out, not by test: for whoever changes something. With ``--unlabelled`` the
+texts of train that a cut leaves out, at most 10,000, are given to ``thence best`` without labels.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from measuring import Results
@@ -36,7 +38,8 @@ from thence.corpus import Documents
 from thence.tokens import encode_texts
 
 SEED = 7
-HELD_OUT = 2000
+HELD_OUT, UNLABELLED = 2000, 10_000
+UNLABELLED_SIDE = "thence best, unlabelled text too"
 RESULTS = Results(
     "labels_best", "python benchmarks/labels_best.py DATA", ("torch", "numpy", "scikit-learn")
 )
@@ -106,12 +109,24 @@ def load(name: str, data: Path) -> tuple[Labelled, Labelled]:
     return train, test
 
 
-def best(train: Labelled, test: Labelled, limit: str, folder: Path) -> tuple[Predicted, str]:
-    """Return what the best of a time says of test, and how long it took."""
+def best(
+    train: Labelled, test: Labelled, limit: str, folder: Path, more: Sequence[str] = ()
+) -> tuple[Predicted, str]:
+    """Return what the best of a time says of test, and how long it took.
+
+    Args:
+        train: Labelled documents.
+        test: Those that it is judged by.
+        limit: The time.
+        folder: For files.
+        more: Texts without labels.
+    """
     used = time.process_time()
     path = train.write(folder / "train.csv")
     output = folder / f"run-{time.monotonic()}"
-    settings = {"label": "label", "column": "text", "split": "90/10/0"}
+    settings: dict[str, Any] = {"label": "label", "column": "text", "split": "90/10/0"}
+    if more:
+        settings["unlabelled"] = list(more)
     done = thence.best(str(path), time=limit, output=output, **settings)
     used = time.process_time() - used
     texts = encode_texts(done.run.tokenizer, Documents.from_strings(test.texts))
@@ -143,21 +158,32 @@ def fasttext(train: Labelled, test: Labelled, folder: Path, python: str) -> Pred
     return np.array(done.stdout.split("\n")[: len(test.texts)])
 
 
-def compare(name: str, train: Labelled, test: Labelled, given: argparse.Namespace) -> None:
-    """Measure one cut of a set, and keep its row."""
+def compare(
+    name: str, train: Labelled, test: Labelled, given: argparse.Namespace, more: Sequence[str]
+) -> None:
+    """Measure one cut of a set, and keep its row; ``more`` are texts without labels."""
     with TemporaryDirectory() as kept:
         folder = Path(kept)
         ours, note = best(train, test, given.time, folder)
         found = {
             f"thence best, {given.time}": ours,
+            **(
+                {"with unlabelled text": best(train, test, given.time, folder, more)[0]}
+                if more
+                else {}
+            ),
             "TF-IDF words + LinearSVC": linear_svc(train, test, "word", 2),
             "TF-IDF characters + LinearSVC": linear_svc(train, test, "char_wb", 5),
         }
+        if more:
+            found[UNLABELLED_SIDE] = best(train, test, given.time, folder, more)[0]
         if given.fasttext:
             found["fastText"] = fasttext(train, test, folder, given.fasttext)
     right = {side: said == np.array(test.labels) for side, said in found.items()}
     shares = {side: [round(100 * float(one.mean()), 2)] for side, one in right.items()}
     mine, *others = right.values()
+    if more:  # Peers cannot use it, so it is shown and not compared.
+        others = [one for side, one in list(right.items())[1:] if side != UNLABELLED_SIDE]
     peer = max(others, key=lambda one: float(one.mean()))
     only = int((mine & ~peer).sum()), int((~mine & peer).sum())
     chance = binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
@@ -176,6 +202,7 @@ def main() -> None:
     parser.add_argument("--cuts", nargs="*", type=int, default=[100, 1000, 0])
     parser.add_argument("--seed", type=int, default=SEED, help="of the cuts")
     parser.add_argument("--held-out", action="store_true", help="judge by a part of train")
+    parser.add_argument("--unlabelled", action="store_true", help="give the rest of train too")
     parser.add_argument("--fasttext", help="a Python that has fastText")
     given = parser.parse_args()
     for name in given.sets:
@@ -184,7 +211,9 @@ def main() -> None:
         if given.held_out:
             test, order = train.take(order[:HELD_OUT]), order[HELD_OUT:]
         for cut in given.cuts:
-            compare(f"{name} {cut or 'all'}", train.take(order[: cut or None]), test, given)
+            left = train.take(order[cut : cut + UNLABELLED] if cut and given.unlabelled else [])
+            part = train.take(order[: cut or None])
+            compare(f"{name} {cut or 'all'}", part, test, given, left.texts)
 
 
 if __name__ == "__main__":

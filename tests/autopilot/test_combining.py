@@ -267,3 +267,34 @@ def test_the_fewer_documents_the_more_a_centroid_counts() -> None:
         found[documents] = average_few([centroid, *others], labels, 5, Classes(2)).weights[0]
     # It counts like 3^2, 1 and 1/2^2 of the 4 others.
     assert found == pytest.approx({100: 9 / 13, 300: 1 / 5, 600: 1 / 17})
+
+
+def test_latent_dimensions_count_by_documents_and_by_how_likely_the_labels_are() -> None:
+    labels = labels_of([[0], [1]] * 50)
+    better, worse = np.log([[0.6, 0.4], [0.4, 0.6]] * 50), np.log(np.full((100, 2), 0.5))
+    other = replace(classifier("other", worse, labels), options=LinearOptions())
+
+    def weight_of_latent(said: np.ndarray[Any, np.dtype[np.float64]], dimensions: int) -> float:
+        options = LinearOptions(latent_dimensions=dimensions)
+        latent = replace(classifier("latent", said, labels), options=options)
+        weights: tuple[float, ...] = average_few([latent, other], labels, 5, Classes(2)).weights
+        return weights[0]
+
+    # Of 100 documents it counts like the others, if the labels are as likely.
+    assert weight_of_latent(worse, 20) == pytest.approx(0.5)
+    # ln 0.6 - ln 0.5 = 0.18232 nats a document; times sqrt(100) / 0.3 that is 6.0774, and
+    # exp(6.0774) = 435.9 to 1.
+    assert weight_of_latent(better, 20) == pytest.approx(435.9 / 436.9, abs=1e-5)
+
+
+def test_more_latent_dimensions_than_documents_count_less() -> None:
+    labels = labels_of([[0], [1]] * 5)
+    said = np.log(np.full((10, 2), 0.5))
+    members = [
+        replace(classifier(str(size), said, labels), options=LinearOptions(latent_dimensions=size))
+        for size in (20, 100)
+    ]
+    other = replace(classifier("other", said, labels), options=LinearOptions())
+    weights = average_few([*members, other], labels, 5, Classes(2)).weights
+    # Of 10 documents 10/20 and 10/100, so 5 to 1; together 100/10 = 10 to 1 of the other.
+    assert weights == pytest.approx((10 / 11 * 5 / 6, 10 / 11 / 6, 1 / 11))

@@ -28,6 +28,12 @@ CENTROID_DOCUMENTS = 300.0
 """Number of labelled documents at which a centroid classifier has the same weight as each other
 member. Its weight is (CENTROID_DOCUMENTS / documents)² of theirs, since centroids are better than
 other classifiers only with fewer documents."""
+LATENT_DOCUMENTS = 100.0
+"""Labelled documents at which classifiers of latent dimensions together have the weight of all
+others, if they are as likely; with fewer documents they have LATENT_DOCUMENTS / documents of it."""
+SPREAD = 0.3
+"""Standard deviation of the difference between two classifiers' losses of a document, in nats: that
+of their mean is this, divided by the square root of the documents."""
 
 
 def combine_classifiers(
@@ -70,8 +76,8 @@ def average_few(
 ) -> Ensemble:
     """Average all members with equal weights: few documents are too few to learn weights on.
 
-    Only centroid classifiers have another weight, which depends on the number of documents
-    (``CENTROID_DOCUMENTS``).
+    Centroid classifiers and those of latent dimensions have other weights, which depend on the
+    number of documents.
 
     Args:
         members: The trained classifiers; at least one.
@@ -81,13 +87,42 @@ def average_few(
     """
     if len(members) == 1:
         return single(members[0])
-    for_centroid = (CENTROID_DOCUMENTS / max(1, len(labels))) ** 2
-    counted = np.array([for_centroid if is_centroid(one.options) else 1.0 for one in members])
-    weights = counted / counted.sum()
+    weights = _weights_of_few(members, labels)
     result = evaluate_labels(classifiers.pooled([one.scores for one in members], weights), labels)
     model = average_of(members, weights, vocabulary_size, classes)
     accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
     return Ensemble(tuple(members), shares, "ensemble", model.options, model, result.nats, accuracy)
+
+
+def _weights_of_few(members: Sequence[TrainedCandidate], labels: Labels) -> Float64[Any, "members"]:
+    """Return the weights of classifiers that learned from few documents, which sum to 1.
+
+    Those of latent dimensions, which know words from documents without labels, are weighed against
+    the others by how likely the labels are in cross-validation, as far as the number of documents
+    makes that certain.
+    """
+    documents = max(1, len(labels))
+    dimensions = np.array([getattr(one.options, "latent_dimensions", None) or 0 for one in members])
+    is_centroid_ = np.array([is_centroid(one.options) for one in members])
+    weights = np.where(is_centroid_, (CENTROID_DOCUMENTS / documents) ** 2, 1.0)
+    latent = dimensions > 0
+    if latent.all() or not latent.any():
+        return weights / weights.sum()
+
+    def likelier(nats: Any) -> Any:
+        return np.exp(-np.clip(nats * documents**0.5 / SPREAD, -50, 50))
+
+    nats = np.array([one.nats for one in members])
+    # More dimensions than documents cannot all be learned.
+    known = np.minimum(1.0, documents / np.maximum(dimensions, 1))
+    weights = np.where(latent, known * likelier(nats - nats[latent].min()), weights)
+    losses = []
+    for group in (latent, ~latent):
+        weights[group] /= weights[group].sum()
+        scores = [one.scores for one, its in zip(members, group, strict=True) if its]
+        losses.append(evaluate_labels(classifiers.pooled(scores, weights[group]), labels).nats)
+    odds = LATENT_DOCUMENTS / documents * likelier(losses[0] - losses[1])
+    return np.where(latent, odds, 1.0) * weights / (1 + odds)
 
 
 def is_centroid(options: Any) -> bool:

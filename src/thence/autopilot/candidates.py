@@ -21,6 +21,7 @@ class ScheduledCandidate:
         options: Model settings that are fixed; the others are chosen to fit the time.
         running: Whether it is tried for running text only.
         trains: Whether it is trained by gradient steps, which need PyTorch.
+        unlabelled: Whether it is tried only where there is text without labels too.
         seed: Added to the user's seed, so that training a family again gives another model.
     """
 
@@ -29,6 +30,7 @@ class ScheduledCandidate:
     options: Mapping[str, Any] = field(default_factory=dict)
     running: bool = False
     trains: bool = False
+    unlabelled: bool = False
     seed: int = 0
 
 
@@ -60,7 +62,8 @@ def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCan
 
 def _scheduled(family: Family, one: Candidate) -> ScheduledCandidate:
     trains = family.method == "train"
-    return ScheduledCandidate(family.name, one.share, one.options, one.running, trains)
+    flags = one.running, trains, one.unlabelled
+    return ScheduledCandidate(family.name, one.share, one.options, *flags)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from thence.batches.bags import BagOptions, bags_of
 from thence.corpus import Labels
 from thence.deadline import DeadlineError, deadline
 from thence.models.base import Classifier, Refits
-from thence.models.labels.linear import Linear
+from thence.models.labels.linear import Linear, LinearOptions
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
@@ -62,9 +62,9 @@ SAMPLED, FEWEST_SAMPLED = 64, 100
 at least 100 documents."""
 TIMES = 3
 """Repetitions of this measurement; the shortest counts, since the first also imports modules."""
-LEARNING, SETTING_UP = 4.0, 2.0
+LEARNING, SETTING_UP, LATENT = 4.0, 2.0, 20.0
 """Estimates in multiples of the time to compute all features: of a linear fit, until one was
-measured, and of the set-up of a network."""
+measured, of the set-up of a network, and of finding latent dimensions."""
 MORE_EPOCHS = 3.0
 """A network whose loss on dev falls is trained again from the start with this factor of epochs."""
 FIRST_SHARE = 0.7
@@ -148,6 +148,8 @@ class LabelStrategy:
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the classifiers that are worth training in ``seconds``, in order."""
         found = schedule("labels", seconds, "fit", "train")
+        if self.autopilot.data.unlabelled is None:
+            found = tuple(one for one in found if not one.unlabelled)
         if self._few:
             return _linear(found)
         return tuple(one for one in found if one.options.get("loss") != "centroid")

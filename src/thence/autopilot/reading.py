@@ -17,7 +17,7 @@ from thence.corpus.reading import without_empty
 from thence.errors import TextError
 from thence.recipes.recipe import Recipe, make_recipe
 from thence.tokens import learn_tokens
-from thence.training.data import TrainingData, read_splits, tokenize
+from thence.training.data import TrainingData, read_splits, read_unlabelled, tokenize
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """Token settings for a text that already contains ``<unk>`` symbols, as the Penn Treebank does."""
@@ -26,8 +26,9 @@ UNMARKED: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
 PROBED = (1 << 17, 1 << 20)
 """Bytes of text that are tokenised to measure the speed. The second, larger part is used only if
 the first says that all would take too long, since small parts seem slower."""
-TOKENISING_SHARE = 0.5
-"""Largest share of the time left for tokenising; of a larger text only a part is learned."""
+TOKENISING_SHARE, UNLABELLED_SHARE = 0.5, 0.01
+"""Largest shares of the time left for tokenising, and for that of unlabelled text, whose latent
+dimensions take some 20 times as long to find; of a larger text only a part is learned."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,14 @@ def read_text(
         options = {"words": by_words.tokens, "characters": recipe.tokens}
         if better_level(options, splits, profile.running, budget.left()) == "words":
             recipe = by_words
-    learned = splits if budget.counts_steps else _affordable(recipe, splits, budget)
-    return ReadText(recipe, profile, splits, tokenize(recipe, learned))
+    learned, unlabelled = splits, read_unlabelled(recipe, instead)
+    if not budget.counts_steps:
+        share = _affordable(recipe, splits.train, budget, TOKENISING_SHARE)
+        learned = replace(splits, train=_part(recipe, splits.train, share))
+        if unlabelled is not None:
+            share = _affordable(recipe, unlabelled, budget, UNLABELLED_SHARE)
+            unlabelled = _part(recipe, unlabelled, share)
+    return ReadText(recipe, profile, splits, tokenize(recipe, learned, unlabelled=unlabelled))
 
 
 def _chosen(profile: TextProfile, settings: Mapping[str, Any], tokens: str) -> dict[str, Any]:
@@ -112,30 +119,31 @@ def _chosen(profile: TextProfile, settings: Mapping[str, Any], tokens: str) -> d
     return chosen
 
 
-def _affordable(recipe: Recipe, splits: Splits, budget: Budget) -> Splits:
-    """Return the splits with as much of train as there is time to tokenise.
+def _affordable(recipe: Recipe, documents: Documents, budget: Budget, most: float) -> float:
+    """Return the share of the documents that are tokenised within a share of the time left."""
+    share = 1.0
+    for size in PROBED:
+        probed = size / max(documents.num_bytes, 1)
+        if probed >= 1 / 2:
+            return 1.0
+        began = time.monotonic()
+        learn_tokens(_part(recipe, documents, probed), recipe.tokens)
+        seconds = SAFETY * (time.monotonic() - began) / probed
+        share = max(probed, most * budget.left() / seconds)
+        if share >= 1:
+            return 1.0
+    return share
+
+
+def _part(recipe: Recipe, documents: Documents, share: float) -> Documents:
+    """Return about a share of the documents, or all of them.
 
     Of running text that is the end, which dev continues; else documents at even distances.
     """
-    train = splits.train
-    most = 1.0
-    for size in PROBED:
-        share = size / max(train.num_bytes, 1)
-        if share >= 1 / 2:
-            return splits
-        began = time.monotonic()
-        learn_tokens(_part(recipe, train, share), recipe.tokens)
-        seconds = SAFETY * (time.monotonic() - began) / share
-        most = max(share, TOKENISING_SHARE * budget.left() / seconds)
-        if most >= 1:
-            return splits
-    return replace(splits, train=_part(recipe, train, most))
-
-
-def _part(recipe: Recipe, train: Documents, share: float) -> Documents:
-    """Return about a share of the documents: the last ones of running text, else evenly spaced."""
-    total = len(train)
+    total = len(documents)
     number = max(1, int(share * total))
+    if share >= 1:
+        return documents
     if recipe.training.carry_context:
-        return train.take(np.arange(total - number, total))
-    return train.take(np.arange(number) * total // number)
+        return documents.take(np.arange(total - number, total))
+    return documents.take(np.arange(number) * total // number)

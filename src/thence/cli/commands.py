@@ -69,7 +69,7 @@ COMMANDS: Mapping[str, Command] = {
         ("text",),
         hidden=("progress", "watch", "began", "page"),
         settings=(
-            "corpus:LabelOptions:label,label_separator",
+            "corpus:LabelOptions:label,label_separator,unlabelled",
             "corpus:ReadingOptions",
             "corpus:SplitOptions",
             "tokens:TokenOptions",

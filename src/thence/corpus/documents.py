@@ -205,6 +205,9 @@ marks instead, a folder the names of its subfolders."""
     """What separates the labels of a document, such as ';': it may have several, or none."""
     class_weights: bool = False
     """Let each label weigh the same in training, however rare it is."""
+    unlabelled: str | None = None
+    """More text of the same kind without labels, a source as the text itself: thence best, and \
+linear with latent dimensions, learn from it which words go together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

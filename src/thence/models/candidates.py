@@ -28,6 +28,7 @@ class Candidate:
         options: Settings of the model that do not follow from the time.
         running: Whether it is only for running text, where documents follow one another.
         compiled: Whether it is too slow without the compiled core.
+        unlabelled: Whether it is only for labels with unlabelled text beside them.
     """
 
     seconds: float = 0.0
@@ -36,6 +37,7 @@ class Candidate:
     options: Mapping[str, Any] = field(default_factory=dict)
     running: bool = False
     compiled: bool = False
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True)

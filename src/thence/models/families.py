@@ -47,6 +47,10 @@ _TFIDF: Mapping[str, Any] = {"weighting": "tfidf", "loss": "squared_hinge"}
 _PLAIN: Mapping[str, Any] = {**_TFIDF, "naive_bayes": 0.0, "min_ngram_count": 1}
 _CHARACTERS: Mapping[str, Any] = {"character_ngrams": (3, 5)}
 _CENTROID: Mapping[str, Any] = {**_PLAIN, "loss": "centroid", "ngrams": 1}
+_LATENT: Mapping[str, Any] = {"weighting": "tfidf", "ngrams": 1}
+LATENT_DIMENSIONS = (20, 100)
+"""Latent dimensions of the linear classifiers that ``thence best`` tries where it has unlabelled
+text: few for long documents and topics, more for opinions in a sentence."""
 LINEAR: Sequence[Mapping[str, Any]] = (
     _TFIDF,
     {**_PLAIN, "ngrams": 2},
@@ -212,11 +216,19 @@ add_built_in([
     _labels(
         "linear", "fit", "labels.linear:LinearOptions", "labels.linear:Linear",
         "logistic regression or a support vector machine on runs of words (NBSVM, TF-IDF)",
-        bags=True, training=DOCUMENTS,
+        bags=True, unlabelled=True, training=DOCUMENTS,
         candidates={
-            "labels": tuple(
-                Candidate(place=place / 10, options=options)
-                for place, options in enumerate(LINEAR)
+            "labels": (
+                *(
+                    Candidate(place=place / 10, options=options)
+                    for place, options in enumerate(LINEAR)
+                ),
+                *(
+                    Candidate(
+                        place=0.05, options={**_LATENT, "latent_dimensions": size}, unlabelled=True
+                    )
+                    for size in LATENT_DIMENSIONS
+                ),
             ),
         },
     ),

@@ -58,6 +58,7 @@ class Family:
         adapts: Whether it remembers the text that it is evaluated on, as a cache does.
         bags: Whether it reads bags of features, which its option ``bags`` describes; steps of
             training on them gain nothing from threads.
+        unlabelled: Whether ``fit`` takes documents without labels too, as ``unlabelled``.
         truncates: Whether it reads only the first ``max_length`` tokens of a document.
         training: Training settings where none are given.
         epochs: Passes over the train split where neither steps nor epochs are given.
@@ -87,6 +88,7 @@ class Family:
     pretrained: bool = False
     adapts: bool = False
     bags: bool = False
+    unlabelled: bool = False
     truncates: bool = False
     training: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
     epochs: float = 5.0

@@ -29,7 +29,7 @@ CLUSTER, FROM, KEPT = "cluster", "from", "kept"
 
 ``kept`` names, for each text that can be read only once, the file in the run folder with its copy.
 """
-KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
+KEPT_NAME = re.compile(r"(?:(?:text|dev|test|unlabelled)(?:\.[a-z]+)?)?")
 """Allowed file names in ``kept``: no paths, so that a stranger's run reads no other file."""
 SPLITS = ("train", "dev", "test")
 IMPORTED = frozenset({"arpa", "fasttext"})
@@ -264,6 +264,7 @@ def config_checksum(content: Mapping[str, Any]) -> str:
         "text": ("",),
         FROM_RUN: ("",),
         "splitting": ("dev", "test"),
+        "labelling": ("unlabelled",),
         PROVENANCE: ("checksum",),
     }
     kept = {}

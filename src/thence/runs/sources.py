@@ -1,7 +1,7 @@
 """Texts that can be read only once: the copies that are read instead, and that a run keeps.
 
-A recipe names its text, and perhaps files of dev and test. Three kinds of these can be read only
-once:
+A recipe names its text, and perhaps files of dev, test and unlabelled text. Three kinds
+of these can be read only once:
 
 | source                                    | what is read        | what the run keeps             |
 |-------------------------------------------|---------------------|--------------------------------|
@@ -9,8 +9,8 @@ once:
 | a pipe: ``<(...)``, ``/dev/fd/N``, a FIFO | a copy of its bytes | the copy, ``text.csv`` or such |
 | texts that a program holds                | the documents       | the documents, ``text.jsonl``  |
 
-The files are called ``text``, ``dev`` and ``test``, with the suffix of the source if it is a table.
-The table ``kept`` in the provenance of the run names them; an empty name means that only the hash
+The files are called ``text``, ``dev``, ``test`` and ``unlabelled``, with the suffix of the source if
+it is a table. The table ``kept`` in the provenance of the run names them; an empty name means that only the hash
 of the text was kept.
 """
 
@@ -41,15 +41,17 @@ from thence.errors import SettingError, TextError
 from thence.recipes.recipe import Recipe
 
 STANDARD_INPUT = "-"
-ROLES = ("text", "dev", "test")
+ROLES = ("text", "dev", "test", "unlabelled")
 """The settings of a recipe that name a source of text."""
 IN_MEMORY: Mapping[str, str] = {role: f"{role} in memory" for role in ROLES}
 """Names that stand in a recipe, in place of a path, for texts that were given in memory."""
 
 
 def named_sources(recipe: Recipe) -> dict[str, str]:
-    """Return the names of the sources of a recipe by their role: text, and perhaps dev and test."""
+    """Return the names of the sources of a recipe by their role (``ROLES``), those it has."""
     found = {"text": recipe.text, "dev": recipe.splitting.dev, "test": recipe.splitting.test}
+    if recipe.labelling is not None:
+        found["unlabelled"] = recipe.labelling.unlabelled
     return {role: name for role, name in found.items() if name is not None}
 
 
@@ -57,7 +59,7 @@ def take_from_memory(given: dict[str, Any]) -> dict[str, Any]:
     """Take texts in memory out of settings, and put their names (``IN_MEMORY``) in their place.
 
     Args:
-        given: Settings, of which ``text``, ``dev`` and ``test`` may be texts; changed in place.
+        given: Settings, of which those of ``ROLES`` may be texts; changed in place.
 
     Returns:
         The texts by their role.
@@ -81,7 +83,7 @@ def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
         TextError: If they are not an iterable of strings, or hold no text.
         SettingError: If the recipe is of a classifier, or a setting does not fit.
     """
-    if held and recipe.labelling is not None:
+    if held.keys() - {"unlabelled"} and recipe.labelling is not None:
         raise SettingError(
             "Texts in memory come without labels here. Train a classifier on lists of texts and "
             "labels with thence.TextClassifier, or write both to a table (.csv, .jsonl)."

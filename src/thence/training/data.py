@@ -1,7 +1,7 @@
 """The data of a training: a text read, split, tokenized, and checked to be of use."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,16 +16,27 @@ from thence.corpus import (
     Labels,
     Splits,
     as_labelled,
+    load,
     load_splits,
 )
 from thence.corpus.loading import NOTHING, warn_of_labels
+from thence.corpus.reading import inner_suffix
+from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, TextError, ThenceWarning
 from thence.models.base import Classes
 from thence.models.fasttext.files import is_fasttext, vectors_in
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs import ClassifierRun
-from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
+from thence.tokens import (
+    Texts,
+    Tokenizer,
+    TokenStore,
+    WordVectors,
+    encode_texts,
+    learn_tokens,
+    read_vectors,
+)
 from thence.tokens.tokenizer import CHUNK
 from thence.tokens.word_splitting import SYMBOLS, find_words
 from thence.training.finetuning import match_labels, parent_run, source_runs
@@ -52,6 +63,7 @@ class TrainingData:
         dev: Tokens of the dev split.
         vectors: Pretrained vectors of the vocabulary that the embedding starts from, if any.
         weights: Weight of each train document; None for 1 each.
+        unlabelled: Documents without labels, whose words are in the vocabulary; None without.
     """
 
     splits: Splits
@@ -60,6 +72,7 @@ class TrainingData:
     dev: TokenStore
     vectors: WordVectors | None = None
     weights: Float32[np.ndarray, " documents"] | None = None
+    unlabelled: Texts | None = None
 
     @property
     def train_texts(self) -> Texts:
@@ -94,7 +107,22 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
         recipe: Names the text and says how it is read, split and tokenized.
         instead: What is read in place of the sources that the recipe names.
     """
-    return tokenize(recipe, read_splits(recipe, instead))
+    _check_unlabelled(recipe)
+    splits = read_splits(recipe, instead)
+    return tokenize(recipe, splits, unlabelled=read_unlabelled(recipe, instead))
+
+
+def read_unlabelled(recipe: Recipe, instead: Instead = NOTHING) -> Documents | None:
+    """Read the documents without labels that a recipe names; None if it names none."""
+    if recipe.labelling is None or recipe.labelling.unlabelled is None:
+        return None
+    name = recipe.labelling.unlabelled
+    there = instead.get(name, name)
+    if isinstance(there, Documents):
+        return there
+    is_table = inner_suffix(there) in TABLES or name.startswith(HUGGING_FACE)
+    # The column is that of the labelled table; plain text has none.
+    return load(there, recipe.reading if is_table else replace(recipe.reading, column=None))
 
 
 def read_splits(recipe: Recipe, instead: Instead = NOTHING) -> Splits:
@@ -118,8 +146,11 @@ def tokenize(
     recipe: Recipe,
     splits: Splits,
     weights: Float32[np.ndarray, " documents"] | None = None,
+    unlabelled: Documents | None = None,
 ) -> TrainingData:
     """Return the data of documents that are split already; see ``load_data``."""
+    if unlabelled is not None:
+        return _tokenize_together(recipe, splits, [splits.train, unlabelled], weights, unlabelled)
     if sources := source_runs(recipe):
         tokenizer = sources[0].tokenizer
         train = tokenizer.encode(splits.train)
@@ -239,17 +270,45 @@ def with_dev_in_train(data: TrainingData) -> TrainingData:
 
 
 def with_words_of_dev(recipe: Recipe, data: TrainingData) -> TrainingData:
-    """Return data whose vocabulary comes from train and dev, for a model that learns from both."""
-    both = Documents.join([data.splits.train, data.splits.dev])
-    tokenizer, _ = learn_tokens(both, recipe.tokens)
-    train, dev = (tokenizer.encode(part) for part in (data.splits.train, data.splits.dev))
-    return replace(data, tokenizer=tokenizer, train=train, dev=dev)
+    """Return data whose vocabulary comes from dev too, for a model that learns from both."""
+    unlabelled = None if data.unlabelled is None else data.unlabelled.documents
+    parts = [data.splits.train, data.splits.dev]
+    if unlabelled is not None:
+        parts.append(unlabelled)
+    return _tokenize_together(recipe, data.splits, parts, data.weights, unlabelled)
+
+
+def _tokenize_together(
+    recipe: Recipe,
+    splits: Splits,
+    parts: Sequence[Documents],
+    weights: Float32[np.ndarray, " documents"] | None,
+    unlabelled: Documents | None,
+) -> TrainingData:
+    """Return the data of documents whose vocabulary comes from all of these parts."""
+    tokenizer, _ = learn_tokens(Documents.join(parts), recipe.tokens)
+    train, dev = (tokenizer.encode(part) for part in (splits.train, splits.dev))
+    others = None if unlabelled is None else encode_texts(tokenizer, unlabelled)
+    tokenizer.release()
+    return TrainingData(splits, tokenizer, train, dev, None, weights, others)
 
 
 def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " documents"]:
     """Return the weight of each train document that a recipe asks for; see ``sample_weights``."""
     balanced = recipe.labelling is not None and recipe.labelling.class_weights
     return sample_weights(data.train_labels, balanced, data.weights)
+
+
+def _check_unlabelled(recipe: Recipe) -> None:
+    """Refuse unlabelled text that a single model would not learn from."""
+    named = recipe.labelling and recipe.labelling.unlabelled
+    if named and not (
+        get_family(recipe.model).unlabelled and recipe.options.latent_dimensions is not None
+    ):
+        raise SettingError(
+            f"`unlabelled` names {named}, from which {recipe.model} would not learn. Use "
+            "`model='linear'` with `latent_dimensions=100`, or thence best, which tries it."
+        )
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:

@@ -107,7 +107,8 @@ def _fitted_classifier(
     classifier = cast(FittedClassifier, family.classifier(recipe.options, size, data.classes))
     dev = (data.dev_texts, data.dev_labels) if data.dev.num_documents else None
     weights = train_weights(recipe, data)
-    classifier.fit(data.train_texts, data.train_labels, weights, dev, should_stop)
+    more = {"unlabelled": data.unlabelled} if family.unlabelled else {}
+    classifier.fit(data.train_texts, data.train_labels, weights, dev, should_stop, **more)
     return classifier
 
 

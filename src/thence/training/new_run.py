@@ -69,13 +69,18 @@ def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
         for name in ("dev", "test")
         if (path := getattr(recipe.splitting, name)) is not None and path not in instead
     }
-    options = recipe.options
+    options, labelling = recipe.options, recipe.labelling
+    more = labelling and labelling.unlabelled
+    if labelling and more and more not in instead and Path(more).exists():
+        labelling = replace(labelling, unlabelled=str(Path(more).resolve()))
     if (vectors := recipe.vectors) is not None:
         options = replace(options, vectors=str(Path(vectors).resolve()))
     tokens, splitting = recipe.tokens, replace(recipe.splitting, **given)
     if tokens.vocabulary is not None:
         tokens = replace(tokens, vocabulary=str(Path(tokens.vocabulary).resolve()))
-    return replace(recipe, text=text, splitting=splitting, tokens=tokens, options=options)
+    return replace(
+        recipe, text=text, splitting=splitting, tokens=tokens, options=options, labelling=labelling
+    )
 
 
 def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Recipe:
@@ -96,12 +101,14 @@ def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Reci
 
 
 def data_provenance(recipe: Recipe, data: TrainingData) -> dict[str, Any]:
-    """Return what a run's provenance says of the test split, the labels and the word vectors."""
+    """Return what a run's provenance says of test, labels, unlabelled text and word vectors."""
     about: dict[str, Any] = {TEST: asdict(Fingerprint.of(data.splits.test))}
     if not is_classifier(recipe.model):
         return about
     labels, coverage = data.train_labels, vector_coverage(data)
     about |= {"labels": list(labels.names), "multilabel": labels.multilabel}
+    if data.unlabelled is not None:
+        about["unlabelled"] = asdict(Fingerprint.of(data.unlabelled.documents))
     return about if coverage is None else {**about, "vectors": coverage}
 
 

@@ -59,6 +59,7 @@ FAMILIES = {
     "linear-machine": Line(
         "linear", (("loss", "squared_hinge"), ("weighting", "tfidf"), ("buckets", 1 << 16))
     ),
+    "linear-latent": Line("linear", (("latent_dimensions", 3), ("buckets", 1 << 16))),
     "linear-plain": Line("linear", (("naive_bayes", 0.0), ("buckets", 1 << 16))),
     "convolution": Line("convolution"),
     "convolution-of-words": Line("convolution", (("widths", (1, 6)),)),

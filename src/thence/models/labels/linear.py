@@ -14,7 +14,8 @@ Without naive Bayes r is 1. The summed loss, and the squared weights divided by 
 are as small as can be: of a logistic regression, the softmax of s over the labels (one difference
 where there are two), or one yes or no each where a document may have several, by L-BFGS
 (``linear_fit.py``); or of a support vector machine for each label (``dual_descent.py``). Or the
-weights are differences of means (``linear_fit.py``). What the strength is, and how logits of the
+weights are differences of means (``linear_fit.py``). With latent dimensions they lie in the span of
+a few directions (``latent.py``). What the strength is, and how logits of the
 latter two become probabilities, is in ``linear_choice.py``.
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
@@ -37,6 +38,7 @@ from thence.batches.bags import (
     NGramLength,
     bags_of,
     character_bags,
+    join,
     learn_table,
     number_of_features,
 )
@@ -50,6 +52,7 @@ from thence.models.labels.design import (
     inverse_document_frequency,
     make_design,
 )
+from thence.models.labels.latent import LatentDesign, latent_directions
 from thence.models.labels.linear_choice import (
     FIRST,
     WEAKER,
@@ -97,9 +100,19 @@ label's mean is nearer (centroid), for a few documents."""
     strength: PositiveFloat | None = None
     """How closely the train documents are followed, as C of scikit-learn (default: chosen on dev, \
 from 1 to 300 for log_loss and 0.03 to 10 for others; 30 or 1 without a dev split)."""
+    latent_dimensions: Size | None = None
+    """Learn weights in so many latent dimensions, found in train and unlabelled documents (latent \
+semantic analysis), and without naive Bayes; for few labels."""
     cv: Folds | None = None
     """Choose by cross-validation in so many folds of train, instead of on dev: for few documents, \
 so no strength below 30 or 1 is tried."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.latent_dimensions is not None and self.loss != "log_loss":
+            raise SettingError(
+                f"`latent_dimensions` needs `loss='log_loss'`, not {self.loss!r}; leave one out."
+            )
 
     @property
     def bags(self) -> BagOptions:
@@ -139,6 +152,7 @@ class Linear:
         self.strength = 0.0
         """The strength that was chosen; 0 before ``fit``."""
         self._temperature = 1.0
+        self._directions: Array | None = None  # Of latent dimensions; known only after ``fit``.
         self.cross_validated: Array | None = None
         """What each fold said of its train documents, as ``classify`` gives it; None without."""
 
@@ -149,10 +163,17 @@ class Linear:
         sample_weight: Float32[np.ndarray, " documents"],
         dev: tuple[Texts, Labels] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        unlabelled: Texts | None = None,
     ) -> None:
-        """Learn from labelled texts; see ``FittedClassifier``."""
+        """Learn from labelled texts; see ``FittedClassifier``.
+
+        With latent dimensions, features, their document frequencies and the dimensions come from
+        documents without labels too.
+        """
         options = self.options
-        problem = self._problem(texts, labels, should_stop)
+        problem = self._problem(
+            self._learn_features(texts, unlabelled, should_stop), labels, should_stop
+        )
         attempt = self._choice(problem, labels, sample_weight, dev)
         if attempt is None:
             self.strength = options.strength or FIRST[options.loss]
@@ -175,30 +196,54 @@ class Linear:
         Known only between ``fit`` and the end of the process: the temperature is not saved.
         """
         other = Linear(self.options, self.vocabulary_size, self.classes, self._tolerance)
-        problem = other._problem(texts, labels, past_deadline)
+        if self._directions is None:
+            design: Design | LatentDesign = other._learn_features(texts, None, past_deadline)
+        else:  # They come from documents without labels too, which are not here.
+            other.table, other._idf, other._directions = self.table, self._idf, self._directions
+            design = other._in_latent_dimensions(other._features(texts))
+        problem = other._problem(design, labels, past_deadline)
         other.strength, learned = self.strength, problem.learn(self.strength, sample_weight)
         check_deadline()  # Weights that were not learned to the end would be worse than those here.
         other._take(learned, self._temperature)
         return other
 
-    def _problem(self, texts: Texts, labels: Labels, should_stop: Callable[[], bool]) -> Problem:
-        """Choose the features that have a weight; return what the weights are learned from."""
+    def _problem(
+        self, design: Design | LatentDesign, labels: Labels, should_stop: Callable[[], bool]
+    ) -> Problem:
+        """Return what the weights are learned from."""
+        options = self.options
+        naive_bayes = 0.0 if options.latent_dimensions is not None else options.naive_bayes
         return Problem(
-            self._learn_features(texts), label_columns(labels, self.classes), self.classes,
-            self.options.loss, self.options.naive_bayes, self._tolerance, should_stop,
+            design, label_columns(labels, self.classes), self.classes,
+            options.loss, naive_bayes, self._tolerance, should_stop,
         )  # fmt: skip
 
-    def _learn_features(self, texts: Texts) -> Design:
+    def _learn_features(
+        self, texts: Texts, unlabelled: Texts | None, should_stop: Callable[[], bool]
+    ) -> Design | LatentDesign:
         """Choose the features that have a weight; return the train documents."""
         options = self.options
-        bags = bags_of(texts, options.bags).distinct()
+        labelled = bags_of(texts, options.bags).distinct()
+        bags = labelled
+        if unlabelled is not None and options.latent_dimensions is not None:
+            bags = join([labelled, bags_of(unlabelled, options.bags).distinct()])
         self.table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
         self._check_memory()
         rows, num_rows = self.table.rows(bags), len(self.table.kept)
         self._idf = np.ones(num_rows, np.float32)
         if options.weighting == "tfidf":
             self._idf = inverse_document_frequency(rows, num_rows)
-        return self._design(rows)
+        if options.latent_dimensions is not None:
+            self._directions = latent_directions(
+                self._design(rows), options.latent_dimensions, should_stop
+            )
+        return self._in_latent_dimensions(self._design(self.table.rows(labelled)))
+
+    def _in_latent_dimensions(self, design: Design) -> Design | LatentDesign:
+        """Return documents by their latent dimensions; as they are where there are none."""
+        if self._directions is None:
+            return design
+        return LatentDesign(design.to_documents(self._directions))
 
     def _design(self, rows: Bags) -> Design:
         return make_design(rows, self.options.weighting, self._idf, len(self.table.kept))
@@ -220,12 +265,18 @@ class Linear:
             folds = folds or FOLDS
         if folds is not None:
             return in_folds(problem, sample_weight, labels, folds_of(labels, folds))
-        return dev and on_dev(problem, sample_weight, (self._features(dev[0]), dev[1]))
+        if dev is None:
+            return None
+        documents = self._in_latent_dimensions(self._features(dev[0]))
+        return on_dev(problem, sample_weight, (documents, dev[1]))
 
     def _take(self, learned: Learned, temperature: float) -> None:
         """Use these weights from now on, divided by the temperature."""
         self._temperature = temperature
-        self._weights = learned.weights / np.float32(temperature)
+        weights = learned.weights
+        if self._directions is not None:  # w = V u
+            weights = self._directions @ weights
+        self._weights = weights / np.float32(temperature)
         self._bias = learned.bias / np.float32(temperature)
 
     def _check_memory(self) -> None:

@@ -21,6 +21,7 @@ from thence.array_types import Float32, Int64
 from thence.corpus.documents import Labels
 from thence.models.base import Array, Classes, class_log_probs, log_probs_of_truth
 from thence.models.labels.design import Design
+from thence.models.labels.latent import LatentDesign
 from thence.models.labels.linear_fit import Learned, Loss, Problem
 
 FIRST: dict[Loss, float] = {"log_loss": 30.0, "squared_hinge": 1.0, "hinge": 1.0, "centroid": 1.0}
@@ -63,7 +64,7 @@ Try = Callable[[float, Attempt | None], Attempt]
 def on_dev(
     problem: Problem,
     sample_weight: Float32[np.ndarray, " documents"],
-    dev: tuple[Design, Labels],
+    dev: tuple[Design | LatentDesign, Labels],
 ) -> Try:
     """Return what tries a strength on dev."""
     calibrated = problem.loss != "log_loss"

@@ -21,6 +21,7 @@ from thence.lbfgs import minimize
 from thence.models.base import Array, Classes
 from thence.models.labels.design import Design
 from thence.models.labels.dual_descent import learn_hinge
+from thence.models.labels.latent import LatentDesign
 
 Loss = Literal["log_loss", "squared_hinge", "hinge", "centroid"]
 MAX_ITERATIONS = 100
@@ -43,7 +44,7 @@ class Learned:
     bias: Float32[np.ndarray, " columns"]
     solution: Float32[np.ndarray, "rows+1 columns"]
 
-    def columns(self, design: Design) -> Float32[np.ndarray, "documents columns"]:
+    def columns(self, design: Design | LatentDesign) -> Float32[np.ndarray, "documents columns"]:
         """Return what the weights say of documents; see ``Classes.num_columns``."""
         found: Array = design.to_documents(self.weights) + self.bias
         return found
@@ -63,7 +64,7 @@ class Problem:
         should_stop: Asked now and then whether to stop with what is learned so far.
     """
 
-    design: Design
+    design: Design | LatentDesign
     is_label: Float32[np.ndarray, "documents columns"]
     classes: Classes
     loss: Loss
@@ -84,17 +85,20 @@ class Problem:
             sample_weight: How much each document counts; those of weight 0 are as if not there.
             start: Where L-BFGS begins; None: at zeros.
         """
-        ratios = None
+        ratios, design = None, self.design
         if self.naive_bayes:
-            ratios = log_count_ratios(self.design, self.is_label, sample_weight, self.naive_bayes)
+            assert isinstance(design, Design)  # Latent dimensions are in no document or many.
+            ratios = log_count_ratios(design, self.is_label, sample_weight, self.naive_bayes)
         if self.loss == "log_loss":
             solution = self._minimize_log_loss(strength, ratios, sample_weight, start)
         elif self.loss == "centroid":
-            solution = between_centroids(self.design, ratios, self.is_label, sample_weight)
+            assert isinstance(design, Design)
+            solution = between_centroids(design, ratios, self.is_label, sample_weight)
         else:
+            assert isinstance(design, Design)
             costs = strength * sample_weight.astype(np.float64)
             solution = learn_hinge(
-                self.design, ratios, self.is_label, costs, self.loss, self.should_stop
+                design, ratios, self.is_label, costs, self.loss, self.should_stop
             )
         weights = solution[:-1] if ratios is None else ratios * solution[:-1]
         return Learned(weights, solution[-1], solution)
