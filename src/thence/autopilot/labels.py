@@ -199,9 +199,13 @@ class LabelStrategy:
             taken.append(time.perf_counter() - began)
         return min(taken) * total / len(chosen), len(bags.features) * total / len(chosen)
 
-    def _seconds_to_fit(self, options: BagOptions) -> tuple[float, float]:
+    def _seconds_to_fit(self, options: LinearOptions) -> tuple[float, float]:
         """Return estimates for all documents: seconds of a fit, and the number of features."""
-        seconds, features = self._seconds_for_features(options)
+        seconds, features = self._seconds_for_features(options.bags)
+        data = self.autopilot.data
+        if options.latent_dimensions is not None and data.unlabelled is not None:
+            more = len(data.unlabelled) / data.train.num_documents
+            return LATENT * seconds * (1 + more), features
         return (self._per_feature * features if self._per_feature else LEARNING * seconds), features
 
     def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
@@ -267,7 +271,7 @@ class LabelStrategy:
         one would take too long, it is fitted to as many documents as there is time for.
         """
         data = self._all if self._few else self.autopilot.data
-        needed, features = self._seconds_to_fit(recipe.options.bags) if timed else (0.0, 0.0)
+        needed, features = self._seconds_to_fit(recipe.options) if timed else (0.0, 0.0)
         again = needed + sum(self._fitting.values())  # Of all refits.
         left = self.autopilot.left()
         if self._fitting:  # The first fit matters more than its refit.

@@ -1,7 +1,7 @@
 """Texts that can be read only once: the copies that are read instead, and that a run keeps.
 
-A recipe names its text, and perhaps files of dev, test and unlabelled text. Three kinds
-of these can be read only once:
+A recipe names its text, and perhaps files of dev, test and unlabelled text. Three kinds of these
+can be read only once:
 
 | source                                    | what is read        | what the run keeps             |
 |-------------------------------------------|---------------------|--------------------------------|
@@ -9,9 +9,9 @@ of these can be read only once:
 | a pipe: ``<(...)``, ``/dev/fd/N``, a FIFO | a copy of its bytes | the copy, ``text.csv`` or such |
 | texts that a program holds                | the documents       | the documents, ``text.jsonl``  |
 
-The files are called ``text``, ``dev``, ``test`` and ``unlabelled``, with the suffix of the source if
-it is a table. The table ``kept`` in the provenance of the run names them; an empty name means that only the hash
-of the text was kept.
+The files are called ``text``, ``dev``, ``test`` and ``unlabelled``, with the suffix of the source
+if it is a table. The table ``kept`` in the provenance of the run names them; an empty name means
+that only the hash of the text was kept.
 """
 
 import re

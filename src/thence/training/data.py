@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, TextError, ThenceWarning
 from thence.models.base import Classes
-from thence.models.fasttext.files import is_fasttext, vectors_in
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs import ClassifierRun
@@ -35,15 +33,12 @@ from thence.tokens import (
     WordVectors,
     encode_texts,
     learn_tokens,
-    read_vectors,
 )
 from thence.tokens.tokenizer import CHUNK
 from thence.tokens.word_splitting import SYMBOLS, find_words
 from thence.training.finetuning import match_labels, parent_run, source_runs
+from thence.training.word_vectors import load_word_vectors
 
-MAX_VECTOR_VALUE = 1e10
-"""Largest value of a pretrained vector: trained ones are about 1, and sums of their squares must
-fit into float32."""
 PLACEHOLDERS = ("<unk>", "<UNK>", "[UNK]")
 """Words that stand for rare words which somebody left out: the text was tokenized before."""
 SENTENCE_ENDS = ("<s>", "</s>", "<eos>", "</eos>", "<boundary>")
@@ -164,48 +159,6 @@ def tokenize(
     tokenizer.release()
     vectors = load_word_vectors(recipe, tokenizer)
     return TrainingData(splits, tokenizer, train, dev, vectors, weights)
-
-
-def load_word_vectors(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
-    """Read the pretrained vectors that a recipe names, if it names any.
-
-    Raises:
-        TextError: If the file cannot be used, or has none of the words.
-    """
-    path = recipe.vectors
-    if path is None or recipe.from_run is not None:  # The run's embedding started from them.
-        return None
-    names, symbols = tokenizer.vocabulary.names(), tokenizer.vocabulary.symbols
-    if is_fasttext(Path(path)):
-        vectors = vectors_in(Path(path), names, len(symbols))
-    else:
-        vectors = read_vectors(path, names)
-    if not vectors.found.any():
-        raise TextError(
-            f"{path} has a vector for none of the {len(vectors.found):,} tokens of {recipe.text}. "
-            f"Are they {recipe.tokens.tokens} of the same language?"
-        )
-    largest = np.abs(vectors.matrix).max(axis=1)
-    if largest.max() > MAX_VECTOR_VALUE:
-        word = tokenizer.vocabulary.names()[int(largest.argmax())]
-        raise TextError(
-            f"{path}: the vector of {word!r} has a value of {largest.max():.3g}, and no network "
-            f"can compute with values beyond {MAX_VECTOR_VALUE:.0e}. Is the file damaged?"
-        )
-    return vectors
-
-
-def vector_coverage(data: TrainingData) -> str | None:
-    """Return a sentence on how much of the train text has pretrained vectors; None without any."""
-    vectors = data.vectors
-    if vectors is None:
-        return None
-    counts = data.train.id_counts(len(vectors.found))
-    counts[data.train.boundary_id] = 0
-    share = vectors.token_coverage(counts)
-    words = len(data.tokenizer.vocabulary.symbols)
-    found = f"{vectors.found[:words].sum():,} of {words:,} words, {share:.1%} of train tokens"
-    return " ".join([f"{found}.", *vectors.remarks()])
 
 
 def sample_weights(

@@ -19,8 +19,9 @@ from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.provenance import FROM
 from thence.runs.run import Run
 from thence.runs.sources import Sources, default_run_name
-from thence.training.data import TrainingData, vector_coverage
+from thence.training.data import TrainingData
 from thence.training.finetuning import parent_provenance, parent_run, source_runs
+from thence.training.word_vectors import vector_coverage
 
 
 def default_run_folder(text: str, name: str) -> Path:
@@ -105,11 +106,13 @@ def data_provenance(recipe: Recipe, data: TrainingData) -> dict[str, Any]:
     about: dict[str, Any] = {TEST: asdict(Fingerprint.of(data.splits.test))}
     if not is_classifier(recipe.model):
         return about
-    labels, coverage = data.train_labels, vector_coverage(data)
+    labels = data.train_labels
     about |= {"labels": list(labels.names), "multilabel": labels.multilabel}
     if data.unlabelled is not None:
         about["unlabelled"] = asdict(Fingerprint.of(data.unlabelled.documents))
-    return about if coverage is None else {**about, "vectors": coverage}
+    if data.vectors is not None:
+        about["vectors"] = vector_coverage(data.vectors, data.train, data.tokenizer)
+    return about
 
 
 def new_run_writer(

@@ -26,7 +26,7 @@ from thence.runs.run import Run
 from thence.runs.sources import named_sources, readable_sources, take_from_memory
 from thence.settings import as_in_file
 from thence.training.callbacks import Logs, ProgressFactory, check_logs, silent_progress
-from thence.training.data import TrainingData, load_data, load_word_vectors
+from thence.training.data import TrainingData, load_data
 from thence.training.distributed_setup import (
     begun_before,
     check_shareable,
@@ -43,6 +43,7 @@ from thence.training.new_run import (
     resolve_recipe,
     run_folder,
 )
+from thence.training.word_vectors import load_word_vectors
 
 if TYPE_CHECKING:
     from thence.training.lr_finder import LearningRateCurve
