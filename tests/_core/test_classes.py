@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from thence._core import library
 from thence.corpus import Documents
-from thence.models.language.word_classes import Grid, Pairs, sweep, sweep_in_numpy
+from thence.models.language.word_classes import ClassCounts, Pairs, sweep, sweep_in_numpy
 from thence.models.ngram.counting import count_ngrams
 from thence.tokens import TokenOptions, make_tokenizer
 
 TEXTS = st.lists(st.lists(st.integers(0, 7), max_size=12), min_size=1, max_size=8)
 
 
-def grid_of(texts: list[list[int]], classes: int) -> tuple[Grid, np.ndarray[Any, Any]]:
+def grid_of(texts: list[list[int]], classes: int) -> tuple[ClassCounts, np.ndarray[Any, Any]]:
     words = [" ".join(map(str, text)) for text in ([*range(8)], *texts)]
     documents = Documents.from_strings(words)
     tokenizer = make_tokenizer(documents, TokenOptions("words", unknown="refuse"))
@@ -27,7 +27,7 @@ def grid_of(texts: list[list[int]], classes: int) -> tuple[Grid, np.ndarray[Any,
     class_of = np.append(order % classes, classes).astype(np.int32)
     after = Pairs.of(first, second, pairs.counts, size)
     before = Pairs.of(second, first, pairs.counts, size)
-    return Grid.of(after, before, class_of, classes + 1), order
+    return ClassCounts.of(after, before, class_of, classes + 1), order
 
 
 @settings(max_examples=40)
@@ -36,7 +36,7 @@ def test_each_sweep_is_likelier_and_keeps_the_counts(texts: list[list[int]], cla
     grid, order = grid_of(texts, classes)
     before = grid.likelihood()
     moved = sweep_in_numpy(grid, order, classes)
-    again = Grid.of(grid.after, grid.before, grid.class_of, classes + 1)
+    again = ClassCounts.of(grid.after, grid.before, grid.class_of, classes + 1)
     assert np.array_equal(grid.rows, again.rows)
     assert np.array_equal(grid.columns, again.columns)
     after = grid.likelihood()

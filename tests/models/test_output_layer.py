@@ -151,9 +151,9 @@ def test_biases_may_begin_with_frequencies(hidden: torch.Tensor) -> None:
     nn.init.zeros_(output_layer.project.weight)
     counts = torch.zeros(V)
     counts[3] = 59  # 1 is added to each of 40 counts: 60 of 99 in all.
-    output_layer.start_from(counts)
+    output_layer.init_bias(counts)
     probs = output_layer.log_probs(hidden).exp()[0]
     assert probs[3].item() == pytest.approx(60 / 99)
     assert probs[0].item() == pytest.approx(1 / 99)
-    FullSoftmax(nn.Identity()).start_from(counts)  # It has no biases, and is left as it is.
-    AdaptiveSoftmax(H, V).start_from(counts)
+    FullSoftmax(nn.Identity()).init_bias(counts)  # It has no biases, and is left as it is.
+    AdaptiveSoftmax(H, V).init_bias(counts)

@@ -84,7 +84,7 @@ class TrainedCandidate:
         curve: The learning curve: seconds of training, and nats on a part of dev.
         network_of: Name of the candidate whose network it shares, as a cache does; None for its
             own.
-        rule: The ``Rule`` of dynamic evaluation, by which it learns from the text that it scores;
+        rule: The rule of dynamic evaluation, by which it learns from the text that it scores;
             None for a model that does not adapt.
         inputs: Names of candidates whose predictions are inputs of this context-mixing model.
         log_odds: Its log-odds of each binary decision of dev, as input of context mixing; None if

@@ -25,7 +25,7 @@ from thence.tokens import TokenStore, encode_texts
 from thence.training.dev_evaluation import evaluate_labels
 
 if TYPE_CHECKING:
-    from thence.models.language.dynamic_evaluation import Rule
+    from thence.models.language.dynamic_evaluation import UpdateRule
     from thence.models.language.neural import NeuralLanguageModel
 
 
@@ -56,7 +56,7 @@ def build_mixture(
     return mixture
 
 
-def dynamic_member(member: Member, rule: "Rule") -> Member:
+def dynamic_member(member: Member, rule: "UpdateRule") -> Member:
     """Return a member that goes on learning by a rule."""
     return replace(
         member,

@@ -15,7 +15,7 @@ from thence.models.fasttext.contents import FastTextModel
 from thence.models.fasttext.features import END, LABEL
 from thence.models.fasttext.files import read_fasttext, write_fasttext
 from thence.models.fasttext.predictions import word_vectors
-from thence.models.labels.fasttext import QUESTIONS, FastText, FastTextOptions
+from thence.models.labels.fasttext import BINARY_HEADS, FastText, FastTextOptions
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
 from thence.runs.run import Run
@@ -76,9 +76,9 @@ def _import_into(new: NewFolder, model: FastTextModel, path: Path) -> Run:
         arguments.dim, arguments.word_ngrams, arguments.minn, arguments.maxn, arguments.bucket,
         arguments.loss,
     )  # fmt: skip
-    classes = Classes(len(labels), arguments.loss in QUESTIONS)
+    classes = Classes(len(labels), arguments.loss in BINARY_HEADS)
     classifier = FastText(options, len(model.dictionary.words), classes)
-    classifier.take(model, np.arange(len(labels)))
+    classifier.set_model(model, np.arange(len(labels)))
     tensors = classifier.tensors()
     try:
         classifier.load_tensors(tensors)  # What no run holds is refused now, not when it is opened.
@@ -111,7 +111,7 @@ def label_names(model: FastTextModel, path: Path) -> list[str]:
         names = [name.removeprefix(mark) for name in names]
     if len(set(names)) < len(names):
         raise TextError(f"{path} has two labels of one name: it is damaged.")
-    if len(names) < 2 and model.arguments.loss not in QUESTIONS:
+    if len(names) < 2 and model.arguments.loss not in BINARY_HEADS:
         raise TextError(f"{path} has a single label, {names[0]!r}: there is nothing to tell apart.")
     return names
 

@@ -114,22 +114,22 @@ class Attention(nn.Module):
         self.project = nn.Linear(size, 3 * size)
         self.output = nn.Linear(size, size)
 
-    def forward(self, values: Tensor, mask: Tensor, turns: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, rotations: Tensor | None) -> Tensor:
         """Return what each place reads."""
         projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         queries, keys, read = projected
-        if turns is not None:
-            queries, keys = turn(queries, turns), turn(keys, turns)
+        if rotations is not None:
+            queries, keys = rotate(queries, rotations), rotate(keys, rotations)
         found = functional.scaled_dot_product_attention(queries, keys, read, attn_mask=mask)
         return self.output(found.transpose(1, 2).flatten(2))
 
 
-def turn(values: Tensor, turns: Tensor) -> Tensor:
-    """Return the values with each pair of numbers turned by the angle of its place."""
-    cosines, sines = turns
+def rotate(values: Tensor, rotations: Tensor) -> Tensor:
+    """Return the values with each pair of numbers rotated by the angle of its place."""
+    cosines, sines = rotations
     first, second = values.chunk(2, dim=-1)
-    turned = [first * cosines - second * sines, first * sines + second * cosines]
-    return torch.cat(turned, dim=-1).to(values.dtype)
+    rotated = [first * cosines - second * sines, first * sines + second * cosines]
+    return torch.cat(rotated, dim=-1).to(values.dtype)
 
 
 class SwiGLU(nn.Module):
@@ -158,9 +158,9 @@ class Layer(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(size, wide), between, nn.Linear(inner, size))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, values: Tensor, mask: Tensor, turns: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, rotations: Tensor | None) -> Tensor:
         """Return the values after this layer."""
-        values = values + self.dropout(self.attention(self.attention_norm(values), mask, turns))
+        values = values + self.dropout(self.attention(self.attention_norm(values), mask, rotations))
         return values + self.dropout(self.feed_forward(self.feed_forward_norm(values)))
 
 
@@ -184,17 +184,17 @@ class Transformer(nn.Module):
         lags = places[:, None] - places
         mask = (lags >= 0) & (lags < self.config.context)
         values = self.embedding(ids)
-        turns = None
+        rotations = None
         if self.config.positions == "learned":
             values = values + self.positions(places % self.config.context)
         else:
             size = self.config.embedding_size // self.config.heads
             speeds = 10_000.0 ** (-torch.arange(0, size, 2, device=ids.device) / size)
             angles = torch.outer(places, speeds)
-            turns = torch.stack([angles.cos(), angles.sin()])
+            rotations = torch.stack([angles.cos(), angles.sin()])
         values = self.dropout(math.sqrt(self.config.embedding_size) * values)
         for layer in self.layers:
-            values = layer(values, mask, turns)
+            values = layer(values, mask, rotations)
         return self.norm(values)
 
 

@@ -16,7 +16,7 @@ from thence.errors import SettingError, ThenceError, TrainingError
 from thence.fasttext.errors import FastTextError, FastTextTrainingError
 from thence.fasttext.settings import Asked
 from thence.models.fasttext.contents import Arguments, FastTextModel, Quantised
-from thence.models.fasttext.corpus import Corpus, read_again, read_corpus
+from thence.models.fasttext.corpus import Corpus, read_corpus, read_with_dictionary
 from thence.models.fasttext.files import read_fasttext
 from thence.models.fasttext.quantising import Quantisation, keep_rows, quantise
 from thence.models.fasttext.training import (
@@ -102,7 +102,7 @@ def quantized(
         if again is not None:
             path, epochs, rate, prefix, verbose = again
             model = replace(model, arguments=replace(model.arguments, epoch=epochs))
-            corpus = read_again(read(path), model.dictionary, prefix)
+            corpus = read_with_dictionary(read(path), model.dictionary, prefix)
             with watching(verbose or 0, corpus) as progress:
                 descend(model, corpus, Descent(rate, progress=progress), fresh=False)
     try:

@@ -163,8 +163,8 @@ def _count_cache_contents(subject: Subject, found: _CacheMember) -> Iterator[lis
     assert isinstance(model, Cache)
     options = model.options
     for place in subject.shown:
-        past = model.past(store, place, found.carries)
-        probs, known = model.after(past)
+        past = model.history(store, place, found.carries)
+        probs, known = model.distribution(past)
         if known[0] < (options.order if options.discount is None else 1):
             yield []  # Too little context: the cache predicts the uniform distribution.
             continue

@@ -63,7 +63,7 @@ def mixture(subject: Subject) -> MixtureLens:
     rows = slice(shown.start, shown.stop)
     columns = [values[rows].tolist() for values in (np.exp(log_weights), np.exp(scores), shares)]
     known = (model.contexts(store, carries).ngram >= 0).sum(axis=1)
-    contexts = [None] * len(shown) if model.judge is None else known[rows].tolist()
+    contexts = [None] * len(shown) if model.context_ngram is None else known[rows].tolist()
     tokens = [
         MixedToken(tuple(weights), tuple(probabilities), tuple(parts), context)
         for weights, probabilities, parts, context in zip(*columns, contexts, strict=True)

@@ -179,7 +179,7 @@ def _read(
         if values.shape[2] == size
         and (stage != "embedding" or getattr(part.options, "tied", False))
     ]
-    predictions = partial(model.after_stage, found)
+    predictions = partial(model.stage_log_probs, found)
     return BatchTrace(found.stages, predictions, tuple(readable), found.gates)
 
 

@@ -41,7 +41,7 @@ def trace_modules(
 
     @torch.inference_mode()
     def predictions(stage: str) -> Float[np.ndarray, "batch time vocab"]:
-        rows = model.log_probs_after(last(stages[stage]).flatten(0, 1))
+        rows = model.hidden_log_probs(last(stages[stage]).flatten(0, 1))
         return rows.reshape(*ids.shape, -1)
 
     values = {name: value.float().cpu().numpy() for name, value in stages.items()}
@@ -86,14 +86,14 @@ def attention_shares(
     values: Float[Tensor, "batch time hidden"],
     cached: Float[Tensor, "batch 2 heads cached size"],
     mask: Float[Tensor, "rows 1 time places"] | None,
-    turns: Float[Tensor, "2 seen size"] | None,
+    rotations: Float[Tensor, "2 seen size"] | None,
 ) -> Float[Tensor, "batch heads time seen"]:
     """Return the attention weights of each new place on all places, cached ones first.
 
     softmax(Q K^T / sqrt(d)) is recomputed here, since the fused kernel that the layer itself uses
     never holds these weights in memory.
     """
-    queries, keys, *_ = layer.compared(values, cached, turns)
+    queries, keys, *_ = layer.queries_keys_values(values, cached, rotations)
     scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])
     if mask is None:
         later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)

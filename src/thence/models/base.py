@@ -21,33 +21,34 @@ from thence.tokens import Tokenizer, TokenStore
 from thence.tokens.texts import Texts
 
 State = Any
-"""What a model remembers of the text so far; ``step`` returns a new one and changes none."""
+"""What a model remembers of the text so far; ``step`` returns a new one, and changes none in place.
+"""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MIN_LOG_PROB, MAX_LOG_PROB = -700.0, -1e-30
-"""Log-probabilities of a classifier's answers are kept between these: none is wholly certain, so
-that the loss of a wrong one is finite."""
+"""Bounds, in nats, to which the log-probabilities of a classifier are clipped when they are judged,
+so that a wrong answer given with certainty has a finite loss."""
 
 MAX_WEIGHT = 1e6
-"""Weights of networks beyond this are refused in files: no training comes near it, and far larger
-ones make probabilities that are not numbers."""
+"""Largest absolute weight of a network that is accepted from a file. No training comes near it, and
+far larger weights overflow to probabilities that are NaN."""
 
 
 class Learned(Protocol):
-    """What any model has learned, as its weights file holds it."""
+    """Any model whose parameters are saved to a weights file and loaded from it."""
 
     def tensors(self) -> dict[str, Array]:
-        """Return everything learned, by name, for the weights file."""
+        """Return all learned parameters by name, as the weights file holds them."""
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set everything learned to what ``tensors`` returned.
+        """Set all learned parameters from what ``tensors`` returned.
 
         Raises:
             ValueError: If a name or shape does not fit this model.
         """
 
     def num_parameters(self) -> int:
-        """Return how many numbers were learned or counted."""
+        """Return the number of parameters that were learned or counted."""
 
 
 @runtime_checkable
@@ -62,12 +63,12 @@ class LanguageModel(Learned, Protocol):
     vocabulary_size: int
 
     def start(self, batch_size: int) -> State:
-        """Return the state before any text; the first id to step with is the boundary."""
+        """Return the initial state for so many rows; the boundary is the first id for ``step``."""
 
     def step(
         self, ids: Integer[np.ndarray, " batch"], state: State
     ) -> tuple[Float[np.ndarray, "batch vocab"], State]:
-        """Read one id per row; return log-probabilities of the next and the new state."""
+        """Read one id per row; return the log-probabilities of the next id and the new state."""
 
     def score(
         self, store: TokenStore, carry_context: bool = False
@@ -83,21 +84,21 @@ class LanguageModel(Learned, Protocol):
 
 @runtime_checkable
 class CountedModel(LanguageModel, Protocol):
-    """A language model made by counting, in one pass and without a training loop."""
+    """A language model that is fitted in one pass over the text, without a training loop."""
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
     ) -> float | None:
-        """Count a store; what was counted before is forgotten.
+        """Fit the model to a store; an earlier fit is forgotten.
 
         Args:
             store: The train tokens.
             carry_context: Whether context reaches across documents.
-            dev: Tokens on which parameters are fitted that cannot be counted, if there are any.
+            dev: Dev tokens for parameters that counts alone do not give, such as mixture weights.
 
         Returns:
-            The log-probability of the whole store in nats, if counting gives it; else None, and
-            the store has to be scored.
+            The log-probability of the whole store in nats if it comes at no cost with the counts;
+            else None, and the caller scores the store.
         """
 
 
@@ -105,8 +106,8 @@ class CountedModel(LanguageModel, Protocol):
 class Adapts(Protocol):
     """A language model that may remember or learn from the text that it scores, as caches do.
 
-    It learns from each target after that was scored, only from text that its context reaches, and
-    is as before when ``score`` returns.
+    It learns from each target after that was scored, and only from text that its context reaches.
+    When ``score`` returns, what it learned meanwhile is forgotten again.
     """
 
     @property
@@ -114,19 +115,23 @@ class Adapts(Protocol):
         """Names of the parts that adapt, which every result states; none if it is static."""
 
     def static(self) -> LanguageModel | None:
-        """Return the model without adapting; None where nothing is left, as of a cache.
+        """Return the same model without adaptation; None for one that is nothing else (a cache).
 
-        It may share arrays with this one, which stays as it is.
+        It may share arrays with this one, which does not change.
         """
 
 
 def static_model(model: LanguageModel) -> LanguageModel | None:
-    """Return a model that does not adapt to what it scores; None if nothing is left of it."""
+    """Return the model without adaptation to the scored text; None if it is nothing else."""
     return model.static() if isinstance(model, Adapts) else model
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:
-    """Return the tree of what a function gives for each leaf, and the others' leaves there."""
+    """Apply a function to each leaf of a state, together with the same leaf of other states.
+
+    Returns:
+        The results, in a tree of the same structure.
+    """
     if state is None:
         return None
     if isinstance(state, list | tuple):
@@ -136,25 +141,25 @@ def map_state(function: Callable[..., Any], state: State, *others: State) -> Sta
 
 
 def take_rows(state: State, rows: Int64[np.ndarray, " chosen"]) -> State:
-    """Return the state of the chosen rows, in that order."""
+    """Return the state of the chosen rows of the batch, in that order."""
     return map_state(lambda leaf: leaf[rows], state)
 
 
 def join_rows(states: Sequence[State]) -> State:
-    """Return the state of all rows of several states, one after another."""
+    """Return several states concatenated along the batch axis."""
 
     def join(*leaves: Any) -> Any:
         if isinstance(leaves[0], np.ndarray):
             return np.concatenate(leaves)
-        import torch  # A model with tensors has imported it long since; counts never wait for it.
+        import torch  # Tensors are here, so it is loaded already; count models never load it.
 
         return torch.cat(leaves)
 
     return map_state(join, *states)
 
 
-def restart(state: State, fresh: State, rows: Bool[np.ndarray, " batch"]) -> State:
-    """Return a state in which some rows are as in a fresh one."""
+def reset_rows(state: State, fresh: State, rows: Bool[np.ndarray, " batch"]) -> State:
+    """Return a copy of a state with some rows taken from a fresh one, where documents begin."""
 
     def mix(old: Any, new: Any) -> Any:
         mixed = old.copy() if isinstance(old, np.ndarray) else old.clone()
@@ -179,22 +184,22 @@ class Classes:
 
     Attributes:
         num_classes: How many labels there are (C): at least 2, or at least 1 if multilabel.
-        multilabel: Whether a document may have any number of them: each label is then a question of
-            its own, answered yes or no.
+        multilabel: Whether a document may have any number of labels: each is then predicted by a
+            yes or no of its own.
     """
 
     num_classes: int
     multilabel: bool = False
 
     @property
-    def is_difference(self) -> bool:
-        """Whether one logit tells two labels apart, since a softmax depends on differences."""
+    def is_binary(self) -> bool:
+        """Whether one logit is enough: a softmax over two depends on their difference only."""
         return self.num_classes == 2 and not self.multilabel
 
     @property
-    def num_columns(self) -> int:
-        """How many logits the labels need."""
-        return 1 if self.is_difference else self.num_classes
+    def num_logits(self) -> int:
+        """Columns of logits that a model computes for the labels: 1 if binary, else C."""
+        return 1 if self.is_binary else self.num_classes
 
 
 @runtime_checkable
@@ -206,8 +211,8 @@ class Classifier(Learned, Protocol):
     def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document.
 
-        With one label per document a row's probabilities sum to one; where there may be several,
-        each is the probability of a yes.
+        With one label per document the probabilities of a row sum to one; if multilabel, each is
+        the probability that the document has this label.
         """
 
 
@@ -223,22 +228,23 @@ class FittedClassifier(Classifier, Protocol):
         dev: tuple[Texts, Labels] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Learn from labelled texts; what was learned before is forgotten.
+        """Fit the classifier to labelled texts; an earlier fit is forgotten.
 
         Args:
             texts: The train documents.
-            labels: Theirs.
-            sample_weight: How much each document counts.
-            dev: Documents on which settings are chosen that were not given, if there are any.
-            should_stop: Asked from time to time whether to stop with what is learned so far.
+            labels: The labels of each document.
+            sample_weight: The weight of each document in the loss.
+            dev: Dev documents and labels, by which settings that were not given are chosen.
+            should_stop: Called now and then; if it returns true, the fit ends with the weights
+                reached so far.
         """
 
 
 def check_weights(tensors: Mapping[str, Array]) -> None:
-    """Refuse weights of a network that no training gives.
+    """Check the weights of a network that come from a file, which may be damaged or made up.
 
     Raises:
-        ValueError: If some are no finite numbers, or larger than ``MAX_WEIGHT``.
+        ValueError: If some are not finite floating-point numbers, or exceed ``MAX_WEIGHT``.
     """
     for name, value in tensors.items():
         if value.dtype.kind != "f":
@@ -251,7 +257,7 @@ def check_weights(tensors: Mapping[str, Array]) -> None:
 
 
 def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
-    """Return the tensors of several models, the names of each after its number and a slash."""
+    """Return the tensors of several models as one dictionary, under names ``NUMBER/name``."""
     return {
         f"{number}/{name}": value
         for number, model in enumerate(models)
@@ -260,7 +266,7 @@ def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
 
 
 def load_joined(models: Sequence[Learned], tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Set the tensors of several models to those of ``join_tensors``; return the others.
+    """Load what ``join_tensors`` returned into the models; return the tensors of none of them.
 
     Raises:
         ValueError: If a name or shape does not fit a model.
@@ -277,18 +283,18 @@ def load_joined(models: Sequence[Learned], tensors: Mapping[str, Array]) -> dict
 
 @runtime_checkable
 class Refits(Protocol):
-    """A classifier that can learn from other texts what it learned, with what it has chosen."""
+    """A classifier that can be fitted to other texts with the settings its first fit chose."""
 
     def refitted(
         self, texts: Texts, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
     ) -> Classifier:
-        """Return a classifier with the same settings that was fitted to these texts."""
+        """Return a new classifier with these settings, fitted to the given texts."""
 
 
 def class_log_probs(
     logits: Float32[np.ndarray, "documents classes"], classes: Classes
 ) -> Float32[np.ndarray, "documents classes"]:
-    """Return the log-probability of each label: of a softmax, or of a yes to each."""
+    """Return the log-probability of each label: log-softmax, or log-sigmoid if multilabel."""
     if classes.multilabel:  # log(1 / (1 + exp(-x))), without overflow.
         yes: Array = np.minimum(logits, 0) - np.log1p(np.exp(-np.abs(logits)))
         return yes
@@ -300,19 +306,20 @@ def class_log_probs(
 def log_probs_of_truth(
     log_probs: Float[np.ndarray, "documents classes"], labels: Labels
 ) -> Float64[np.ndarray, " questions"]:
-    """Return the log-probability of every true answer; labels that train lacks are left out.
+    """Return the log-probability of the true answers, in nats, clipped to finite numbers.
 
-    Where a document may have several labels, each is a question of its own.
+    There is one answer per document: its label. Documents whose label did not occur in train are
+    left out. If multilabel, there is one answer per document and class: yes or no.
 
     Args:
-        log_probs: Of each label for each document, by a classifier.
-        labels: The true labels; the first names are the classes.
+        log_probs: Of each class for each document, by a classifier.
+        labels: The true labels. The classes come first among their names, then those not in train.
     """
     classes = log_probs.shape[1]
     likely = np.clip(log_probs.astype(np.float64), MIN_LOG_PROB, MAX_LOG_PROB)
     found: Float64[np.ndarray, " questions"]
     if labels.multilabel:
-        no = np.maximum(np.log(-np.expm1(likely)), MIN_LOG_PROB)
+        no = np.maximum(np.log(-np.expm1(likely)), MIN_LOG_PROB)  # log(1 - p)
         found = np.where(labels.matrix()[:, :classes] > 0, likely, no).ravel()
     else:
         known = np.flatnonzero(labels.single < classes)
@@ -322,34 +329,34 @@ def log_probs_of_truth(
 
 @runtime_checkable
 class ReadsAtOnce(Protocol):
-    """A language model with a forward pass over several ids, faster than steps."""
+    """A language model with a forward pass over several ids, faster than one by one."""
 
     def read(
         self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
     ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
-        """Return log-probabilities after each id, or after the last only, and the state."""
+        """Return the log-probabilities after each id (or the last only), and the new state."""
 
 
 @runtime_checkable
 class GivesDistributions(Protocol):
-    """A language model with a way to the distributions of a whole store, faster than steps."""
+    """A language model that computes all distributions of a store faster than by ``step``."""
 
     def distributions(
         self, store: TokenStore, carry_context: bool = False
     ) -> Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]:
-        """Yield places of targets, in any order, and the log-probabilities of what could follow.
+        """Yield positions of targets, in any order, and the log-probabilities of all ids there.
 
-        Those of the targets are what ``score`` gives.
+        At the target's own id they equal what ``score`` returns.
         """
 
 
 class TextScore(Protocol):
-    """The score of one text, a document of its own.
+    """The score of one text that is a document of its own.
 
     Attributes:
-        log_prob: Of the text and its end, in nats.
-        targets: Its tokens and its end.
-        unknown: How many of them are the unknown symbol.
+        log_prob: Log-probability of the text and its end, in nats.
+        targets: Number of tokens, and one for the end.
+        unknown: How many of the tokens are the unknown symbol.
     """
 
     log_prob: float
@@ -359,18 +366,19 @@ class TextScore(Protocol):
 
 @runtime_checkable
 class ScoresText(Protocol):
-    """A language model with a short way from one text to its score."""
+    """A language model with a fast path that scores one text, without a token store."""
 
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
-        """Return what scores a text as ``score`` would, to the bit; it gives None for some texts.
+        """Return a function that scores a text, bit for bit as ``score`` would.
 
-        None: there is no short way for this model, or for this tokenizer.
+        The function returns None for a text that it cannot score. ``text_scorer`` itself returns
+        None if this model, or this tokenizer, has no fast path.
         """
 
 
 @cache
 def _reads_at_once(kind: type) -> bool:
-    """Return whether models of a class have ``read``; asking its protocol takes a while."""
+    """Return whether models of a class have ``read``; cached, since protocol checks are slow."""
     return issubclass(kind, ReadsAtOnce)
 
 
@@ -380,13 +388,13 @@ def read(
     state: State,
     last: bool = False,
 ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
-    """Read ids; return the log-probabilities of what follows each, and the state after the last.
+    """Return the log-probabilities after each of several ids, and the state after the last.
 
     Args:
         model: Any language model.
-        ids: At least one per row.
-        state: Of as many rows.
-        last: Whether only what follows the last id is wanted, which costs less.
+        ids: Ids to read, at least one per row.
+        state: The model's state before them, of as many rows.
+        last: Return only the log-probabilities after the last id, which costs less.
     """
     if _reads_at_once(type(model)):
         return cast(ReadsAtOnce, model).read(ids, state, last)

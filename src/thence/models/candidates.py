@@ -16,19 +16,19 @@ Kind = Literal["names", "characters", "words", "labels"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to train a family within ``thence best``, from some budget on.
+    """Settings with which ``thence best`` tries a family, from some training budget on.
 
-    Of a family's candidates those with the largest ``seconds`` within the budget count.
+    Of a family's candidates only those with the largest ``seconds`` within the budget are tried.
 
     Attributes:
-        seconds: From how many seconds for training on; counted models need none.
-        share: Its share of the time, beside the shares of all others that are trained. With 0 the
+        seconds: The smallest training budget, in seconds; counted models need none.
+        share: Its share of the training time, relative to the shares of all others. With 0 the
             family is no longer trained from this budget on.
-        place: Candidates are trained in the order of their places; those of thence have 0 to 4.
-        options: Settings of the model that do not follow from the time.
-        running: Whether it is only for running text, where documents follow one another.
-        compiled: Whether it is too slow without the compiled core.
-        unlabelled: Whether it is only for labels with unlabelled text beside them.
+        place: Candidates are trained in ascending order of this; those of thence have 0 to 4.
+        options: Settings of the model that do not depend on the budget.
+        running: Whether it is only for running text, where context crosses documents.
+        compiled: Whether it needs the compiled core, being too slow without.
+        unlabelled: Whether it is only for labels together with unlabelled text.
     """
 
     seconds: float = 0.0
@@ -46,10 +46,10 @@ class Size:
 
     Attributes:
         hidden: Units of each hidden layer.
-        weights: Weights that every token goes through, the output layer's apart.
+        weights: Weights that take part in the step of every token, without the output layer.
         options: Settings of the model.
-        dropouts: Settings of the model that are rates of dropout, each as a multiple of the rate
-            that suits the size and the text.
+        dropouts: Settings of the model that are dropout rates, each as a multiple of the rate that
+            ``thence best`` computes from the size and the text.
         training: Settings of its training.
     """
 
@@ -61,5 +61,5 @@ class Size:
 
 
 def embedding_size(kind: TextKind, hidden: int, of_words: int) -> int:
-    """Return how many numbers stand for a symbol: ``of_words``, or of characters fewer."""
+    """Return the width of the embedding: ``of_words`` for words, less for characters."""
     return of_words if kind == "words" else max(16, min(64, hidden // 4))

@@ -16,11 +16,11 @@ from torch import Tensor
 from thence.array_types import Float, Int64
 
 SMALLEST_PROBABILITY = 1e-37
-"""Probabilities of targets are at least this, near the smallest of single precision, so that their
-logarithms are finite."""
+"""Lower bound of a target's probability before its logarithm, so that the loss is finite: near the
+smallest normal number of single precision."""
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor]
-"""A loss and its gradients by hidden states, weights and biases."""
+"""A loss and its gradients with respect to hidden states, weights and biases."""
 
 
 def chunked_cross_entropy(
@@ -34,10 +34,10 @@ def chunked_cross_entropy(
 
     Args:
         hidden: The hidden states.
-        weight: Of the linear layer.
-        bias: Of the linear layer.
-        targets: One id for each hidden state.
-        chunk: Rows of logits that are held at once.
+        weight: Weights of the linear layer.
+        bias: Biases of the linear layer.
+        targets: The target id of each hidden state.
+        chunk: Rows of logits that are in memory at once.
     """
     dtype = _product_dtype(weight)
 
@@ -46,6 +46,7 @@ def chunked_cross_entropy(
         d_hidden, d_weight = torch.empty_like(hidden), torch.empty_like(weight)
         d_bias = torch.zeros_like(bias)
         loss = hidden.new_zeros((), dtype=torch.float32)
+        # One buffer holds the logits of a chunk, then its probabilities, then their gradient.
         buffer = narrow.new_empty(min(chunk, len(hidden)), len(weight))
         parts = (torch.split(tensor, chunk) for tensor in (hidden, d_hidden, targets))
         for index, (states, d_states, wanted) in enumerate(zip(*parts, strict=True)):
@@ -53,6 +54,7 @@ def chunked_cross_entropy(
             logits = torch.addmm(low, states, narrow.T, out=buffer[: len(states)])
             probs = torch.softmax(logits, dim=1, out=logits)
             loss -= _log(probs.gather(1, column)).sum()
+            # The gradient by the logits, softmax minus one-hot, from here on.
             probs.scatter_add_(1, column, probs.new_full(column.shape, -1))
             d_states.copy_(probs @ narrow)
             if index == 0:
@@ -75,15 +77,18 @@ def sampled_cross_entropy(
     drawn: Int64[Tensor, " sample"],
     log_inclusion: Float[Tensor, " vocab"],
 ) -> Float[Tensor, ""]:
-    """Return the summed loss of the targets, each compared with a sample of the vocabulary.
+    """Return the summed sampled-softmax loss of the targets, in nats (see ``output_layer.py``).
+
+    Each logit is lowered by the log-probability that its id is in the sample, so that the sampled
+    sum estimates that of the full softmax (importance sampling; Jean et al. 2015).
 
     Args:
         hidden: The hidden states.
-        weight: Of the linear layer.
-        bias: Of the linear layer.
-        targets: One id for each hidden state.
+        weight: Weights of the linear layer.
+        bias: Biases of the linear layer.
+        targets: The target id of each hidden state.
         drawn: The sample: distinct ids in ascending order.
-        log_inclusion: The logarithm of each id's chance to be in a sample.
+        log_inclusion: The log-probability of each id to be in a sample.
     """
     dtype = _product_dtype(weight)
 
@@ -115,7 +120,7 @@ def sampled_cross_entropy(
 
 
 def _product_dtype(weight: Tensor) -> torch.dtype:
-    """Return the precision that autocast wants for products of matrices, or that of the weights."""
+    """Return the dtype of matrix products: that of autocast if it is on, else of the weights."""
     kind = weight.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
@@ -125,7 +130,7 @@ def _log(probs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 class _WithGradients(torch.autograd.Function):
-    """A loss whose gradients are worked out with it."""
+    """Autograd function of a loss whose gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, compute: Callable[..., Gradients], *inputs: Tensor) -> Tensor:

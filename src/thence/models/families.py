@@ -31,11 +31,11 @@ def _built_in(
         name: What ``--model`` calls it.
         method: How it learns.
         options: The dataclass of its settings, ``module:name`` below ``thence.models``.
-        make: What makes a model, likewise.
+        make: The function or class that makes a model, likewise.
         summary: One line for help.
-        inference: What makes a model that is only asked, likewise.
-        core: What trains it by the compiled core, likewise.
-        facts: The other attributes of a family.
+        inference: The same for a model without torch that is not trained, likewise.
+        core: The class that trains it with the compiled core, likewise.
+        facts: The other attributes of a ``Family``.
     """
     within = "thence.models."
     named = {"inference": inference, "core": core}
@@ -66,7 +66,7 @@ on all texts than any of them. The last two are for few documents."""
 
 
 def _cache(seconds: float = 0.0, **options: Any) -> Candidate:
-    """Return a cache that ``thence best`` tries on running text, from some budget on."""
+    """Return a cache model that ``thence best`` tries on running text, from some budget on."""
     return Candidate(seconds, place=1, options=options, running=True)
 
 

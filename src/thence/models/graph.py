@@ -1,12 +1,13 @@
-"""Networks as graphs of ONNX operators: asked in NumPy, without torch, or written to a file.
+"""Networks as graphs of ONNX operators: evaluated in NumPy, without torch, or written to a file.
 
-A graph is what a trained network computes. It is written by hand, since it is short, holds nothing
-that training alone needs, and depends on no version of PyTorch. ``graph_evaluation.py`` computes it
-in NumPy (``models/language/inference.py``); ``exchange/onnx_file.py`` writes it for other programs.
-Tests compare both with the network itself.
+A graph is the forward pass of a trained network. Each family builds its own here by hand, rather
+than with ``torch.onnx``: that is short, leaves out what only training needs, and depends on no
+version of PyTorch. ``graph_evaluation.py`` computes a graph in NumPy
+(``models/language/inference.py``); ``exchange/onnx_file.py`` writes it for other programs. Tests
+compare both with the network itself.
 
-Every method of a graph takes names of values and returns the name of what it computes. Weights keep
-the names that they have in a run, and are held once even where two parts of a network share them.
+Every method of a graph takes names of values and returns the name of its result. Weights keep the
+names that they have in a run, and are held once even where two parts of a network share them.
 """
 
 import math
@@ -32,12 +33,12 @@ class Hidden:
     """A network up to its last hidden layer.
 
     Attributes:
-        name: Of the hidden states (batch, time, H).
-        state: What it remembers, as inputs of the graph.
-        new_state: The same after the last id, as outputs.
-        stages: Names of what is computed on the way, by what it is, in order: ``embedding``, then
-            ``layer 1`` and so on, each of which the rest of the graph could read instead of the
-            last. Those of recurrent layers have time first.
+        name: Name of the hidden states (batch, time, H).
+        state: The recurrent state, as inputs of the graph.
+        new_state: The state after the last id, as outputs.
+        stages: Names of intermediate values, in order: ``embedding``, then ``layer 1`` and so on.
+            The rest of the graph can read any of them in place of the last (the logit lens).
+            Outputs of recurrent layers have time first.
     """
 
     name: str
@@ -60,9 +61,9 @@ class Node:
 
     Attributes:
         operator: Its name in ONNX.
-        inputs: Names of values; empty for one that is left out.
-        outputs: Names of what it computes.
-        attributes: Its settings.
+        inputs: Names of its inputs; empty for an optional one that is left out.
+        outputs: Names of its outputs.
+        attributes: Its attributes in ONNX.
     """
 
     operator: str
@@ -75,7 +76,8 @@ class Graph:
     """Nodes and constants, in the order they were added.
 
     Args:
-        weights: Of the network by name; those that are asked for become part of the graph.
+        weights: Weights of the network by name; those that ``weight`` is called for become
+            constants of the graph.
     """
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
@@ -93,11 +95,11 @@ class Graph:
         return names[0] if outputs == 1 else list(names)
 
     def name(self, value: str, name: str) -> None:
-        """Give a computed value the name that programs know it by."""
+        """Give a computed value a public name, as an output of the graph."""
         self.nodes.append(Node("Identity", (value,), (name,)))
 
     def constant(self, value: Any, dtype: type = np.float32) -> str:
-        """Return the name of a constant; equal ones are held once."""
+        """Return the name of a constant; equal constants are stored once."""
         array: Array = np.asarray(value, dtype)
         content = (array.dtype.str, array.shape, array.tobytes())
         name = self._names.setdefault(content, f"constant_{len(self._names)}")
@@ -109,24 +111,24 @@ class Graph:
         return self.constant(values, np.int64)
 
     def weight(self, name: str, *shape: int) -> str:
-        """Return the name of a weight of the network, which becomes part of the graph.
+        """Add a weight of the network to the graph's constants; return its name.
 
         Args:
             name: Its name in a run.
-            shape: What its shape must be; none is checked if it is left out.
+            shape: The shape it must have; not checked if left out.
 
         Raises:
             ValueError: If there is no such weight, or it has another shape.
         """
-        return self.arranged(name, self.checked(name, *shape))
+        return self.add_weight(name, self.weight_array(name, *shape))
 
-    def arranged(self, name: str, value: Array) -> str:
-        """Hold a weight under its name in a run, in the order or shape that an operator asks."""
+    def add_weight(self, name: str, value: Array) -> str:
+        """Add a weight under its name in a run, in the layout that an operator of ONNX needs."""
         self.constants[name] = np.ascontiguousarray(value, np.float32)
         return name
 
-    def checked(self, name: str, *shape: int) -> Array:
-        """Return a weight of the network; see ``weight``."""
+    def weight_array(self, name: str, *shape: int) -> Array:
+        """Return a weight of the network as an array; see ``weight``."""
         found = self.weights.get(name)
         if found is None:
             raise ValueError(f"{name} is missing")
@@ -136,10 +138,10 @@ class Graph:
         return found
 
     def check_size(self, size: int) -> None:
-        """Refuse a layer that reads more numbers than there are weights.
+        """Check the input size of a layer, which a damaged file could make huge.
 
         Raises:
-            ValueError: If it does.
+            ValueError: If it exceeds the number of all weights together.
         """
         if size > sum(value.size for value in self.weights.values()):
             raise ValueError(f"a layer would read {size:,} numbers, more than there are weights")
@@ -151,17 +153,17 @@ class Graph:
         return product if bias is None else self.add("Add", product, self.weight(bias, *shape[:1]))
 
     def layer_norm(self, values: str, name: str) -> str:
-        """Return the values normed over the last axis."""
+        """Return the layer normalisation of the values over the last axis."""
         weights = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return str(self.add("LayerNormalization", values, *weights, axis=-1, epsilon=1e-5))
 
     def gelu(self, values: str) -> str:
-        """Return x times the probability that a standard normal number is below x."""
+        """Return GELU(x) = x Phi(x), Phi being the normal distribution function, by ``Erf``."""
         errors = self.add("Erf", self.add("Mul", values, self.constant(math.sqrt(0.5))))
         doubled = self.add("Mul", values, self.add("Add", errors, self.constant(1)))
         return str(self.add("Mul", doubled, self.constant(0.5)))
 
     def slice(self, values: str, axis: int, start: int, end: int = END) -> str:
-        """Return a part of an axis; both ends may count from its end."""
+        """Return the slice from start to end along an axis; negative numbers count from the end."""
         places = (self.integers(start), self.integers(end), self.integers(axis))
         return str(self.add("Slice", values, *places))

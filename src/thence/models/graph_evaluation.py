@@ -1,4 +1,4 @@
-"""Graphs of operators computed in NumPy, so that a network is asked without torch."""
+"""Graphs of ONNX operators evaluated in NumPy, so that inference needs no torch."""
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +17,8 @@ def evaluate(nodes: Sequence[Node], values: dict[str, Array]) -> None:
     """Compute nodes in NumPy.
 
     Args:
-        nodes: In order, of the operators in ``OPERATORS``.
-        values: What they read, by name: inputs, constants, and what nodes before them computed;
-            what they compute is added to it.
+        nodes: Nodes of the operators in ``OPERATORS``, each after those whose results it reads.
+        values: The inputs and constants, by name. The result of each node is added.
     """
     with _one_blas_thread():
         for node in nodes:
@@ -30,11 +29,14 @@ def evaluate(nodes: Sequence[Node], values: dict[str, Array]) -> None:
 
 
 def round_matrices(nodes: Sequence[Node], constants: dict[str, Any]) -> list[Node]:
-    """Return the nodes with rounded matrices in what ``linear`` and recurrent layers compute.
+    """Replace the matrices of linear and recurrent layers by ``RoundedMatrix``.
 
     Args:
-        nodes: The nodes.
-        constants: What they read, which is changed.
+        nodes: Nodes of a graph.
+        constants: Its constants; the matrices in it are replaced.
+
+    Returns:
+        The nodes without the transpositions of these matrices, which is done in the constants.
     """
     left = []
     for node in nodes:
@@ -52,8 +54,9 @@ def round_matrices(nodes: Sequence[Node], constants: dict[str, Any]) -> list[Nod
 def _one_blas_thread() -> Iterator[None]:
     """Make NumPy's matrix products use one thread within the block.
 
-    They are small, and OpenBLAS's threads wait for one another by spinning: to score 3,000 names
-    with an LSTM took 0.1 processor seconds with one thread and 2 to 5 with two on a busy machine.
+    The products are small, and OpenBLAS's threads wait for one another by spinning: scoring 3,000
+    names with an LSTM took 0.1 processor seconds with one thread and 2 to 5 with two on a busy
+    machine.
     """
     if (threads := _blas_threads()) is None:
         yield
@@ -69,9 +72,9 @@ def _one_blas_thread() -> Iterator[None]:
 
 @cache
 def _blas_threads() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """Return what gets and sets the number of threads of the OpenBLAS that NumPy's wheels bring.
+    """Return the getter and setter of the thread count of the OpenBLAS inside NumPy's wheels.
 
-    NumPy has no function for it. None where NumPy was built with another library.
+    NumPy has no function for it. None if NumPy was built with another library.
     """
     package = Path(np.__file__).parent
     for file in (
@@ -98,7 +101,7 @@ def _log_softmax(logits: Array, axis: int) -> Array:
 
 
 def _sigmoid(values: Array) -> Array:
-    """Return 1 / (1 + exp(-x)), which the hyperbolic tangent gives without overflow."""
+    """Return 1 / (1 + exp(-x)) as (1 + tanh(x / 2)) / 2, which cannot overflow."""
     found: Array = np.tanh(0.5 * values)
     found += 1
     found *= 0.5
@@ -106,7 +109,7 @@ def _sigmoid(values: Array) -> Array:
 
 
 def _erf(values: Array) -> Array:
-    """Return the error function, to the precision of single precision.
+    """Return the error function in single precision.
 
     Source: W. Press et al. 1992, "Numerical recipes in C", section 6.2: a Chebyshev fit of its
     complement, with a relative error below 1.2e-7.
@@ -136,23 +139,23 @@ def _over_time(
     cell: Callable[..., tuple[Parts, Parts]],
     gates: list[Parts] | None = None,
 ) -> Parts:
-    """Return what a recurrent layer says at each time, shape (T, 1, B, H), and its last state.
+    """Return the hidden states of a recurrent layer, shape (T, 1, B, H), and its last state.
 
     Args:
-        inputs: What it reads, shape (T, B, input size).
+        inputs: Inputs x of each time, shape (T, B, input size).
         weights: W of all gates, shape (1, gates x H, input size).
-        recurrent: U likewise.
-        biases: Of W and then of U, shape (1, 2 x gates x H).
-        state: Before the first input: hidden states (1, B, H) and, for an LSTM, cells.
-        cell: From W x + b, from U h + u, and the state, to the new state and the gates.
-        gates: Where those of each time, and the new cells of an LSTM, are put.
+        recurrent: U of all gates, shape (1, gates x H, H).
+        biases: b of W and then u of U, shape (1, 2 x gates x H).
+        state: State before the first input: hidden states h (1, B, H) and, for an LSTM, cells.
+        cell: Computes the new state and the gates from W x + b, U h + u and the state.
+        gates: A list to which the gates of each time are appended, and an LSTM's new cells.
     """
     of_input, of_state = np.split(biases[0], 2)
     of_inputs, of_states = (
         matrix if isinstance(matrix, RoundedMatrix) else matrix[0].T
         for matrix in (weights, recurrent)
     )
-    projected = inputs @ of_inputs + of_input
+    projected = inputs @ of_inputs + of_input  # W x + b of all times in one product.
     now = tuple(part[0] for part in state)
     outputs = np.empty((len(inputs), 1, *now[0].shape), np.float32)
     for time, read in enumerate(projected):
@@ -190,15 +193,15 @@ GATES: dict[str, tuple[str, ...]] = {
     "LSTM": ("input", "output", "forget", "candidate", "cell"),
     "RNN": (),
 }
-"""What ``gates_of`` returns of each operator, in ONNX's order."""
+"""Names of the gates that ``gates_of`` returns for each operator, in ONNX's order."""
 
 
 def _recurrent(operator: str) -> Callable[..., Parts]:
-    """Return the operator of a recurrent layer; what is said of its size its weights say too."""
+    """Return the operator of a recurrent layer. It takes its sizes from the weights' shapes."""
 
     def layer(
         inputs: Array, weights: Array, recurrent: Array, biases: Array, _: None, *state: Array,
-        **said: int,
+        **attributes: int,
     ) -> Parts:  # fmt: skip
         return _over_time(inputs, weights, recurrent, biases, state, CELLS[operator])
 
@@ -213,8 +216,8 @@ def gates_of(node: Node, values: Mapping[str, Array]) -> dict[str, Array]:
     ``candidate``; a plain layer has none.
 
     Args:
-        node: The layer.
-        values: What ``evaluate`` has computed.
+        node: The node of the layer.
+        values: All values by name, after ``evaluate``.
     """
     inputs, weights, recurrent, biases, *state = (values[name] for name in node.inputs if name)
     gates: list[Parts] = []
@@ -246,5 +249,4 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Tanh": np.tanh,
     "Transpose": lambda values, perm: values.transpose(perm),
 }
-"""ONNX's operators in NumPy, as far as networks are asked so; their definitions are at
-https://onnx.ai/onnx/operators/."""
+"""The ONNX operators that our graphs use; they are defined at https://onnx.ai/onnx/operators/."""

@@ -1,4 +1,4 @@
-"""The memory guard: a network too large for the machine is refused before its memory is touched."""
+"""Memory limits: a network too large for the machine is refused before its memory is touched."""
 
 import math
 import os
@@ -16,13 +16,13 @@ from thence.errors import SettingError
 from thence.settings import Range
 
 LARGEST_SIZE = 1 << 20
-"""Units of a layer, tokens of a document and so on at most, in a classifier."""
+"""Upper bound of a classifier's sizes, such as units of a layer or tokens of a document."""
 Size = Annotated[int, Range(ge=1, le=LARGEST_SIZE)]
 MAX_LAYERS = 1000
 Layers = Annotated[int, Range(ge=1, le=MAX_LAYERS)]
 BYTES_PER_WEIGHT = 16
-"""Bytes of memory that training takes for each weight: itself, its gradient, and the two moments
-of Adam, in single precision."""
+"""Bytes of memory that training takes per weight: the weight, its gradient, and Adam's two moments,
+each in single precision."""
 SMALLER = "Use smaller sizes, such as a lower `embedding_size` or `hidden_size`."
 
 Made = TypeVar("Made")
@@ -30,12 +30,12 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)B?")
 
 
 class TooLargeError(Exception):
-    """A network would have more numbers than it may."""
+    """A network would have more parameters than allowed."""
 
 
 @cache
 def machine_memory() -> int:
-    """Return the bytes of memory of this machine, or of the container that this runs in."""
+    """Return the memory of this machine in bytes, or the limit of the container it runs in."""
     memory = sys.maxsize
     with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf.
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -49,7 +49,7 @@ _bound = ContextVar[float]("memory that is read into at once", default=math.inf)
 
 @contextmanager
 def within_memory(memory: int | None) -> Iterator[None]:
-    """Leave what does not fit into so many bytes on disk meanwhile, where there is a choice."""
+    """Context manager: ``fits_into_memory`` is false above ``memory`` bytes (None: no limit)."""
     token = _bound.set(math.inf if memory is None else memory)
     try:
         yield
@@ -58,19 +58,19 @@ def within_memory(memory: int | None) -> Iterator[None]:
 
 
 def fits_into_memory(size: int) -> bool:
-    """Return whether so many bytes may be taken where the same can be done, slower, from disk."""
+    """Return whether to hold ``size`` bytes in memory; if not, callers work from disk, slower."""
     return size <= min(_bound.get(), free_memory())
 
 
 def parse_size(name: str, text: str) -> int:
-    """Return a size such as ``500MB`` or ``1GB`` in bytes.
+    """Return a size such as ``500MB`` or ``1GB`` in bytes (powers of 1000).
 
     Args:
-        name: Of the setting, for the message.
-        text: The size.
+        name: Name of the setting, for the message.
+        text: The size as its user wrote it.
 
     Raises:
-        SettingError: If it is not a size.
+        SettingError: If the text is not a size.
 
     >>> parse_size("memory", "1.5 GB")
     1500000000
@@ -82,7 +82,7 @@ def parse_size(name: str, text: str) -> int:
 
 
 def gigabytes(size: int) -> str:
-    """Return a number of bytes for people.
+    """Format a number of bytes as gigabytes, for messages.
 
     >>> gigabytes(16 * 10**9), gigabytes(1_500_000_000)
     ('16 GB', '1.5 GB')
@@ -92,15 +92,15 @@ def gigabytes(size: int) -> str:
 
 
 def check_memory(size: int, what: str, way_out: str) -> None:
-    """Refuse what would take more memory than there is.
+    """Raise an error if something would take more memory than the machine has.
 
     Args:
-        size: Bytes.
-        what: What would take them, the beginning of a sentence.
-        way_out: What to do, a sentence.
+        size: The memory it takes, in bytes.
+        what: What takes it: the subject of the message.
+        way_out: What the user can do: a sentence.
 
     Raises:
-        SettingError: If there are not so many.
+        SettingError: If the machine has less.
     """
     memory = machine_memory()
     if size > memory:
@@ -111,16 +111,16 @@ def check_memory(size: int, what: str, way_out: str) -> None:
 
 
 _allowed = threading.local()
-"""In each thread: how many numbers its networks may still have, where that is limited."""
+"""Per thread, ``numbers``: how many parameters new networks may still have; None: no limit."""
 
 
 @cache
 def count_parameters() -> None:
-    """Count every parameter of a module when torch registers it; installed once, for all threads.
+    """Install a hook that counts each parameter when torch registers it; once, for all threads.
 
-    ``models/network.py`` installs it, and ``at_most`` where torch is loaded: what needs no torch
-    never waits for it. A parameter is registered when its memory is reserved and before it is
-    written, so a network that is too large is refused before the machine runs out of memory.
+    ``models/network.py`` installs it, and so does ``limit_parameters`` if torch is loaded; nothing
+    loads torch for it. A parameter is registered when its memory is reserved but not yet written,
+    so a network that is too large is refused before the machine runs out of memory.
     """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -135,10 +135,8 @@ def count_parameters() -> None:
 
 
 @contextmanager
-def at_most(numbers: int) -> Iterator[None]:
-    """Limit the numbers in all networks that this thread makes within the block.
-
-    They are counted when their memory is reserved, and not yet used.
+def limit_parameters(numbers: int) -> Iterator[None]:
+    """Context manager: limit the parameters of all networks that this thread makes in the block.
 
     Raises:
         TooLargeError: If there would be more.
@@ -155,17 +153,17 @@ def at_most(numbers: int) -> Iterator[None]:
 
 
 def make_trainable(make: Callable[[], Made], model: str) -> Made:
-    """Make a network that can be trained in the memory of this machine.
+    """Make a network; refuse one whose training would not fit into this machine's memory.
 
     Args:
-        make: Makes it.
-        model: Its name, for the message.
+        make: The function that makes it.
+        model: Name of the model, for the message.
 
     Raises:
-        SettingError: If it cannot; says how much memory it would need.
+        SettingError: If training needs more memory than there is; says how much.
     """
     try:
-        with at_most(machine_memory() // BYTES_PER_WEIGHT):
+        with limit_parameters(machine_memory() // BYTES_PER_WEIGHT):
             return make()
     except TooLargeError:
         numbers = _numbers_of(make)
@@ -180,9 +178,9 @@ def make_trainable(make: Callable[[], Made], model: str) -> Made:
 
 
 def _numbers_of(make: Callable[[], Any]) -> int | None:
-    """Return how many numbers a network would have; None: too many for torch to count.
+    """Return how many parameters a network would have; None: too many for torch to count.
 
-    It is made without memory. That loads much of torch, which takes a second or two.
+    It is made on torch's meta device, which reserves no memory but takes a second or two to load.
     """
     import torch
 

@@ -2,7 +2,7 @@
 
     single  l_m                                     one set of weights
     table   l_m(b)                                  one set of weights for each bucket b of contexts
-    gate    l_m(h) = softmax_m(features(h) @ W)     weights that follow what is known of context h
+    gate    l_m(h) = softmax_m(features(h) @ W)     weights that depend on features of context h
 
 The first two are learned by expectation maximisation. The table is that of F. Jelinek and R. Mercer
 1980, "Interpolated estimation of Markov source parameters from sparse data", with the buckets of
@@ -22,28 +22,31 @@ from thence.lbfgs import minimize
 from thence.models.base import Array
 
 ITERATIONS = 100
-"""Iterations of expectation maximisation."""
+"""Iterations of expectation maximisation (EM)."""
 PRIOR_TARGETS = 10.0
-"""Targets that the overall weights count for in each bucket: rare buckets stay near them."""
+"""Strength of the prior in each bucket, in targets: buckets with few targets of their own stay near
+the overall weights."""
 MAX_ITERATIONS = 300
-"""Iterations of L-BFGS at most."""
+"""Largest number of L-BFGS iterations."""
 HISTORY = 20
-"""Pairs of steps and gradient changes that L-BFGS estimates the curvature from."""
+"""Pairs of steps and gradient changes from which L-BFGS estimates the curvature."""
 TOLERANCE = 5e-7
 """L-BFGS stops when five iterations gain less than this, in nats per target."""
 PENALTY = 0.6
-"""Factor of half the squared coefficients of the gate, without the constant's, which is added to
-the loss of the whole dev text in nats."""
+"""L2 penalty: half the sum of the gate's squared coefficients (without the constant's) times this
+is added to the loss of the whole dev text in nats."""
 MIN_WEIGHT = 1e-6
-"""Lowest weight that the gate starts from, and what keeps the curvature's bound invertible."""
+"""Lowest weight with which the gate's optimisation starts; it also keeps the bound of the curvature
+invertible."""
 PRODUCTS_AT_ONCE = 1 << 18
-"""Products of features and coefficients that the gate computes at once. So few stay in the
+"""Products of features and coefficients per block of targets. Blocks of this size stay in the
 processor's cache, and OpenBLAS multiplies them in one thread: two that wait for each other take six
 times the processor's time on a busy machine, and sum in another order."""
 NUMBERS_AT_ONCE = 9000
-"""Probabilities that are multiplied with weights at once: for the same reasons."""
+"""Probabilities per block in ``learn_single``, for the same reasons."""
 MIN_PROBABILITY = np.float32(1e-30)
-"""Probabilities are held above this, so that a target which no model predicts has a finite loss."""
+"""Lower bound of the mixture's probability, so that a target that no model predicts has a finite
+loss."""
 
 Probs = Float[np.ndarray, "targets models"]
 
@@ -55,14 +58,14 @@ def learn_table(
     prior: Float[np.ndarray, " models"] | None = None,
     prior_targets: float = PRIOR_TARGETS,
 ) -> Float[np.ndarray, "buckets models"]:
-    """Return the weights of each bucket under which the targets are likeliest.
+    """Return the maximum-likelihood mixture weights of each bucket, by EM.
 
     Args:
         probs: Each model's probability of each target, up to a factor per target.
         bucket_ids: The bucket of each target.
-        num_buckets: How many buckets there are.
-        prior: Weights that every bucket starts from and is drawn to.
-        prior_targets: How many targets they count for in each bucket.
+        num_buckets: Number of buckets.
+        prior: Overall weights, from which every bucket starts and to which it is regularised.
+        prior_targets: Strength of the prior: as that many further targets in each bucket.
     """
     count = probs.shape[1]
     base = np.full(count, 1 / count) if prior is None else prior
@@ -70,6 +73,7 @@ def learn_table(
     weights = np.tile(base, (num_buckets, 1))
     sizes = np.bincount(bucket_ids, minlength=num_buckets)[:, None] + prior_targets
     for _ in range(ITERATIONS):
+        # E step: the posterior of each model given the target. M step: its mean in each bucket.
         shares = weights[bucket_ids] * probs
         shares /= shares.sum(axis=1, keepdims=True)
         credit = [np.bincount(bucket_ids, shares[:, model], num_buckets) for model in range(count)]
@@ -81,19 +85,20 @@ def learn_table(
 def learn_single(
     probs: Probs, pseudo_targets: float = 0.0, iterations: int = ITERATIONS
 ) -> Float[np.ndarray, " models"]:
-    """Return the one set of weights under which the targets are likeliest.
+    """Return the maximum-likelihood mixture weights of all targets together, by EM.
 
     Args:
         probs: Each model's probability of each target, up to a factor per target.
-        pseudo_targets: Further targets that all models predict equally well: on few targets they
-            keep the weights near equal ones, on many they do not matter.
-        iterations: Of expectation maximisation, which is slow where models are alike.
+        pseudo_targets: Strength of a prior of equal weights: as that many further targets, which
+            all models predict equally well.
+        iterations: Iterations of EM, which converges slowly if models are alike.
     """
     count, total = probs.shape[1], max(len(probs) + pseudo_targets, 1)
     weights = np.full(count, 1 / count)
     rows = max(1, NUMBERS_AT_ONCE // count)
     parts = [probs[start : start + rows] for start in range(0, len(probs), rows)]
     for _ in range(iterations if len(probs) else 0):
+        # Summed over targets, the posteriors are w_m sum_t p_tm / (p_t . w).
         credit = np.sum([(1 / (part @ weights)) @ part for part in parts], axis=0)
         weights = weights * (credit / total) + pseudo_targets / total / count
     return weights
@@ -102,16 +107,16 @@ def learn_single(
 def learn_gate(
     probs: Probs, features: Float[np.ndarray, "targets features"]
 ) -> Float[np.ndarray, "features models"]:
-    """Return the coefficients of the gate under which the targets are likeliest.
+    """Return the maximum-likelihood coefficients W of the gate, by L-BFGS with an L2 penalty.
 
-    The gradient of the log-likelihood by the gate's logits is the posterior of each member, given
-    the target, minus its weight. L-BFGS (``lbfgs.py``) is preconditioned with a bound of the
-    curvature, a quarter of the features' second moments (D. Boehning 1992, "Multinomial logistic
-    regression algorithm"). Past a deadline the coefficients are those reached by then.
+    The gradient of the log-likelihood with respect to the gate's logits is the posterior of each
+    model, given the target, minus its weight. L-BFGS (``lbfgs.py``) is preconditioned with a bound
+    of the curvature, a quarter of the features' second moments (D. Boehning 1992, "Multinomial
+    logistic regression algorithm"). At a deadline it stops early.
 
     Args:
         probs: Each model's probability of each target, up to a factor per target.
-        features: What is known of each target's context; the first is the constant 1.
+        features: Features of each target's context; the first is the constant 1.
     """
     rows, columns = features.shape[1], probs.shape[1]
     size = max(1, PRODUCTS_AT_ONCE // (rows * columns))
@@ -162,7 +167,7 @@ def learn_gate(
 def log_weights_of(
     gate: Float[np.ndarray, "features models"], features: Float[np.ndarray, "targets features"]
 ) -> Float[np.ndarray, "targets models"]:
-    """Return the logarithm of the weights that the gate gives in each context."""
+    """Return the logarithm of the gate's mixture weights in each context."""
     logits = features @ gate
     logits -= logits.max(axis=1, keepdims=True)
     log_weights: Float[np.ndarray, "targets models"] = logits - np.log(
@@ -177,15 +182,15 @@ def adapt_gate(
     features: Float[np.ndarray, "targets features"],
     rate: float,
 ) -> Float64[np.ndarray, " targets"]:
-    """Return the log-probability of each target, and let the gate learn from it afterwards.
+    """Return the log-probability of each target, training the gate on the fly.
 
-    Each target is one step up the gradient of its log-likelihood, which ``learn_gate`` climbs for
-    all of dev.
+    After each target is scored, the gate takes one step of stochastic gradient ascent on its
+    log-likelihood, the objective of ``learn_gate``.
 
     Args:
-        gate: The coefficients; they are changed.
+        gate: The coefficients; changed in place.
         scores: Each model's log-probability of each target, in the order of the text.
-        features: What is known of each target's context.
+        features: Features of each target's context.
         rate: Learning rate.
     """
     scores, features = (np.ascontiguousarray(some, np.float64) for some in (scores, features))
@@ -199,11 +204,11 @@ def adapt_gate_in_numpy(
     features: Float64[np.ndarray, "targets features"],
     rate: float,
 ) -> Float64[np.ndarray, " targets"]:
-    """Do what the core does, one target after another."""
+    """Return the same as ``adapt_gate``: the NumPy twin of the kernel in ``_core/gate.c``."""
     found = np.full(len(scores), -np.inf)
     for target, (score, seen) in enumerate(zip(scores, features, strict=True)):
         best = score.max()
-        if np.isneginf(best):  # No member takes it for possible, so that there is no gradient.
+        if np.isneginf(best):  # Every model gives it probability zero: there is no gradient.
             continue
         logits = seen @ gate
         weights = np.exp(logits - logits.max())

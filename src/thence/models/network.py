@@ -18,28 +18,28 @@ class NetworkModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        # Kept: to look for the first weight takes as long as a small operator, some times a step.
+        """The device of the weights."""
+        # Cached: finding the first weight takes as long as a small operator, several times a step.
         if "_first_weight" not in self.__dict__:
             self.__dict__["_first_weight"] = (next(self.parameters()),)
         first: Tensor = self.__dict__["_first_weight"][0]
         return first.device
 
     def batch_loss(self, batch: Any, state: State = None) -> tuple[Float[Tensor, ""], State]:
-        """Return the summed loss of a training batch in nats, and the recurrent state after it."""
+        """Return the summed loss of a batch in nats, for training, and the state after it."""
         raise NotImplementedError
 
     def to_device(self, *arrays: Array) -> list[Tensor]:
-        """Return arrays as tensors where the weights are."""
+        """Return arrays as tensors on the device of the weights."""
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied: further training does not change them."""
+        """Return copies of the weights by name, which further training does not change."""
         state = cast(dict[str, Tensor], self.state_dict())
         return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights in place, so that an optimiser that holds them goes on.
+        """Set the weights in place, so that an optimizer that holds them stays valid.
 
         Raises:
             ValueError: If a name, a shape or a type does not fit this network.
@@ -51,15 +51,15 @@ class NetworkModel(nn.Module):
             raise ValueError(str(error)) from error
 
     def num_parameters(self) -> int:
-        """Return how many numbers are learned; those that stay as they are do not count."""
+        """Return the number of trainable parameters; frozen ones do not count."""
         return sum(weights.numel() for weights in self.parameters() if weights.requires_grad)
 
 
 class Dropout(nn.Module):
-    """Sets random values to zero while training, and scales up the others.
+    """Dropout with the mask drawn as bytes: eight mask values from each 64-bit random number.
 
-    Eight mask values come out of each 64-bit random number, which takes a tenth of the time of
-    PyTorch's own dropout on a processor; that costs more than the matrix product it follows.
+    On a CPU this takes a tenth of the time of PyTorch's own dropout, which costs more than the
+    matrix product before it.
 
     Source: N. Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
     overfitting".
@@ -73,7 +73,7 @@ class Dropout(nn.Module):
         self._dropped = min(round(256 * p), 255)
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Return the values, some of them zero."""
+        """Return the values, while training with some set to zero and the others scaled up."""
         if not self.training or self._dropped == 0:
             return values
         words = torch.empty((values.numel() + 7) // 8, dtype=torch.int64, device=values.device)
@@ -89,7 +89,7 @@ class LockedDropout(nn.Module):
     recurrent neural networks".
 
     Args:
-        p: Probability that a number of a row is dropped, at all of its places.
+        p: Probability that a feature of a row is dropped, at all of its times.
     """
 
     def __init__(self, p: float) -> None:
@@ -97,7 +97,7 @@ class LockedDropout(nn.Module):
         self._p = p
 
     def forward(self, values: Float[Tensor, "batch time size"]) -> Float[Tensor, "batch time size"]:
-        """Return the values with randomly chosen columns of each row set to zero."""
+        """Return the values, while training with random features of each row set to zero."""
         if not self.training or self._p == 0:
             return values
         rows, _, size = values.shape

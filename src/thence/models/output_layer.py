@@ -33,7 +33,7 @@ from thence.models.memory_guard import parse_size
 
 @runtime_checkable
 class OutputLayer(Protocol):
-    """What every output layer provides."""
+    """The interface of output layers."""
 
     def loss(
         self,
@@ -44,29 +44,29 @@ class OutputLayer(Protocol):
 
         Args:
             hidden: The hidden states.
-            targets: One id per hidden state, or how often each id was the target there.
+            targets: One id per hidden state, or the count of each id as a target there.
         """
 
-    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
-        """Set the biases so that the first probabilities are the symbols' frequencies."""
+    def init_bias(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Set the biases to the log-frequencies of the symbols in the train text."""
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
-        """Return the log-probabilities of every symbol, in nats."""
+        """Return the log-probabilities of all symbols, in nats."""
 
     def target_log_probs(
         self, hidden: Float[Tensor, "batch hidden"], targets: Int64[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """Return the log-probability of one symbol for each hidden state, in nats."""
+        """Return the log-probability of each hidden state's target, in nats."""
 
     def onnx(self, graph: Graph, hidden: str) -> str:
         """Add the log-probabilities after hidden states (batch, time, H) to an ONNX graph."""
 
 
 class TiedLinear(nn.Module):
-    """A linear layer whose weights are an embedding's (O. Press and L. Wolf 2017).
+    """A linear layer that shares its weights with an embedding (O. Press and L. Wolf 2017).
 
     Args:
-        embedding: Whose table (V, E) gives the weights; it stays the owner.
+        embedding: The embedding, whose table (V, E) is used; it stays the owner.
     """
 
     def __init__(self, embedding: nn.Embedding) -> None:
@@ -87,12 +87,12 @@ class TiedLinear(nn.Module):
 def _logits(
     project: nn.Module, hidden: Float[Tensor, "*batch hidden"]
 ) -> Float[Tensor, "*batch vocab"]:
-    """Return the logits of hidden states."""
+    """Return the logits ``project(hidden)``, a single row by a matrix-vector product."""
     weight = getattr(project, "weight", None)
     one_row = hidden.numel() == hidden.shape[-1] and not torch.is_grad_enabled()
     if one_row and isinstance(weight, Tensor) and weight.dtype == hidden.dtype:
-        # One row is bound by reading the weights. The library's matrix-vector product reads them
-        # once on every processor, its matrix product on some only.
+        # One row takes as long as reading the weights from memory. BLAS's matrix-vector product
+        # reads them once on every processor, its matrix product only on some.
         product = torch.addmv(cast(Tensor, project.bias), weight, hidden.flatten())
         return product.view(*hidden.shape[:-1], -1)
     logits: Tensor = project(hidden)
@@ -103,9 +103,9 @@ class FullSoftmax(nn.Module):
     """Softmax over the whole vocabulary.
 
     Args:
-        project: Gives the logits (N, V) of hidden states (N, H): a linear layer, or the
-            identity where the hidden states are logits already.
-        memory: Bytes that the logits may take at once.
+        project: Maps hidden states (N, H) to logits (N, V): a linear layer, or the identity if
+            the hidden states are logits already.
+        memory: Largest size in bytes of the logits that are in memory at once.
     """
 
     def __init__(self, project: nn.Module, memory: int = 1 << 24) -> None:
@@ -130,7 +130,7 @@ class FullSoftmax(nn.Module):
         logits = at_least_single(self.project(flat))
         return functional.cross_entropy(logits, wanted, reduction="sum")
 
-    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+    def init_bias(self, counts: Float[Tensor, " vocab"]) -> None:
         """Set the biases to the logarithms of the symbols' frequencies.
 
         The network then need not spend its first steps on learning which symbols are frequent.
@@ -167,12 +167,12 @@ class FullSoftmax(nn.Module):
 
 
 def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return the values in single precision, or in the double that they have."""
+    """Return the values in single precision, or unchanged if they are in double precision."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 def _parts(rows: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Return several tensors cut alike into pieces of so many rows."""
+    """Return several tensors split into the same chunks of ``rows`` rows."""
     return list(zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True))
 
 
@@ -183,9 +183,9 @@ class SampledSoftmax(FullSoftmax):
     are frequent whatever their rank, are always in the sample.
 
     Args:
-        project: The output layer: a linear layer, tied or not.
-        samples: How many symbols are drawn for each step.
-        memory: Bytes that the logits may take at once where all are needed.
+        project: The linear layer, tied or not.
+        samples: Number of draws for each step.
+        memory: As of ``FullSoftmax``, where the logits of all symbols are needed.
     """
 
     def __init__(self, project: nn.Module, samples: int, memory: int = 1 << 24) -> None:
@@ -199,7 +199,7 @@ class SampledSoftmax(FullSoftmax):
         hidden: Float[Tensor, "*batch hidden"],
         targets: Int64[Tensor, "*batch"] | Float[Tensor, "*batch vocab"],
     ) -> Float[Tensor, ""]:
-        """Return the loss against a sample while training, the whole one otherwise."""
+        """Return the sampled loss while training, that of the full softmax otherwise."""
         weight = cast(Tensor, self.project.weight)
         if not self.training or targets.dim() == hidden.dim() or self.samples >= len(weight):
             return super().loss(hidden, targets)
@@ -215,7 +215,8 @@ class SampledSoftmax(FullSoftmax):
     def _draw(self, vocabulary_size: int, device: torch.device) -> Int64[Tensor, " drawn"]:
         """Return distinct sampled ids in ascending order."""
         ranked = vocabulary_size - SPECIAL_IDS
-        # P(rank) = log((rank + 2) / (rank + 1)) / log(R + 1), by inversion.
+        # P(rank) = log((rank + 2) / (rank + 1)) / log(R + 1), by inversion of the cumulative
+        # distribution log(rank + 1) / log(R + 1).
         uniform = torch.rand(self.samples, device=device)
         ranks = (torch.exp(uniform * math.log(ranked + 1)).long() - 1).clamp_(0, ranked - 1)
         special = torch.arange(ranked, vocabulary_size, device=device)
@@ -223,22 +224,22 @@ class SampledSoftmax(FullSoftmax):
 
 
 def log_inclusion_probs(vocabulary_size: int, samples: int) -> Float[Tensor, " vocab"]:
-    """Return the logarithm of each id's chance to be in a sample of the sampled softmax."""
+    """Return the log-probability of each id to be in a sample of the sampled softmax."""
     ranked = max(vocabulary_size - SPECIAL_IDS, 0)
     ids = torch.arange(ranked, dtype=torch.float64)
     chance = torch.log((ids + 2) / (ids + 1)) / math.log(ranked + 1)
-    # Drawn at least once in so many draws: log(1 - (1 - p)^n).
+    # Drawn at least once in n draws: log(1 - (1 - p)^n).
     log_inclusion = torch.log(-torch.expm1(samples * torch.log1p(-chance)))
     return torch.cat([log_inclusion, torch.zeros(vocabulary_size - ranked)]).float()
 
 
 class AdaptiveSoftmax(nn.Module):
-    """Softmax by clusters: frequent symbols at once, rare ones through their cluster.
+    """Softmax by clusters: frequent symbols directly, rare ones through their cluster.
 
     Args:
-        hidden_size: Numbers of a hidden state (H).
-        vocabulary_size: Number of ids (V), frequent ones first but for the last two.
-        memory: Bytes that the logits may take at once.
+        hidden_size: Size of a hidden state (H).
+        vocabulary_size: Number of ids (V), in order of frequency but for the last two.
+        memory: Largest size in bytes of the logits that are in memory at once.
     """
 
     def __init__(self, hidden_size: int, vocabulary_size: int, memory: int = 1 << 24) -> None:
@@ -252,7 +253,7 @@ class AdaptiveSoftmax(nn.Module):
         )
 
     def _ranked(self, ids: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:
-        """Return ids in which the last two come first."""
+        """Return ids renumbered with the last two, the special symbols, first."""
         return (ids + SPECIAL_IDS) % self.vocabulary_size
 
     def loss(
@@ -266,8 +267,8 @@ class AdaptiveSoftmax(nn.Module):
             return -(self.log_probs(hidden.flatten(0, -2)) * counts).sum()
         return -self.target_log_probs(hidden.flatten(0, -2), targets.flatten()).sum()
 
-    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
-        """Do nothing: the clusters have no biases but the head's."""
+    def init_bias(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Do nothing: only the head has biases, and it does not cover all symbols."""
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""
@@ -298,13 +299,15 @@ def make_output_layer(
     vocabulary_size: int,
     tied_to: nn.Embedding | None = None,
 ) -> FullSoftmax | AdaptiveSoftmax:
-    """Make the output layer that the options name, with new weights (see ``draw_output``).
+    """Make the output layer that the options name.
+
+    Its weights are PyTorch's defaults; ``init_output_layer`` initialises them.
 
     Args:
         options: Which softmax.
-        hidden_size: Numbers of a hidden state (H).
+        hidden_size: Size of a hidden state (H).
         vocabulary_size: Number of ids (V).
-        tied_to: The embedding whose table is to be the output weights too.
+        tied_to: The embedding to share the output weights with, if any.
     """
     memory = parse_size("logits_memory", options.logits_memory)
     if options.softmax == "adaptive":
@@ -317,10 +320,10 @@ def make_output_layer(
     return FullSoftmax(project, memory)
 
 
-def draw_output(output_layer: FullSoftmax | AdaptiveSoftmax, std: float) -> None:
-    """Draw the weights of an output layer of its own, with biases of zero.
+def init_output_layer(output_layer: FullSoftmax | AdaptiveSoftmax, std: float) -> None:
+    """Initialise an output layer: weights normal with this standard deviation, biases zero.
 
-    An adaptive softmax keeps those that it was made with, and a tied layer its embedding's.
+    An adaptive softmax keeps PyTorch's weights, and a tied layer has its embedding's.
     """
     if isinstance(output_layer, FullSoftmax) and isinstance(output_layer.project, nn.Linear):
         nn.init.normal_(output_layer.project.weight, std=std)

@@ -1,7 +1,7 @@
-"""The table of model families, for language and for labels, open to those of other packages.
+"""The registry of model families, for language and for labels, including those of other packages.
 
-A family is one entry: what it is for, how it learns, and where its code is. The code is imported
-when a model is made, so that reading the table, and counting, never wait for torch.
+A family is one entry: its task, how it learns, and where its code is. The code is imported when a
+model is made, so that neither reading the table nor count models wait for torch.
 
 A package adds a family with an entry point, a script with ``register_model``::
 
@@ -9,7 +9,7 @@ A package adds a family with an entry point, a script with ``register_model``::
     decaying-unigram = "decaying_unigram:FAMILY"
 
 Only entry points of installed packages count, so opening a run never executes code that came with
-the run. They are looked up when a name is none of ours, which start-up never waits for.
+the run. They are looked up only when a name is none of thence's own, so that start-up is quick.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,31 +45,31 @@ class Family:
         make: Makes a model that has learned nothing yet, from its options, the vocabulary size
             and, for labels, the classes; or ``module:name``.
         summary: One line for help and documentation.
-        inference: Makes a model that is only asked and needs no torch, with the arguments and the
-            tensors of ``make``; or ``module:name``. Empty where the model of ``make`` is asked.
-        core: The class that trains it by the compiled core, without torch, where its ``fits`` says
-            so of the options; or ``module:name``. Empty where there is none.
+        inference: Makes a model for inference only, without torch, with the arguments and tensors
+            of ``make``; or ``module:name``. Empty: the model of ``make`` is used.
+        core: The class that trains it with the compiled core, without torch, if its ``fits``
+            returns true for the options; or ``module:name``. Empty if there is none.
         reads_sequences: Whether it reads any number of tokens in order, with a state, rather than
             a window of fixed width or a bag of words.
         window: Whether the setting ``context`` is the width of the window that it reads.
-        word_vectors: Whether the setting ``vectors`` names word vectors that it begins with.
-        pretrained: Whether the settings ``start_from`` and ``encoder`` hold a language model that
-            it begins with.
+        word_vectors: Whether the setting ``vectors`` names pretrained word vectors for its
+            embedding.
+        pretrained: Whether the settings ``start_from`` and ``encoder`` name a pretrained language
+            model.
         adapts: Whether it remembers the text that it is evaluated on, as a cache does.
-        bags: Whether it reads bags of features, which its option ``bags`` describes; steps of
-            training on them gain nothing from threads.
+        bags: Whether it reads bags of features, which its option ``bags`` describes; training on
+            them is no faster with several threads.
         unlabelled: Whether ``fit`` takes documents without labels too, as ``unlabelled``.
         truncates: Whether it reads only the first ``max_length`` tokens of a document.
-        training: Training settings where none are given.
-        epochs: Passes over the train split where neither steps nor epochs are given.
-        candidates: For which kinds of text ``thence best`` tries it, and from which budget on.
-        size: For language models that are trained: gives ``thence best`` the sizes of which it
-            chooses one, from the kind of text, the units of a hidden layer (64 to 1,024) and the
-            options of the candidate; or ``module:name``. Without it the options stay at their
-            defaults.
-        fit_many: For models that are fitted: fits several with different options to the same tokens
-            and yields each, where that is quicker than one by one; or ``module:name``. It gets the
-            models, the tokens, and whether context is carried across documents.
+        training: Default training settings.
+        epochs: Passes over the train split if neither steps nor epochs are given.
+        candidates: The settings with which ``thence best`` tries it, by kind of text.
+        size: For trained language models: a function from the kind of text, the units of a hidden
+            layer (64 to 1,024) and the options of the candidate to a ``Size``, by which ``thence
+            best`` chooses one; or ``module:name``. Without it the options stay at their defaults.
+        fit_many: For fitted models: fits several with different options to the same tokens and
+            yields each, where that is quicker than one by one; or ``module:name``. Its arguments
+            are the models, the tokens, and whether context is carried across documents.
         supplier: The package and version that it comes from, as pip writes it
             (``decaying-unigram==0.1``); empty for those of thence.
     """
@@ -102,30 +102,30 @@ class Family:
         return cast(type[Any], _imported(self.options))
 
     def make_options(self, settings: Mapping[str, Any]) -> Any:
-        """Return settings by name, as a file has them, as the dataclass."""
+        """Return the options dataclass of settings by name; lists of a file become tuples."""
         kept = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         return self.options_class()(**kept)
 
     def language_model(
         self, options: Any, vocabulary_size: int, inference: bool = False
     ) -> LanguageModel:
-        """Make a language model that has learned nothing yet.
+        """Make an untrained language model.
 
         Args:
             options: Its settings.
             vocabulary_size: Number of ids.
-            inference: Whether it is only to be asked, once it has its tensors.
+            inference: Make the variant for inference, which only needs its tensors loaded.
         """
         return cast(LanguageModel, self._maker(inference)(options, vocabulary_size))
 
     def classifier(
         self, options: Any, vocabulary_size: int, classes: Classes, inference: bool = False
     ) -> Classifier:
-        """Make a classifier that has learned nothing yet; see ``language_model``."""
+        """Make an untrained classifier; see ``language_model``."""
         return cast(Classifier, self._maker(inference)(options, vocabulary_size, classes))
 
     def in_core(self) -> Any:
-        """Return the class that trains it by the compiled core; None if there is none."""
+        """Return the class that trains it with the compiled core; None if there is none."""
         return _imported(self.core) if self.core else None
 
     def _maker(self, inference: bool) -> Any:
@@ -143,12 +143,12 @@ class Family:
             yield model
 
     def sized(self, kind: Kind, hidden: int, options: Mapping[str, Any]) -> Size:
-        """Return a size of its networks, if it has ``size``."""
+        """Return the settings of a network with so many hidden units; only if it has ``size``."""
         return cast(Size, _imported(self.size)(kind, hidden, **options))
 
 
 def _imported(thing: Any) -> Any:
-    """Return a class or function, or what ``module:name`` says."""
+    """Import ``module:name``; return anything but a string unchanged."""
     if not isinstance(thing, str):
         return thing
     module, _, name = thing.partition(":")
@@ -156,21 +156,21 @@ def _imported(thing: Any) -> Any:
 
 
 FAMILIES: dict[str, Family] = {}
-"""The families known so far, by name: ours (``families.py``), and others that were asked for."""
+"""The families known so far, by name: thence's own (``families.py``), and others already used."""
 
 _plugins = Plugins("thence.models", Family, FAMILIES)
 
 
 def add_built_in(families: Iterable[Family]) -> None:
-    """Add families of thence's own, whose names nobody else can take."""
+    """Add families of thence's own, whose names other packages cannot take."""
     _plugins.add_built_in({family.name: family for family in families})
 
 
 def get_family(name: str) -> Family:
-    """Return the family of that name, from an installed package if it is none of ours.
+    """Return the family of that name, from an installed package if it is not thence's own.
 
     Raises:
-        SettingError: If there is none; lists the names and suggests the nearest.
+        SettingError: If there is no such family; lists the names and suggests the nearest.
     """
     family = _plugins.find(name)
     if family is None:
@@ -182,7 +182,7 @@ def get_family(name: str) -> Family:
 
 
 def model_names() -> list[str]:
-    """Return the names of all families, ours first, then those of installed packages."""
+    """Return the names of all families, thence's own first, then those of installed packages."""
     return _plugins.names()
 
 
@@ -198,7 +198,7 @@ def is_known(name: str) -> bool:
 
 
 def suppliers(names: Iterable[str]) -> dict[str, str]:
-    """Return the package and version of each of these families that is not ours."""
+    """Return the package and version of those of these families that are not thence's own."""
     return {name: get_family(name).supplier for name in sorted(names) if _plugins.is_added(name)}
 
 
@@ -213,7 +213,7 @@ def register_model(family: Family) -> Family:
     A package that others install needs no call: its entry point is found.
 
     Raises:
-        SettingError: If its name is one of ours, or an attribute cannot be what it is.
+        SettingError: If its name is one of thence's own, or an attribute has a wrong value.
     """
     for name, value, choices in (
         ("task", family.task, get_args(Task)),
@@ -227,7 +227,7 @@ def register_model(family: Family) -> Family:
 
 
 def summaries() -> list[str]:
-    """Return a line for each family; for one that was not asked for yet, its package."""
+    """Return a line of help for each family; those of other packages may not be loaded yet."""
     return [
         f"{name}: {family.summary if (family := FAMILIES.get(name)) else 'of a package installed'}"
         for name in model_names()

@@ -1,10 +1,9 @@
-"""Matrices in 16 bits, for networks that are asked for one text at a time.
+"""Weight matrices quantised to 16-bit integers, for inference on one text at a time.
 
-Such a product takes as long as the weights take to come from memory, and these are half as many
+A matrix-vector product takes as long as reading the weights from memory, and these are half as many
 bytes. Both factors are rounded to whole numbers, so that the sum is exact and the same on every
 machine: a row of the matrix to steps of 1/32,767 of its largest weight, a vector to steps of
-1/131,071 of its largest number. The log-probabilities of an LSTM change by
-some 1e-4 nats at most.
+1/131,071 of its largest number. The log-probabilities of an LSTM change by at most some 1e-4 nats.
 """
 
 import numpy as np
@@ -14,18 +13,18 @@ from thence._core.rounded import multiply_rounded
 from thence.array_types import Float, Float32, Float64, Int16
 
 MAX_WEIGHT = (1 << 15) - 1
-"""The largest weight of a row becomes this number."""
+"""The integer that the largest weight of a row becomes: the largest of 16 bits."""
 MAX_NUMBER = (1 << 17) - 1
-"""The largest number of a vector becomes this one: what the core can add up in 32 bits."""
+"""The integer that the largest number of a vector becomes: the kernel adds in 32-bit integers."""
 CELLS = 1 << 20
-"""Weights that are rounded at once (8 MB in double precision)."""
+"""Weights that are rounded per block (8 MB in double precision)."""
 
 
 class RoundedMatrix:
-    """A matrix W whose rows are rounded; ``vectors @ matrix`` gives vectors Wᵀ.
+    """A matrix W in 16 bits, with one scale per row; ``vectors @ matrix`` is vectors Wᵀ.
 
     Args:
-        matrix: Its weights.
+        matrix: The weights W in floating point.
     """
 
     __array_ufunc__ = None  # So that NumPy leaves a product with an array to __rmatmul__.
@@ -44,7 +43,7 @@ class RoundedMatrix:
     def __rmatmul__(
         self, vectors: Float32[np.ndarray, "*before columns"]
     ) -> Float32[np.ndarray, "*before rows"]:
-        """Return the product of each vector with each row."""
+        """Return ``vectors @ W.T``."""
         multiply = multiply_rounded if library() is not None else product_in_numpy
         flat = np.ascontiguousarray(vectors.reshape(-1, self.weights.shape[1]), np.float32)
         found: np.ndarray = multiply(self.weights, self.scales, flat)
@@ -56,7 +55,7 @@ def product_in_numpy(
     scales: Float64[np.ndarray, " rows"],
     vectors: Float32[np.ndarray, "vectors columns"],
 ) -> Float32[np.ndarray, "vectors rows"]:
-    """Return the same as the kernel; see ``_core/rounded.c``."""
+    """Return ``vectors @ W.T``: the NumPy twin of the kernel in ``_core/rounded.c``."""
     exact = vectors.astype(np.float64)
     steps = np.abs(exact).max(axis=1, keepdims=True) / MAX_NUMBER
     steps[~np.isfinite(steps)] = np.nan

@@ -1,4 +1,4 @@
-"""Spelling: how probable an unknown word is, letter by letter, once it is known to be unknown.
+"""Spelling: the probability of an unknown word's letters, given that the word is unknown.
 
 A model with a closed list of words predicts ``<unk>`` for all others, which says little of the
 text: the smaller its vocabulary, the easier that is. The whole text is predicted if each unknown
@@ -7,12 +7,12 @@ word is then spelled,
     P(w) = P(<unk> | context) P(spelling of w) / (1 - sum over known words v of P(spelling of v)),
 
 since a known word never stands for ``<unk>``. So models of words of any vocabulary, of characters
-and of bytes predict the same text, and their bits per byte compare. What is left out is the white
-space between words, 0.001 (plays) to 0.012 (film reviews) bits per byte.
+and of bytes predict the same text, and their bits per byte can be compared. Only the white space
+between words is not predicted, 0.001 (plays) to 0.012 (film reviews) bits per byte.
 
-The spelling is an n-gram model of UTF-8 bytes, learned from the words of the train split, each
-once: those with an id, and those that were left out. Nothing is unknown to it, and over all strings
-its probabilities sum to one.
+The spelling model is an n-gram model of UTF-8 bytes, learned from the distinct words of the train
+split, in the vocabulary or not. It knows every byte, and its probabilities sum to one over all
+strings.
 
 Source: S. Mielke, J. Eisner 2019, "Spell once, summon anywhere: a two-level open-vocabulary
 language model", which spells by a network.
@@ -32,18 +32,18 @@ ORDER = 7
 """Bytes in the longest n-gram. Orders 4 to 10 were tried on unknown words of a play, of Wikipedia
 and of film reviews: 7 needs 1 % fewer bits than 6, longer ones hardly any fewer."""
 LARGE, MEMORY = 4 << 20, "256MB"
-"""Bytes of words from which on they are counted in so much memory: without a bound it would be some
-50 times their size."""
+"""From ``LARGE`` bytes of words on, counting is limited to ``MEMORY``; without a limit it takes
+some 50 times their size."""
 MOST_KNOWN = 0.999
-"""Bound on the probability of all known words together, which is divided out, so that rounding
-cannot make that a division by zero. It is about 0.2 for thousands of words."""
+"""Upper bound of the probability of all known words together, so that rounding cannot make the
+divisor zero. The probability is about 0.2 for thousands of words."""
 
 
 class Spelling:
-    """How probable it is that ``<unk>`` stands for a word.
+    """The probability of a word, given that it is unknown.
 
     Args:
-        tokenizer: Says which words are known; it is learned from these, and from ``left_out``.
+        tokenizer: The spelling is learned from its known words and those in its ``left_out``.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -83,16 +83,16 @@ class Spelling:
 def spelling_costs(
     tokenizer: Tokenizer, documents: Documents, store: TokenStore
 ) -> Float64[np.ndarray, " targets"]:
-    """Return what it costs to spell each target that is ``<unk>``, in nats; 0 for all others.
+    """Return the negative log-probability of each ``<unk>``'s spelling, in nats; else 0.
 
     Args:
-        tokenizer: That of the model.
+        tokenizer: The tokenizer of the model.
         documents: The text.
-        store: Its tokens.
+        store: The tokens of the text.
 
     Returns:
-        Costs, shape (targets,): infinite where a tokenizer of another package does not tell what
-        it reads as ``<unk>``.
+        Costs, shape (targets,). Infinite if a tokenizer of another package does not tell which
+        words it maps to ``<unk>``.
     """
     costs: Float64[np.ndarray, " targets"] = np.zeros(store.num_targets)
     unknown = np.flatnonzero(tokenizer.vocabulary.are_unknown(store.targets))

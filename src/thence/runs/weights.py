@@ -10,8 +10,8 @@ from thence.models.base import Classifier, LanguageModel
 from thence.models.memory_guard import (
     BYTES_PER_WEIGHT,
     TooLargeError,
-    at_most,
     count_parameters,
+    limit_parameters,
     machine_memory,
 )
 from thence.models.registry import get_family
@@ -80,8 +80,8 @@ def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
     families = [get_family(name) for name in family_names(recipe.model, recipe.options)]
     if any(family.pretrained for family in families):
         # The whole language model is made, whose output layer is not in the file.
-        return at_most(machine_memory() // BYTES_PER_WEIGHT)
+        return limit_parameters(machine_memory() // BYTES_PER_WEIGHT)
     if any(family.supplier for family in families):
         count_parameters()  # A package may import torch only when it makes a model; hook it now.
     neural = any(family.method == "train" or family.task == "labels" for family in families)
-    return at_most(numbers) if neural else nullcontext()
+    return limit_parameters(numbers) if neural else nullcontext()

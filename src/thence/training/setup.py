@@ -81,7 +81,7 @@ def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> 
         if fresh and parent is not None:
             classifier.load_tensors(parent.classifier.tensors())
         elif fresh and starts_from_encoder(recipe):
-            classifier.start_from(encoder_run(recipe).network)
+            classifier.load_encoder(encoder_run(recipe).network)
         batches = classifier.batches(
             data.train_texts,
             data.train_labels,
@@ -123,7 +123,7 @@ def new_network(
     network = cast(NeuralLanguageModel, model)
     if train is not None and vocabulary_size > LARGE_VOCABULARY:
         counts = np.bincount(train.targets, minlength=vocabulary_size)
-        network.output_layer.start_from(torch.from_numpy(counts).float())
+        network.output_layer.init_bias(torch.from_numpy(counts).float())
     return network.to(choose_device(recipe.training.device))
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(library() is None, reason="the compiled core is 
 def test_one_line_is_as_several(name):
     model = read_fasttext(FILES / name)
     expected, sizes = predict(model, Documents.from_strings(LINES))
-    ask = OneLine(model).ask
+    ask = OneLine(model).predict
     found = [ask(line.encode()) for line in LINES]
     assert np.array_equal([scores for scores, _ in found], expected)
     assert [size for _, size in found] == sizes.tolist()
@@ -50,9 +50,9 @@ def a_model(loss: str, value: float) -> FastTextModel:
 def test_a_single_label(loss):
     model = a_model(loss, 1.0)
     expected, _ = predict(model, Documents.from_strings(["a"]))
-    assert OneLine(model).ask(b"a")[0] == pytest.approx(expected[0], abs=1e-6)
+    assert OneLine(model).predict(b"a")[0] == pytest.approx(expected[0], abs=1e-6)
 
 
 def test_weights_that_are_no_numbers():
     with pytest.raises(TextError, match="no finite number"):
-        OneLine(a_model("softmax", np.nan)).ask(b"a")
+        OneLine(a_model("softmax", np.nan)).predict(b"a")

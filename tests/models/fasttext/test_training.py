@@ -11,7 +11,7 @@ from thence.errors import TrainingError
 from thence.models.fasttext import corpus as corpora
 from thence.models.fasttext import steps, training
 from thence.models.fasttext.contents import Arguments, FastTextModel
-from thence.models.fasttext.corpus import read_again, read_corpus
+from thence.models.fasttext.corpus import read_corpus, read_with_dictionary
 from thence.models.fasttext.predictions import predict
 from thence.models.fasttext.training import Descent, train_model
 from thence.models.fasttext.tree import paths
@@ -46,7 +46,7 @@ def test_a_text_and_its_dictionary():
              for a, b in zip(found.offsets, found.offsets[1:], strict=False)]  # fmt: skip
     assert words == [[b"x", b"y", b"x", b"</s>"], [b"y", b"z", b"</s>"], [b"x", b"</s>"]]
     assert np.diff(found.target_offsets).tolist() == [1, 1, 0]
-    again = read_again(text, found.dictionary, "__label__")
+    again = read_with_dictionary(text, found.dictionary, "__label__")
     assert again.ids.tolist() == found.ids.tolist()
     assert again.targets.tolist() == found.targets.tolist()
 

@@ -10,7 +10,7 @@ from thence.corpus.documents import Labels
 from thence.errors import SettingError
 from thence.models.base import Classes
 from thence.models.labels.convolution import create
-from thence.models.labels.neural import EmbeddingNetwork, start_from
+from thence.models.labels.neural import EmbeddingNetwork, init_embedding
 from thence.models.labels.options import ConvolutionOptions, EmbeddingOptions, Kind
 from thence.recipes.options import TrainingOptions
 from thence.tokens.texts import Texts
@@ -27,7 +27,7 @@ def test_found_vectors_are_copied_and_others_drawn_with_the_same_variance() -> N
     torch.manual_seed(0)
     embedding = nn.Embedding(2000, 20)
     matrix, found = vectors(2000, 20)
-    start_from(embedding, matrix, found)
+    init_embedding(embedding, matrix, found)
     weights = embedding.weight.detach().numpy()
     np.testing.assert_array_equal(weights[found], matrix[found])
     drawn = weights[~found]
@@ -40,13 +40,13 @@ def test_found_vectors_are_copied_and_others_drawn_with_the_same_variance() -> N
 def test_nothing_found_leaves_the_embedding_as_it_was() -> None:
     embedding = nn.Embedding(4, 3)
     before = embedding.weight.detach().clone()
-    start_from(embedding, np.zeros((4, 3), np.float32), np.zeros(4, bool))
+    init_embedding(embedding, np.zeros((4, 3), np.float32), np.zeros(4, bool))
     torch.testing.assert_close(embedding.weight.detach(), before)
 
 
 def test_vectors_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(4, 2\), not \(4, 3\)"):
-        start_from(nn.Embedding(4, 3), np.zeros((4, 2), np.float32), np.ones(4, bool))
+        init_embedding(nn.Embedding(4, 3), np.zeros((4, 2), np.float32), np.ones(4, bool))
 
 
 @pytest.mark.parametrize("kind", ["static", "multichannel"])

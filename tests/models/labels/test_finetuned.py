@@ -42,7 +42,7 @@ def test_concat_pool_by_hand() -> None:
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder["model"])
 def test_what_is_pooled_are_the_language_models_states(encoder: Any, some: Texts) -> None:
     model, other = language_model(encoder), classifier(encoder)
-    other.start_from(model)
+    other.load_encoder(model)
     own = other.network.encoder.state_dict()
     for name, value in model.network.state_dict().items():
         assert torch.equal(own[name], value)

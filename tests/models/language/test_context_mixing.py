@@ -163,7 +163,7 @@ def test_steps_with_other_models_give_the_scores(words: TokenStore) -> None:
 
 def test_a_step_without_the_other_models_is_refused(words: TokenStore) -> None:
     model = fitted(words).with_models(2)
-    with pytest.raises(ValueError, match="0 other models say something, and not 2"):
+    with pytest.raises(ValueError, match="0 other models are inputs, not 2"):
         model.step(np.array([0]), model.start(1))
     with pytest.raises(ValueError, match="too little"):
         model._core().next(np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros((0, 3)))

@@ -11,7 +11,7 @@ from thence.ensembles.members import dynamic_member
 from thence.models.language.dynamic_evaluation import (
     EPSILON,
     MAX_TARGETS,
-    Rule,
+    UpdateRule,
     choose_rule,
     gradient_sizes,
     score_dynamically,
@@ -24,7 +24,7 @@ from thence.tokens import TokenStore
 
 WINDOW = Scoring().dynamic_window
 SIZES = {"hidden_size": 8, "embedding_size": 6}
-SGD = Rule(1.0, 0.001)
+SGD = UpdateRule(1.0, 0.001)
 
 
 def network(vocabulary_size: int, softmax: str = "full") -> NeuralLanguageModel:
@@ -67,7 +67,7 @@ def test_one_step_by_hand(shifting: TokenStore) -> None:
     ids = torch.from_numpy(shifting.ids[: 2 * WINDOW + 1].astype(np.int64))
     hidden, state = model.network(ids[None, :WINDOW], model.start(1))
     (model.output_layer.loss(hidden[0], ids[1 : WINDOW + 1]) / WINDOW).backward()
-    dynamic = score_dynamically(model, shifting, Rule(0.5, 0.001))
+    dynamic = score_dynamically(model, shifting, UpdateRule(0.5, 0.001))
     with torch.no_grad():
         for parameter in model.parameters():
             assert parameter.grad is not None
@@ -77,8 +77,8 @@ def test_one_step_by_hand(shifting: TokenStore) -> None:
     np.testing.assert_allclose(dynamic[WINDOW : 2 * WINDOW], found.numpy(), atol=1e-5)
 
 
-def rms(model: NeuralLanguageModel, store: TokenStore, rate: float = 0.01) -> Rule:
-    return Rule(rate, 0.1, gradient_sizes(model, store))
+def rms(model: NeuralLanguageModel, store: TokenStore, rate: float = 0.01) -> UpdateRule:
+    return UpdateRule(rate, 0.1, gradient_sizes(model, store))
 
 
 def test_sizes_of_gradients_by_hand(shifting: TokenStore) -> None:
@@ -134,7 +134,7 @@ def test_a_rate_of_zero_is_static(shifting: TokenStore, softmax: str) -> None:
     model = network(shifting.boundary_id + 1, softmax)
     model.scoring = replace(model.scoring, stream_length=10_000)
     static = model.score(shifting, carry_context=True)
-    for rule in (Rule(0.0, 0.001), rms(model, shifting, rate=0.0)):
+    for rule in (UpdateRule(0.0, 0.001), rms(model, shifting, rate=0.0)):
         np.testing.assert_allclose(score_dynamically(model, shifting, rule), static, atol=1e-5)
 
 

@@ -13,7 +13,7 @@ from thence.errors import SettingError
 from thence.models.language.members import Member, MixtureOptions
 from thence.models.language.mixture import Mixture
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.language.neural_cache import NeuralCache, remembered
+from thence.models.language.neural_cache import NeuralCache, cache_log_probs
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
@@ -39,10 +39,10 @@ def test_three_places_by_hand() -> None:
     # Place 2: exp(theta h2 . h0) = 2^-1 for 5, exp(theta h2 . h1) = 2^-2 for 7;
     # so 5 has 1/2 / (1/2 + 1/4) = 2/3.
     hidden = torch.tensor([[1.0], [2.0], [-1.0]])
-    found = remembered(hidden, np.array([5, 7, 5]), np.zeros(3, np.int64), math.log(2))
+    found = cache_log_probs(hidden, np.array([5, 7, 5]), np.zeros(3, np.int64), math.log(2))
     assert np.exp(found) == pytest.approx([math.nan, 0, 2 / 3], nan_ok=True)
     # With one place to remember, place 2 knows only 7.
-    found = remembered(hidden, np.array([5, 7, 5]), np.array([0, 0, 1]), math.log(2))
+    found = cache_log_probs(hidden, np.array([5, 7, 5]), np.array([0, 0, 1]), math.log(2))
     assert np.exp(found) == pytest.approx([math.nan, 0, 0], nan_ok=True)
 
 
@@ -50,8 +50,8 @@ def test_blocks_change_nothing() -> None:
     random = np.random.default_rng(0)
     hidden = torch.from_numpy(random.normal(size=(50, 3)))
     targets, oldest = random.integers(0, 4, 50), np.maximum(np.arange(50) - 7, 0)
-    whole = remembered(hidden, targets, oldest, 0.5)
-    np.testing.assert_allclose(remembered(hidden, targets, oldest, 0.5, max_cells=1), whole)
+    whole = cache_log_probs(hidden, targets, oldest, 0.5)
+    np.testing.assert_allclose(cache_log_probs(hidden, targets, oldest, 0.5, max_cells=1), whole)
     products = np.exp(0.5 * (hidden @ hidden.T).numpy())
     for place in (1, 20, 49):
         band = np.arange(oldest[place], place)

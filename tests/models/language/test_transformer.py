@@ -7,10 +7,10 @@ import torch
 
 from thence.batches import Padded, Streams
 from thence.errors import SettingError
-from thence.models.base import restart, take_rows
+from thence.models.base import reset_rows, take_rows
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import TransformerOptions
-from thence.models.language.transformer import create, turn
+from thence.models.language.transformer import create, rotate
 from thence.tokens import TokenStore
 
 V = 7
@@ -120,12 +120,12 @@ def test_numbers_of_parameters(tied: bool) -> None:
 
 def test_turning_all_places_alike_changes_no_product() -> None:
     network = make(heads=1).network
-    turns = network._turns(30, torch.device("cpu"))  # type: ignore[attr-defined]
+    rotations = network._angles(30, torch.device("cpu"))  # type: ignore[attr-defined]
     queries, keys = torch.randn(2, 1, 1, 5, 8, generator=torch.Generator().manual_seed(0))
 
     def products(shift: int) -> torch.Tensor:
-        there = turns[:, shift : shift + 5]
-        return turn(queries, there) @ turn(keys, there).mT
+        there = rotations[:, shift : shift + 5]
+        return rotate(queries, there) @ rotate(keys, there).mT
 
     torch.testing.assert_close(products(25), products(0), atol=1e-5, rtol=0)
     assert (products(0) - queries @ keys.mT).abs().max() > 0.1
@@ -188,7 +188,7 @@ def test_restarted_rows_equal_fresh_ones(positions: str, read_before: int) -> No
     _, old = read(model, ids_of(3, read_before))
     rows = np.array([False, True, False])
     ids = ids_of(3, 6, seed=1)
-    after, _ = read(model, ids, (1, 3), restart(old, model.start(3), rows))
+    after, _ = read(model, ids, (1, 3), reset_rows(old, model.start(3), rows))
     fresh, _ = read(model, ids)
     carried, _ = read(model, ids, (), old)
     np.testing.assert_allclose(after[1], fresh[1], atol=1e-5)

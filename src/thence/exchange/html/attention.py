@@ -1,7 +1,7 @@
 """A transformer that reads one symbol at a time, as a graph of ONNX operators.
 
 The graph of ``models/language/transformer_graph.py`` reads a text from its start. A page reads what
-is typed, so here each layer keeps the keys and values of the places before. Keys are turned by the
+is typed, so here each layer keeps the keys and values of the places before. Keys are rotated by the
 angle of their place when they are read; only differences of angles matter.
 
     place               (1,), single precision: how many symbols were read before
@@ -14,7 +14,7 @@ import numpy as np
 
 from thence.models.graph import END, Graph, Hidden, Value
 from thence.models.language.options import TransformerOptions
-from thence.models.language.transformer_graph import feed_forward, rotary_angles, turn
+from thence.models.language.transformer_graph import feed_forward, rotary_angles, rotate
 
 
 def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
@@ -22,17 +22,17 @@ def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
     room, size = options.context - 1, options.embedding_size // options.heads
     values = graph.add("Gather", graph.weight("network.embedding.weight"), "ids")
     if options.positions == "learned":
-        turned = graph.add("Mod", "place", graph.constant(options.context))
-        read = graph.add("Gather", graph.weight("network.positions.weight"), turned)
+        wrapped = graph.add("Mod", "place", graph.constant(options.context))
+        read = graph.add("Gather", graph.weight("network.positions.weight"), wrapped)
         values = graph.add("Add", values, read)
     values = graph.add("Mul", values, graph.constant(math.sqrt(options.embedding_size)))
     graph.name(graph.add("Add", "place", graph.constant(1)), "next_place")
-    turns = rotary_angles(graph, "place", size) if options.positions == "rotary" else None
+    rotations = rotary_angles(graph, "place", size) if options.positions == "rotary" else None
     state: list[Value] = [("place", np.float32, ["batch"])]
     for index in range(options.layers):
         name = f"network.layers.{index}"
         normed = graph.layer_norm(values, f"{name}.attention_norm")
-        read = _attention(graph, f"{name}.attention", normed, options, str(index), turns)
+        read = _attention(graph, f"{name}.attention", normed, options, str(index), rotations)
         values = graph.add("Add", values, read)
         normed = graph.layer_norm(values, f"{name}.feed_forward_norm")
         values = graph.add(
@@ -53,7 +53,7 @@ def _attention(
     values: str,
     options: TransformerOptions,
     layer: str,
-    turns: tuple[str, str] | None,
+    rotations: tuple[str, str] | None,
 ) -> str:
     """Return what this place reads of those before it and itself."""
     size = options.embedding_size // options.heads
@@ -62,8 +62,8 @@ def _attention(
     queries, keys, read = (
         graph.add("Gather", projected, graph.constant(part, np.int64), axis=0) for part in range(3)
     )
-    if turns is not None:
-        queries, keys = (turn(graph, part, turns, size // 2) for part in (queries, keys))
+    if rotations is not None:
+        queries, keys = (rotate(graph, part, rotations, size // 2) for part in (queries, keys))
     keys = graph.add("Concat", f"keys.{layer}", keys, axis=2)
     read = graph.add("Concat", f"values.{layer}", read, axis=2)
     graph.name(keys, f"all_keys.{layer}")

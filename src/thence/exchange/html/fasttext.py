@@ -19,7 +19,7 @@ def with_bits(model: FastText, bits: Bits) -> FastText:
     columns = np.ascontiguousarray(_dense(model.contents.input).T)
     table = Dense(np.ascontiguousarray(rounded(columns, bits).T))
     found = FastText(model.options, 0, model.classes)
-    found.take(replace(model.contents, input=table), model.tensors()["columns"])
+    found.set_model(replace(model.contents, input=table), model.tensors()["columns"])
     return found
 
 

@@ -163,7 +163,7 @@ def describe(pack: Pack, model: LanguageModel, bits: Bits, name: str = "") -> Sp
 
 
 def _mixture(pack: Pack, model: Mixture, bits: Bits, name: str) -> Spec:
-    judge = model.judge
+    judge = model.context_ngram
     return {
         "kind": "mixture",
         "by": model.options.weights,

@@ -1,1 +1,1 @@
-"""Models of fastText: what their files hold, and what they predict; without torch."""
+"""Models in fastText's format: files, predictions, training and quantisation, without torch."""

@@ -1,9 +1,9 @@
-"""What a file of fastText holds: settings, a dictionary, and two matrices.
+"""The contents of a fastText file: settings, a dictionary, and two matrices.
 
 Rows of the input matrix are the words of the dictionary, then buckets that n-grams are hashed into.
 A quantised matrix (H. Jégou, M. Douze and C. Schmid 2011, "Product quantization for nearest
-neighbor search") keeps for each part of a row which of 256 centroids it is nearest to; A. Joulin et
-al. 2016, "FastText.zip: compressing text classification models", say how fastText uses it.
+neighbor search") stores for each part of a row the nearest of 256 centroids; A. Joulin et al. 2016,
+"FastText.zip: compressing text classification models", describe its use in fastText.
 """
 
 from collections.abc import Iterable
@@ -23,15 +23,17 @@ from thence.tokens.hashing import HashTable
 Loss = Literal["hs", "ns", "softmax", "ova"]
 Kind = Literal["cbow", "skipgram", "supervised"]
 LOSSES, KINDS = get_args(Loss), get_args(Kind)
-"""In the order in which files number them, from 1."""
+"""The names of losses and models, in the order in which files number them from 1."""
 
 CENTROIDS = 256
 """Centroids of each part of a row: a code is a byte."""
 
 FNV_32, FNV_32_PRIME, ONES = np.uint64(2166136261), np.uint64(16777619), np.uint64(0xFFFFFFFF)
+"""Offset basis and prime of the hash FNV-1a in 32 bits, and the mask of the low 32 bits."""
 FNV_64, FNV_64_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
+"""Offset basis and prime of FNV-1a in 64 bits."""
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
-"""Spreads a key over all bits: 2^64 divided by the golden ratio."""
+"""Multiplier that spreads a key over all bits (Fibonacci hashing): 2^64 over the golden ratio."""
 
 SubwordLength = Annotated[int, Range(ge=0, le=50, why="longer runs hardly ever recur")]
 Bucket = Annotated[int, Range(ge=0, le=(1 << 31) - 1)]
@@ -39,32 +41,32 @@ Bucket = Annotated[int, Range(ge=0, le=(1 << 31) - 1)]
 
 @dataclass(frozen=True)
 class Arguments(Settings):
-    """The settings that a file keeps, with fastText's defaults."""
+    """The settings that a file stores, by fastText's names and with its defaults."""
 
     dim: PositiveInt = 100
-    """Size of a row (D)."""
+    """Size of the vectors (D)."""
     ws: int = 5
-    """Words on each side that are context."""
+    """Size of the context window: words on each side."""
     epoch: int = 5
     """Passes over the text."""
     min_count: int = 5
-    """Words that occur less often are left out."""
+    """Minimum count of a word in the dictionary."""
     neg: int = 5
-    """Words drawn as negative samples."""
+    """Number of negative samples."""
     word_ngrams: NGramLength = 1
-    """Longest runs of words."""
+    """Maximum length of word n-grams."""
     loss: Loss = "ns"
-    """Hierarchical softmax, negative sampling, softmax, or one yes or no for each label."""
+    """Hierarchical softmax, negative sampling, softmax, or one vs all."""
     model: Kind = "skipgram"
-    """What was learned."""
+    """Word vectors (cbow, skipgram) or a classifier (supervised)."""
     bucket: Bucket = 2_000_000
-    """Buckets of n-grams."""
+    """Number of buckets of n-grams."""
     minn: SubwordLength = 3
-    """Shortest runs of characters."""
+    """Minimum length of character n-grams."""
     maxn: SubwordLength = 6
-    """Longest runs of characters; 0: there are none."""
+    """Maximum length of character n-grams; 0: none."""
     lr_update_rate: int = 100
-    """Tokens after which the learning rate changes."""
+    """Number of tokens between two updates of the learning rate."""
     t: float = 1e-4
     """Sampling threshold of frequent words."""
 
@@ -76,12 +78,12 @@ class Arguments(Settings):
 
 @dataclass(frozen=True)
 class Entries:
-    """Strings with their counts; the bytes of all of them stand one after another.
+    """Strings with their counts, in one buffer of bytes.
 
     Attributes:
-        text: The bytes.
-        offsets: Where each string begins, and one past the last; shape (strings + 1,).
-        counts: How often each was seen in training.
+        text: The bytes of all strings, concatenated.
+        offsets: The offset of each string, and the end of the last; shape (strings + 1,).
+        counts: The count of each string in the train text.
     """
 
     text: UInt8[np.ndarray, " bytes"]
@@ -90,7 +92,7 @@ class Entries:
 
     @classmethod
     def of(cls, strings: Iterable[str | bytes], counts: Iterable[int]) -> "Entries":
-        """Return strings with their counts."""
+        """Make entries from strings and their counts."""
         encoded = [s.encode("utf-8") if isinstance(s, str) else s for s in strings]
         offsets = np.array([0, *accumulate(map(len, encoded))], np.int64)
         return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets, np.array([*counts], int))
@@ -99,7 +101,7 @@ class Entries:
         return len(self.counts)
 
     def keys(self) -> UInt64[np.ndarray, " strings"]:
-        """Return what the strings are looked up by."""
+        """Return the 64-bit hash by which each string is looked up."""
         return hash_strings(self.text, self.offsets[:-1], np.diff(self.offsets))[1]
 
     def encoded(self) -> list[bytes]:
@@ -108,7 +110,7 @@ class Entries:
         return [data[start:end] for start, end in pairwise(bounds)]
 
     def names(self) -> list[str]:
-        """Return the strings; what is no UTF-8 in them is shown as the replacement character."""
+        """Return the strings decoded from UTF-8, with replacement characters for invalid bytes."""
         return [string.decode("utf-8", errors="replace") for string in self.encoded()]
 
 
@@ -118,9 +120,9 @@ class Dictionary:
 
     Attributes:
         words: The words, whose ids are 0 to W - 1.
-        labels: The labels with the mark before them; their ids follow those of the words.
-        num_tokens: Tokens of the train text.
-        pruned: Buckets that were kept and their rows, counted after those of the words; shape
+        labels: The labels with their prefix; their ids follow those of the words.
+        num_tokens: Number of tokens of the train text.
+        pruned: The buckets that were kept, and their rows counted from the end of the words; shape
             (kept, 2). None: all buckets have a row.
     """
 
@@ -134,7 +136,7 @@ class Dictionary:
 
     @cached_property
     def table(self) -> HashTable:
-        """The ids of words and labels by their keys (``hash_strings``); the last of equal ones."""
+        """Hash table from keys (``hash_strings``) to ids of words and labels."""
         keys = np.concatenate([self.words.keys(), self.labels.keys()])
         _, last = np.unique(keys[::-1], return_index=True)
         ids = len(keys) - 1 - last
@@ -144,7 +146,10 @@ class Dictionary:
 
     @cached_property
     def rows(self) -> HashTable | None:
-        """The rows of buckets, counted after those of the words; None: all have one."""
+        """Hash table from kept buckets to their rows, counted from the end of the words.
+
+        None if all buckets have a row.
+        """
         if self.pruned is None:
             return None
         table = HashTable()
@@ -157,7 +162,7 @@ class Dense:
     """A matrix of single-precision numbers.
 
     Attributes:
-        values: Shape (R, D); may be memory-mapped, and stand anywhere in memory.
+        values: Shape (R, D); may be memory-mapped and unaligned.
     """
 
     values: Float32[np.ndarray, "rows dim"]
@@ -175,15 +180,15 @@ class Dense:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A matrix whose rows are parts, each one of 256 centroids.
+    """A product-quantised matrix: each row is a concatenation of centroids.
 
     Attributes:
-        codes: The centroid of each part of each row; shape (R, P).
-        centroids: Of one part after another, 256 each; shape (256 D,).
-        dim: Columns (D).
-        part_size: Columns of each part but the last, which may have fewer.
-        norm_codes: Which of ``norms`` the parts of each row are multiplied by; None: 1.
-        norms: Shape (256,).
+        codes: The index of the centroid of each part of each row; shape (R, P).
+        centroids: The 256 centroids of each part, one part after another; shape (256 D,).
+        dim: Number of columns (D).
+        part_size: Columns of each part; the last may have fewer.
+        norm_codes: The index of the norm that each row is multiplied by; None: 1.
+        norms: The 256 distinct norms.
     """
 
     codes: UInt8[np.ndarray, "rows parts"]
@@ -199,7 +204,7 @@ class Quantised:
         return len(self.codes), self.dim
 
     def rows(self, ids: Integer[np.ndarray, " chosen"]) -> Float32[np.ndarray, "chosen dim"]:
-        """Return the chosen rows, put together from their parts."""
+        """Return the chosen rows, decoded."""
         found = np.empty((len(ids), self.dim), np.float32)
         codes = self.codes[ids]
         for part in range(codes.shape[1]):
@@ -216,14 +221,14 @@ Matrix = Dense | Quantised
 
 @dataclass(frozen=True)
 class FastTextModel:
-    """Everything that a file holds.
+    """A model, as a file holds it.
 
     Attributes:
         arguments: Its settings.
         dictionary: Its words and labels.
-        input: One row for each word, then one for each bucket that has one.
-        output: One row for each label of a supervised model, else for each word; of a hierarchical
-            softmax one for each inner node of the tree, and a last one that nothing uses.
+        input: The embeddings: one row for each word, then one for each bucket with a row.
+        output: One row for each label of a supervised model, else for each word. With a
+            hierarchical softmax, one for each inner node of the tree, and a last unused one.
     """
 
     arguments: Arguments
@@ -232,16 +237,16 @@ class FastTextModel:
     output: Matrix
 
     def __post_init__(self) -> None:
-        """Check that the parts fit together, so that no id leads beyond a matrix.
+        """Check that the parts fit together, so that no index is out of the bounds of a matrix.
 
         Raises:
             ValueError: If they do not.
         """
-        refuse_misfits(self)
+        check_consistent(self)
 
     @cached_property
     def columns(self) -> Float32[np.ndarray, "dim targets"]:
-        """The rows of the output matrix side by side, not multiplied by their norms yet."""
+        """The transposed output matrix, without the factors in ``norms``."""
         matrix = self.output
         if isinstance(matrix, Quantised):
             matrix = replace(matrix, norm_codes=None, norms=None)
@@ -249,7 +254,7 @@ class FastTextModel:
 
     @cached_property
     def norms(self) -> Float32[np.ndarray, " targets"] | None:
-        """What the products with each row of the output matrix are multiplied by; None: 1."""
+        """The factor of each row of a quantised output matrix; None: 1."""
         matrix = self.output
         if isinstance(matrix, Dense) or matrix.norm_codes is None or matrix.norms is None:
             return None
@@ -258,21 +263,21 @@ class FastTextModel:
 
     @cached_property
     def tree(self) -> list[Level]:
-        """The tree of a hierarchical softmax."""
+        """The Huffman tree of a hierarchical softmax."""
         return levels(self.targets.counts)
 
     @property
     def targets(self) -> Entries:
-        """What is predicted: the labels, or the words."""
+        """The strings that are predicted: the labels, or the words."""
         supervised = self.arguments.model == "supervised"
         return self.dictionary.labels if supervised else self.dictionary.words
 
 
-def refuse_misfits(model: FastTextModel) -> None:
-    """Raise if the parts of a model do not fit together.
+def check_consistent(model: FastTextModel) -> None:
+    """Check that the sizes of a model's settings, dictionary and matrices agree.
 
     Raises:
-        ValueError: Says which.
+        ValueError: If two of them do not; names them.
     """
     arguments, dictionary = model.arguments, model.dictionary
     words, pruned = len(dictionary.words), dictionary.pruned
@@ -310,10 +315,13 @@ def hash_strings(
     starts: Int64[np.ndarray, " strings"],
     sizes: Int64[np.ndarray, " strings"],
 ) -> tuple[UInt64[np.ndarray, " strings"], UInt64[np.ndarray, " strings"]]:
-    """Return fastText's hash of each string (FNV-1a of 32 bits) and the key it is looked up by.
+    """Return fastText's hash (FNV-1a, 32 bits) of each string, and its key of 64 bits for look-up.
 
-    FastText takes bytes from 128 on as negative numbers. The key is FNV-1a of 64 bits, mixed.
+    FastText's hash treats bytes from 128 on as negative numbers. The key is FNV-1a in 64 bits,
+    mixed.
     """
+    # All strings are hashed together, byte by byte: sorted by falling length, those that have a
+    # byte at a position are a prefix.
     order = np.argsort(-sizes, kind="stable")
     starts, sizes = starts[order], sizes[order]
     hashes = np.full(len(sizes), FNV_32, np.uint64)
@@ -330,12 +338,12 @@ def hash_strings(
 def fnv(
     hashes: UInt64[np.ndarray, " hashes"], added: UInt8[np.ndarray, " hashes"]
 ) -> UInt64[np.ndarray, " hashes"]:
-    """Return fastText's hashes after one more byte each."""
+    """Return fastText's hashes (FNV-1a, 32 bits, signed bytes) extended by one byte each."""
     signed = added.view(np.int8).astype(np.int64).view(np.uint64)
     return ((hashes ^ signed) * FNV_32_PRIME) & ONES
 
 
 def spread(buckets: Integer[np.ndarray, " buckets"]) -> UInt64[np.ndarray, " buckets"]:
-    """Return the keys by which a table of buckets is asked."""
+    """Return the keys of buckets in the hash table ``Dictionary.rows``."""
     keys: UInt64[np.ndarray, " buckets"] = (buckets.astype(np.uint64) + np.uint64(1)) * SPREAD
     return keys

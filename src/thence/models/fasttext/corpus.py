@@ -1,8 +1,7 @@
-"""A text in fastText's format, read for training: each line a document, ``__label__x`` its labels.
+"""Reading text in fastText's format for training: one document per line, labels as ``__label__x``.
 
-Words stand between white space; the end of a line is a word too, ``</s>``. The dictionary has the
-words and labels that occur often enough, the most frequent first; of equally frequent ones, that
-which occurs first.
+Words are separated by white space; the end of a line is a word too, ``</s>``. The dictionary holds
+the words and labels that are frequent enough, in order of falling count, then of first occurrence.
 """
 
 import re
@@ -18,7 +17,7 @@ from thence.models.fasttext.contents import Dictionary, Entries
 
 END_OF_LINE = b"</s>"
 LONGEST_LINE = 1024
-"""Words after which fastText cuts a line of text without labels."""
+"""Number of words after which fastText cuts a line when it trains word vectors."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,13 @@ class Corpus:
 
     Attributes:
         dictionary: Words and labels, with their counts.
-        distinct: Every distinct word as it is written, also those that are too rare.
-        ids: The number of each in the dictionary; -1: it is too rare.
-        hashes: The hash of each.
-        tokens: The words of all documents, as places in ``distinct``; without labels.
-        offsets: Where each document's begin; shape (documents + 1,).
-        targets: The labels of all documents.
-        target_offsets: Where each document's begin.
+        distinct: Every distinct word, rare ones and labels included.
+        ids: The id in the dictionary of each distinct word; -1 for rare words and labels.
+        hashes: The hash of each distinct word.
+        tokens: The words of all documents, as indexes of ``distinct``; without labels.
+        offsets: The offset of each document in ``tokens``; shape (documents + 1,).
+        targets: The ids of the labels of all documents.
+        target_offsets: The offset of each document in ``targets``.
     """
 
     dictionary: Dictionary
@@ -47,7 +46,7 @@ class Corpus:
 
 
 def read_words_in_python(text: UInt8[np.ndarray, " bytes"]) -> Reading:
-    """Return what ``read_words`` of the core does."""
+    """Return the words of a text: the Python twin of the kernel ``read_words``."""
     found: dict[bytes, int] = {}
     tokens: list[int] = []
     starts: list[int] = []
@@ -78,7 +77,7 @@ def hash_of(word: bytes) -> int:
 
 
 def read_text(text: UInt8[np.ndarray, " bytes"]) -> tuple[Reading, list[bytes]]:
-    """Return the words of a text as numbers, and every distinct word."""
+    """Return the words of a text as indexes of distinct words, and the distinct words."""
     found = read_words_in_python(text) if library() is None else read_words(text)
     data, places = text.data, zip(found.starts.tolist(), found.ends.tolist(), strict=True)
     return found, [END_OF_LINE if first < 0 else bytes(data[first:last]) for first, last in places]
@@ -101,12 +100,12 @@ def read_corpus(
     prefix: str,
     more_words: Sequence[bytes] = (),
 ) -> Corpus:
-    """Return a text and its dictionary.
+    """Read a text, and make its dictionary.
 
     Args:
         text: The bytes of a file.
-        min_count: Words that occur less often are left out.
-        min_count_label: So are labels.
+        min_count: Minimum count of words in the dictionary.
+        min_count_label: Minimum count of labels in the dictionary.
         prefix: Words that begin with it are labels.
         more_words: Words that are counted once more each, such as those of pretrained vectors.
     """
@@ -132,8 +131,10 @@ def read_corpus(
     return corpus_of(found.tokens, distinct, hashes, is_label, ids, dictionary)
 
 
-def read_again(text: UInt8[np.ndarray, " bytes"], dictionary: Dictionary, prefix: str) -> Corpus:
-    """Return a text as one with a dictionary reads it."""
+def read_with_dictionary(
+    text: UInt8[np.ndarray, " bytes"], dictionary: Dictionary, prefix: str
+) -> Corpus:
+    """Read a text with an existing dictionary."""
     found, distinct = read_text(text)
     is_label = labels_among(distinct, prefix)
     numbers = [
@@ -150,7 +151,7 @@ def read_again(text: UInt8[np.ndarray, " bytes"], dictionary: Dictionary, prefix
 
 
 def labels_among(distinct: list[bytes], prefix: str) -> Bool[np.ndarray, " distinct"]:
-    """Return which words are labels."""
+    """Return which words begin with the prefix of labels."""
     start = prefix.encode()
     return np.fromiter((word.startswith(start) for word in distinct), np.bool_, len(distinct))
 
@@ -163,7 +164,7 @@ def corpus_of(
     ids: Int32[np.ndarray, " distinct"],
     dictionary: Dictionary,
 ) -> Corpus:
-    """Return a text whose labels are apart from its words."""
+    """Return the corpus of tokens, with the labels separated from the words."""
     ends = document_ends(tokens, distinct)
     label_at = is_label[tokens]
     before = np.concatenate([[0], np.cumsum(label_at)])
@@ -178,7 +179,7 @@ def corpus_of(
 def document_ends(
     tokens: Int32[np.ndarray, " tokens"], distinct: list[bytes]
 ) -> Int64[np.ndarray, " bounds"]:
-    """Return where documents begin and the last one ends: after each ``</s>``."""
+    """Return the bounds of documents, which end after each ``</s>``; shape (documents + 1,)."""
     end = distinct.index(END_OF_LINE) if END_OF_LINE in distinct else -1
     ends = np.flatnonzero(tokens == end) + 1
     last = [len(tokens)] if len(tokens) and (not len(ends) or ends[-1] != len(tokens)) else []

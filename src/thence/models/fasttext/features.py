@@ -1,9 +1,10 @@
-"""The features of texts, as fastText finds them: rows of its input matrix.
+"""The features of texts in fastText: the rows of the input matrix that belong to a text.
 
-Of each word of a text, which ends at white space, in this order: its own row, if it has one, and
-those of its runs of characters, "<" before and ">" after it; then those of runs of words. Runs are
-hashed into buckets. ``</s>`` ends each text, and is a word as well. Words that begin with
-``__label__`` are none. The compiled core finds them; the same in NumPy is here.
+For each word of a text, in this order: its own row, if it is in the dictionary, and those of its
+character n-grams, with "<" before and ">" after the word; then those of the text's word n-grams.
+N-grams are hashed into buckets. Words are separated by white space; ``</s>`` ends each text and is
+a word as well; words that begin with ``__label__`` are skipped. The compiled core finds the
+features; its NumPy twin is here.
 """
 
 from collections.abc import Sequence
@@ -26,17 +27,20 @@ from thence.models.fasttext.contents import (
 from thence.tokens.parallel import in_threads
 
 END, LABEL = b"</s>", b"__label__"
+"""The word at the end of each text, and the prefix of labels."""
 CHUNK = 1 << 16
-"""Bytes of text that are read at once: their features stay in the processor's cache."""
+"""Bytes of text per chunk, whose features stay in the processor's cache."""
 Places = Int64[np.ndarray, " strings"]
+"""Offsets, sizes or owners of strings."""
 RUN = np.uint64(116049371)
+"""Multiplier of fastText's hash of word n-grams."""
 _IS_SPACE = np.isin(np.arange(256), np.frombuffer(b" \t\n\v\f\r\0", np.uint8))
 
 
 def features(model: FastTextModel, documents: Documents) -> Bags:
-    """Return the features of each document, which is a line of fastText's.
+    """Return the features of each document, which corresponds to one line in fastText.
 
-    A line end in a document is white space like any other.
+    A line end inside a document is white space like any other.
     """
     find = features_in_numpy if library() is None else _features_by_core
     return join(in_threads(lambda chunk: find(model, chunk), documents.chunks(CHUNK)))
@@ -50,7 +54,7 @@ def _features_by_core(model: FastTextModel, chunk: Documents) -> Bags:
 
 
 def core_dictionary(model: FastTextModel) -> core.Dictionary:
-    """Return what the compiled core finds features by."""
+    """Return the dictionary and settings as the compiled core reads them."""
     dictionary, arguments = model.dictionary, model.arguments
     rows = None if dictionary.rows is None else dictionary.rows.core_table
     return core.Dictionary.of(
@@ -60,12 +64,15 @@ def core_dictionary(model: FastTextModel) -> core.Dictionary:
 
 
 def most_features(model: FastTextModel, chunk: Documents) -> int:
-    """Return how many features a chunk can have."""
+    """Return an upper bound of the number of features of a chunk."""
     return room_for(model, len(chunk.text), len(chunk))
 
 
 def room_for(model: FastTextModel, size: int, documents: int) -> int:
-    """Return how many features texts can have: every two bytes may be a word, ends are one."""
+    """Return an upper bound of the number of features of texts.
+
+    Every two bytes may be a word and its space, and each text has its ``</s>``.
+    """
     arguments = model.arguments
     words = (size + 1) // 2 + 2 * documents
     lengths = max(0, arguments.maxn - max(arguments.minn, 1) + 1)
@@ -74,7 +81,7 @@ def room_for(model: FastTextModel, size: int, documents: int) -> int:
 
 
 def features_in_numpy(model: FastTextModel, chunk: Documents) -> Bags:
-    """Return what the compiled core does, of documents that stand one after another."""
+    """Return the features of a chunk of documents: the NumPy twin of the kernel."""
     text, starts, sizes, owners = _cut(chunk)
     hashes, keys = hash_strings(text, starts, sizes)
     ids = model.dictionary.table.find(keys)
@@ -90,9 +97,9 @@ def features_in_numpy(model: FastTextModel, chunk: Documents) -> Bags:
 
 
 def subword_bags(model: FastTextModel, words: Sequence[str | bytes]) -> Bags:
-    """Return the row of each word, if it is known, and those of its runs of characters.
+    """Return the rows of each word: its own, if it is in the dictionary, and its n-grams'.
 
-    As in fastText, a label has the row of its id, which is that of a bucket, if there is one.
+    As in fastText, a label is given the row of its id, although that belongs to a bucket.
     """
     entries = Entries.of(words, np.zeros(len(words), np.int64))
     starts, sizes = entries.offsets[:-1], np.diff(entries.offsets)
@@ -102,14 +109,14 @@ def subword_bags(model: FastTextModel, words: Sequence[str | bytes]) -> Bags:
 
 
 def word_ids(model: FastTextModel, words: Sequence[str | bytes]) -> Int32[np.ndarray, " words"]:
-    """Return the id of each word or label, -1 where it has none."""
+    """Return the id of each word or label; -1 if it is not in the dictionary."""
     return model.dictionary.table.find(Entries.of(words, np.zeros(len(words), np.int64)).keys())
 
 
 def subwords(model: FastTextModel, word: str) -> tuple[list[str], Int32[np.ndarray, " subwords"]]:
-    """Return a word, if it is known, and its runs of characters; and the rows they have.
+    """Return the subwords of a word (itself, if known, and its character n-grams) and their rows.
 
-    Where buckets were left out, there are fewer rows than strings, as in fastText.
+    If buckets were pruned, there are fewer rows than subwords, as in fastText.
     """
     arguments, marked = model.arguments, f"<{word}>"
     runs = [
@@ -126,9 +133,12 @@ def subwords(model: FastTextModel, word: str) -> tuple[list[str], Int32[np.ndarr
 
 
 def _cut(chunk: Documents) -> tuple[UInt8[np.ndarray, " bytes"], Places, Places, Places]:
-    """Return a text, where its words begin, their bytes, and the document of each.
+    """Return the text of documents with ``</s>`` added, and its words.
 
-    Each document ends in ``</s>``, be it its own.
+    A document ends after its first ``</s>``, even if that is in its own text.
+
+    Returns:
+        The bytes, and of each word the offset, the size in bytes and the document.
     """
     data, ends = chunk.text.tobytes(), chunk.ends.tolist()
     parts = [data[start:end] for start, end in zip(chunk.starts.tolist(), ends, strict=True)]
@@ -139,7 +149,7 @@ def _cut(chunk: Documents) -> tuple[UInt8[np.ndarray, " bytes"], Places, Places,
     document_ends = np.cumsum([len(part) + len(END) + 2 for part in parts])
     owners = np.searchsorted(document_ends, starts, "right")
     is_end = (sizes == len(END)) & _begin_with(END, text, starts, sizes)
-    ended = np.concatenate([[0], np.cumsum(is_end)])  # Before each word.
+    ended = np.concatenate([[0], np.cumsum(is_end)])  # Ends before each word.
     firsts = np.searchsorted(owners, np.arange(len(chunk)))
     kept = ended[:-1] == ended[firsts][owners]
     return text, starts[kept], sizes[kept], owners[kept]
@@ -148,7 +158,7 @@ def _cut(chunk: Documents) -> tuple[UInt8[np.ndarray, " bytes"], Places, Places,
 def _begin_with(
     mark: bytes, text: UInt8[np.ndarray, " bytes"], starts: Places, sizes: Places
 ) -> Bool[np.ndarray, " strings"]:
-    """Return which strings begin with a mark."""
+    """Return which strings begin with a prefix."""
     found = sizes >= len(mark)
     for place, byte in enumerate(mark):
         found[found] = text[starts[found] + place] == byte
@@ -162,7 +172,7 @@ def _words(
     sizes: Places,
     ids: Int32[np.ndarray, " words"],
 ) -> Bags:
-    """Return a bag for each word: its own row, and those of its runs of characters."""
+    """Return a bag for each word: its own row, and those of its character n-grams."""
     known = ids >= 0
     own = bags_with(ids[known], known.astype(np.int64))
     is_end = (sizes == len(END)) & _begin_with(END, text, starts, sizes)
@@ -172,27 +182,27 @@ def _words(
 def _subwords(
     model: FastTextModel, text: UInt8[np.ndarray, " bytes"], starts: Places, sizes: Places
 ) -> Bags:
-    """Return the rows of the runs of characters of each word; none of one of size -1."""
+    """Return the rows of the character n-grams of each word; none for a word of size -1."""
     arguments = model.arguments
     if arguments.maxn < 1 or not len(sizes):
         return bags_with(np.zeros(0, np.int32), np.zeros(len(sizes), np.int64))
+    # All words side by side, each as "<word>"; ``marked`` are the bytes.
     wide = np.where(sizes < 0, 0, sizes + 2)
     ends = np.cumsum(wide)
     owners = np.repeat(np.arange(len(wide)), wide)
-    at = np.arange(ends[-1]) - (ends - wide)[owners]  # The place of each byte in its word.
+    at = np.arange(ends[-1]) - (ends - wide)[owners]  # The index of each byte in its word.
     marked = np.full(len(at), ord("<"), np.uint8)
     inner = (at > 0) & (at <= sizes[owners])
     marked[inner] = text[(starts[owners] + at - 1)[inner]]
     marked[at > sizes[owners]] = ord(">")
-    firsts = np.flatnonzero(marked & 0xC0 != 0x80)  # Of each character, and its bytes.
+    # UTF-8 characters begin at bytes that are not 10xxxxxx. ``left``: characters to the word's end.
+    firsts = np.flatnonzero(marked & 0xC0 != 0x80)
     bytes_of, owners = np.diff(firsts, append=len(marked)), owners[firsts]
-    left = np.searchsorted(owners, owners, "right") - np.arange(
-        len(owners)
-    )  # Up to the word's end.
+    left = np.searchsorted(owners, owners, "right") - np.arange(len(owners))
     lengths = range(1, min(arguments.maxn, int(left.max(initial=0))) + 1)
     found = np.full((len(firsts), len(lengths)), -1, np.int32)
     hashes = np.full(len(firsts), FNV_32, np.uint64)
-    for length in lengths:
+    for length in lengths:  # Each n-gram's hash extends that of one character less.
         hashes = hashes[: len(firsts) - length + 1]
         for byte in range(bytes_of[length - 1 :].max()):
             longer = np.flatnonzero(bytes_of[length - 1 :] > byte)
@@ -200,7 +210,7 @@ def _subwords(
         if length < arguments.minn:
             continue
         inside = left[: len(hashes)] >= length
-        if length == 1:  # Not the marks alone.
+        if length == 1:  # "<" and ">" alone are no features.
             inside &= (at[firsts] > 0) & (left > 1)
         taken = np.flatnonzero(inside)
         found[taken, length - 1] = _rows(model, hashes[taken] % np.uint64(arguments.bucket))
@@ -214,7 +224,8 @@ def _runs(
     owners: Places,
     documents: int,
 ) -> Bags:
-    """Return the rows of the runs of words of each document."""
+    """Return the rows of the word n-grams of each document."""
+    # FastText hashes n-grams of the words' 32-bit hashes, taken as signed numbers, in 64 bits.
     signed = hashes.astype(np.uint32).view(np.int32).astype(np.int64).view(np.uint64)
     longest = model.arguments.word_ngrams
     found = np.full((len(signed), max(longest - 1, 0)), -1, np.int32)
@@ -231,7 +242,7 @@ def _runs(
 def _rows(
     model: FastTextModel, buckets: UInt64[np.ndarray, " buckets"]
 ) -> Int32[np.ndarray, " buckets"]:
-    """Return the rows of buckets, -1 where they have none."""
+    """Return the rows of buckets; -1 for pruned ones."""
     words, rows = len(model.dictionary.words), model.dictionary.rows
     found = buckets.astype(np.int32) if rows is None else rows.find(spread(buckets))
     return np.where(found < 0, found, found + words)

@@ -1,4 +1,4 @@
-"""Files of fastText, `.bin` and `.ftz`, read and written.
+"""Reading and writing fastText files, `.bin` and `.ftz`.
 
 | what                  | as                                                              |
 |-----------------------|-----------------------------------------------------------------|
@@ -8,8 +8,8 @@
 | kept buckets          | pairs of bucket and row                                         |
 | input, output matrix  | whether quantised; sizes; numbers, or codes and centroids       |
 
-All numbers are little-endian. Such a file may come from anyone: what it says of its sizes is
-compared with the bytes that are there before any memory is taken.
+All numbers are little-endian. Such a file may come from anyone: sizes in it are compared with the
+length of the file before any memory is reserved.
 """
 
 import struct
@@ -41,16 +41,21 @@ from thence.tokens import WordVectors
 
 MAGIC, VERSION = 793712314, 12
 OLDER = 11
-"""A version whose supervised models have no runs of characters, whatever their settings say."""
+"""An older version, whose supervised models have no character n-grams, whatever their settings."""
 ARGUMENTS = struct.Struct("<12id")
+"""The settings, in the order of ``Arguments``."""
 SIZES = struct.Struct("<3i2q")
+"""Entries, words and labels of the dictionary, tokens of the train text, kept buckets."""
 ENTRY = struct.Struct("<qb")
+"""Count and kind of an entry of the dictionary."""
 WORD, LABEL = 0, 1
+"""The kinds of entries."""
 NOT_PRUNED = -1
+"""Number of kept buckets that means all."""
 
 
 def is_fasttext(path: Path) -> bool:
-    """Return whether a file begins as those of fastText do; False if it cannot be read."""
+    """Return whether a file begins with fastText's magic number; False if it cannot be read."""
     if odd_kind(path) is None:
         with suppress(OSError), path.open("rb") as file:
             return file.read(4) == struct.pack("<i", MAGIC)
@@ -58,21 +63,25 @@ def is_fasttext(path: Path) -> bool:
 
 
 class _BrokenError(Exception):
-    """What is wrong with a file, for the end of a sentence."""
+    """A damaged file; the message is the end of a sentence."""
 
 
 class _Reader:
-    """The bytes of a file, read from its beginning on.
+    """A cursor over the bytes of a file.
 
     Args:
-        data: All of them.
+        data: The bytes.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
     def take(self, size: int) -> int:
-        """Pass so many bytes; return where they begin."""
+        """Advance by ``size`` bytes; return the offset of the first.
+
+        Raises:
+            _BrokenError: If the file ends before.
+        """
         if not 0 <= size <= len(self.data) - self.at:
             left = len(self.data) - self.at
             raise _BrokenError(f"it needs {size:,} bytes more where {left:,} are left")
@@ -80,11 +89,11 @@ class _Reader:
         return self.at - size
 
     def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
-        """Return the next numbers."""
+        """Return the next numbers, by a format of ``struct``."""
         return form.unpack_from(self.data, self.take(form.size))
 
     def array(self, dtype: Any, size: int) -> np.ndarray[Any, np.dtype[Any]]:
-        """Return so many numbers of one type, which stay where they are."""
+        """Return the next ``size`` numbers of one dtype, without a copy."""
         first = self.take(size * np.dtype(dtype).itemsize)
         return np.frombuffer(self.data, dtype, size, first)
 
@@ -93,7 +102,7 @@ def read_fasttext(path: str | Path) -> FastTextModel:
     """Read a file of fastText, ``.bin`` or ``.ftz``, of versions 11 and 12.
 
     Raises:
-        TextError: If it is no such file, or damaged.
+        TextError: If it is not such a file, or damaged.
     """
     data = read_whole(Path(path))
     try:
@@ -252,20 +261,20 @@ def _matrix(matrix: Matrix) -> Iterator[bytes | memoryview]:
 
 
 def _bytes(values: np.ndarray[Any, np.dtype[Any]], dtype: str) -> memoryview:
-    """Return the bytes of an array, which are copied only if they stand otherwise."""
+    """Return the bytes of an array in this dtype, copied only if the layout differs."""
     return np.ascontiguousarray(values, dtype).reshape(-1).view(np.uint8).data
 
 
 def vectors_in(path: Path, words: Sequence[str], ordinary: int) -> WordVectors:
-    """Return the vectors of some words, each made with its subwords, so also of unknown ones.
+    """Return the vectors of words, computed from their subwords, so that unknown words have one.
 
     Args:
         path: The file.
-        words: The wanted words.
-        ordinary: How many of them are words: those after them, special symbols, have no vector.
+        words: The words, then special symbols.
+        ordinary: How many of them are words; special symbols have no vector.
 
     Raises:
-        TextError: If it is no such file, or damaged.
+        TextError: If it is not a fastText file, or damaged.
     """
     model = read_fasttext(path)
     bags = subword_bags(model, words)

@@ -1,6 +1,6 @@
-"""Asks a model about one line at a time, in a fraction of the time that several at once take each.
+"""Low-latency prediction for one line at a time; it needs the compiled core.
 
-The numbers are those of ``predictions.py``. It needs the compiled core.
+The probabilities are those of ``predictions.py``, which is for many lines at once.
 """
 
 import numpy as np
@@ -14,15 +14,15 @@ from thence.models.fasttext.predictions import ADDED, FLAT, core_matrix, probabi
 from thence.models.fasttext.tree import paths
 
 NOTHING = np.float32(0)
-"""What a step that a label does not have adds."""
+"""Log-probability that pads the paths of labels that are nearer to the root."""
 Scores = Float32[np.ndarray, " labels"]
 
 
 class OneLine:
-    """A model that is asked about one line at a time; several threads may ask.
+    """A predictor for single lines; several threads may use it.
 
     Args:
-        model: It; one with labels.
+        model: A supervised model.
     """
 
     def __init__(self, model: FastTextModel) -> None:
@@ -35,11 +35,11 @@ class OneLine:
         if self._loss == "hs":
             self._steps = steps_down(*paths(model.tree, len(model.targets)))
 
-    def ask(self, text: bytes) -> tuple[Scores, int]:
-        """Return the probability of each label for a line, and how many features the line has.
+    def predict(self, text: bytes) -> tuple[Scores, int]:
+        """Return the probability of each label for a line, and the number of its features.
 
         Raises:
-            TextError: If the weights hold what is no finite number.
+            TextError: If the weights are not all finite.
         """
         mean, size = self._text.mean(text)
         vector = mean[None]
@@ -49,7 +49,7 @@ class OneLine:
         if self._model.norms is not None:
             scores *= self._model.norms
         if not np.isfinite(scores.sum()):
-            return probabilities(self._model, vector)[0], size  # It says what is wrong.
+            return probabilities(self._model, vector)[0], size  # Raises the error.
         if self._loss == "softmax":
             scores -= scores.max()
             np.exp(scores, out=scores)
@@ -66,10 +66,11 @@ def steps_down(
     turns: UInt8[np.ndarray, " steps"],
     bounds: Int64[np.ndarray, " bounds"],
 ) -> Int64[np.ndarray, "depth labels"]:
-    """Return where the answers from the root to each label stand, a column for each label.
+    """Return the indexes of the steps on each label's path in a vector of log-probabilities.
 
-    All answers "left" stand first, then all "right", then a zero for columns that are shorter. So a
-    sum of rows adds up what fastText does, in its order.
+    The vector holds the log-probability of "left" at each inner node, then of "right", then a zero
+    as padding. Row d of the result is the step at depth d, so that a sum over rows adds up what
+    fastText does, in its order.
     """
     sizes, inner = np.diff(bounds), len(bounds) - 2
     steps = np.full((int(sizes.max()), len(sizes)), 2 * inner)

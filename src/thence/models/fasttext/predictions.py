@@ -1,4 +1,4 @@
-"""What models of fastText predict, with its numbers.
+"""Predictions of models in fastText's format, numerically as fastText computes them.
 
     h = (1 / n) sum_i E[f_i]                 over the n features of a text
     softmax:             p = softmax(W h)
@@ -6,7 +6,7 @@
     hs:                  p = product over the path to the label in a Huffman tree of
                          sigmoid(w h), or of one minus that
 
-FastText says log(p + 1e-5) in place of log(p), at each node of a tree, and so do we.
+FastText uses log(p + 1e-5) in place of log(p), at each node of a tree, and so do we.
 
 Sources: A. Joulin, E. Grave, P. Bojanowski and T. Mikolov 2017, "Bag of tricks for efficient text
 classification"; P. Bojanowski, E. Grave, A. Joulin and T. Mikolov 2017, "Enriching word vectors
@@ -28,20 +28,22 @@ from thence.models.fasttext.features import CHUNK, features, subword_bags
 from thence.tokens.parallel import in_threads
 
 ADDED = np.float32(1e-5)
-"""Added to each probability before its logarithm."""
+"""Added to each probability before its logarithm, as in fastText."""
 LARGEST_SCORE, STEPS = 8, 512
-"""Beyond it a sigmoid is 0 or 1; steps of its table between minus and plus that."""
+"""FastText's table of the sigmoid: it has so many steps from minus to plus the largest score;
+beyond it the sigmoid is 0 or 1."""
 FLAT = 80.0
-"""Scores of a tree beyond it change nothing in single precision."""
+"""Scores at nodes of a tree are clipped to this: beyond it the sigmoid in single precision is 0 or
+1, and exp would overflow."""
 CELLS_AT_ONCE = 1 << 20
-"""Texts times labels whose probabilities are made at once."""
+"""Probabilities (texts times labels) that are computed at once."""
 
 Hidden = Float32[np.ndarray, "lines dim"]
 Scores = Float32[np.ndarray, "lines labels"]
 
 
 def hidden(model: FastTextModel, bags: Bags) -> Hidden:
-    """Return the mean of the rows of each bag; zeros for one without any."""
+    """Return the mean of the input rows of each bag; zeros for an empty bag."""
     return _means(model.input, bags)
 
 
@@ -61,7 +63,7 @@ def sums(matrix: Matrix, bags: Bags) -> Hidden:
 
 
 def sums_in_numpy(matrix: Matrix, bags: Bags) -> Hidden:
-    """Return what the compiled core does."""
+    """Return the sum of the rows of each bag: the NumPy twin of the kernel."""
     rows, places = np.unique(bags.features, return_inverse=True)
     return sum_rows_in_numpy(matrix.rows(rows), places.astype(np.int32), bags.offsets)
 
@@ -79,9 +81,9 @@ def core_matrix(matrix: Matrix) -> core.Matrix:
 def predict(
     model: FastTextModel, documents: Documents
 ) -> tuple[Float32[np.ndarray, "lines labels"], Int64[np.ndarray, " lines"]]:
-    """Return the probability of each label for each text, and how many features each text has.
+    """Return the probability of each label for each text, and the number of features of each text.
 
-    FastText predicts nothing for a text without any features.
+    FastText itself predicts no label for a text without features.
     """
 
     def of_chunk(chunk: Documents) -> tuple[Float32[np.ndarray, "part labels"], Bags]:
@@ -95,10 +97,10 @@ def predict(
 
 
 def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, "lines labels"]:
-    """Return the probability of each label for each hidden vector, as fastText says it.
+    """Return the probability of each label for each hidden vector, plus fastText's 1e-5.
 
     Raises:
-        TextError: If the weights hold what is no finite number.
+        TextError: If the weights are not all finite.
     """
     chances_of = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
     at_once = max(1, CELLS_AT_ONCE // model.output.shape[0])
@@ -123,7 +125,7 @@ def _scores(model: FastTextModel, vectors: Hidden) -> Scores:
 
 
 def scores_in_numpy(table: Float32[np.ndarray, "dim labels"], vectors: Hidden) -> Scores:
-    """Return what the compiled core does."""
+    """Return ``vectors @ table``, added up in the order of the kernel, whose NumPy twin this is."""
     found = np.zeros((len(vectors), table.shape[1]), np.float32)
     for row, column in zip(table, vectors.T, strict=True):
         found += row * column[:, None]
@@ -138,7 +140,7 @@ def _softmax(_: FastTextModel, scores: Scores) -> Scores:
 
 
 def _sigmoids(_: FastTextModel, scores: Scores) -> Scores:
-    """Return sigmoids by fastText's table; from its ends on they are 0 and 1."""
+    """Return sigmoids by fastText's table; beyond its ends they are 0 and 1."""
     steps = np.arange(STEPS + 1, dtype=np.float32) * np.float32(2 * LARGEST_SCORE / STEPS)
     table = (1 / (1 + np.exp(LARGEST_SCORE - steps))).astype(np.float32)
     inside = np.clip(scores, -LARGEST_SCORE, LARGEST_SCORE) + LARGEST_SCORE
@@ -149,7 +151,7 @@ def _sigmoids(_: FastTextModel, scores: Scores) -> Scores:
 
 
 def _tree_products(model: FastTextModel, scores: Scores) -> Scores:
-    """Return the product of what is said on the path to each label, from the root down."""
+    """Return the product of the probabilities on the path from the root to each label."""
     labels = scores.shape[1]
     found = np.zeros((2 * labels - 1, len(scores)), np.float32)
     right = 1 / (1 + np.exp(-np.clip(np.ascontiguousarray(scores.T[:-1]), -FLAT, FLAT)))
@@ -163,19 +165,19 @@ def _tree_products(model: FastTextModel, scores: Scores) -> Scores:
 
 
 def word_vectors(model: FastTextModel, words: Sequence[str | bytes]) -> Hidden:
-    """Return the vector of each word: the mean of its rows, zeros for one without any."""
+    """Return the vector of each word: the mean of its rows; zeros for a word without any."""
     return hidden(model, subword_bags(model, words))
 
 
 def sentence_vectors(model: FastTextModel, documents: Documents) -> Hidden:
     """Return a vector for each text.
 
-    Of a supervised model it is the hidden vector, of others the mean of the word vectors, each
-    divided by its length; words end at white space.
+    For a supervised model it is the hidden vector h; for others the mean of the words' vectors,
+    each divided by its norm. Words are separated by ASCII white space.
     """
     if model.arguments.model == "supervised":
         return hidden(model, features(model, documents))
-    words = [text.encode("utf-8").split() for text in documents]  # At white space of ASCII.
+    words = [text.encode("utf-8").split() for text in documents]
     vectors = word_vectors(model, [word for some in words for word in some])
     lengths = np.linalg.norm(vectors, axis=1)
     has_length = lengths > 0

@@ -1,9 +1,9 @@
-"""Small files: fewer rows, and each made of a few bytes.
+"""Compression of fastText models: pruning of rows, and product quantisation.
 
-Product quantisation cuts the rows of a matrix into parts of a few numbers; each part is written as
-the nearest of 256 centres, which k-means finds for it (H. Jégou, M. Douze and C. Schmid 2011,
-"Product quantization for nearest neighbor search"). Of the rows, those with the longest vectors
-are kept (A. Joulin et al. 2016, "FastText.zip: compressing text classification models").
+Product quantisation cuts the rows of a matrix into parts of a few numbers, and stores each part as
+the index of the nearest of 256 centres, found by k-means (H. Jégou, M. Douze and C. Schmid 2011,
+"Product quantization for nearest neighbor search"). Pruning keeps the rows with the largest norms
+(A. Joulin et al. 2016, "FastText.zip: compressing text classification models").
 """
 
 from dataclasses import dataclass, replace
@@ -25,14 +25,14 @@ from thence.models.fasttext.contents import (
 from thence.models.fasttext.corpus import END_OF_LINE
 
 SAMPLE = 1 << 14
-"""Rows from which the centres are learned at most: with four times as many, as fastText has, the
-mean squared error is an eighth smaller, and it takes four times as long."""
+"""Largest number of rows from which the centres are learned: with four times as many, as in
+fastText, the mean squared error is an eighth smaller, and it takes four times as long."""
 STEPS = 25
-"""Steps of k-means, as in fastText."""
+"""Largest number of iterations of k-means, as in fastText."""
 SPLIT = np.float32(1e-4)
-"""A centre without points becomes a copy of a large one, both moved by this."""
+"""A centre without points is replaced by a copy of a large one; the two are moved apart by this."""
 CHUNK = 1 << 12
-"""Points whose distances to all centres NumPy works out at once (4 MB)."""
+"""Points whose distances to all centres NumPy computes at once (4 MB)."""
 
 Points = Float32[np.ndarray, "points size"]
 Centres = Float32[np.ndarray, "256 size"]
@@ -40,13 +40,13 @@ Centres = Float32[np.ndarray, "256 size"]
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How a model is made smaller.
+    """Settings of product quantisation.
 
     Attributes:
-        part_size: Numbers in a part of a row.
-        with_norms: Whether the lengths of rows are kept apart, a byte each.
-        output_too: Whether the output matrix is quantised too, in parts of 2.
-        seed: Of the first centres.
+        part_size: Columns in each part (``dsub``).
+        with_norms: Quantise the norms of rows separately, in a byte each (``qnorm``).
+        output_too: Quantise the output matrix too, in parts of 2 (``qout``).
+        seed: Seed of the initial centres.
     """
 
     part_size: int = 2
@@ -56,7 +56,7 @@ class Quantisation:
 
 
 def quantise(model: FastTextModel, how: Quantisation) -> FastTextModel:
-    """Return a model whose matrices are made of codes.
+    """Return the model with a quantised input matrix and, if ``output_too``, output matrix.
 
     Raises:
         SettingError: If a matrix has fewer than 256 rows.
@@ -69,12 +69,12 @@ def quantise(model: FastTextModel, how: Quantisation) -> FastTextModel:
 
 
 def quantise_matrix(matrix: Float32[np.ndarray, "rows dim"], how: Quantisation) -> Quantised:
-    """Return a matrix made of codes.
+    """Return a product-quantised matrix.
 
     Raises:
         SettingError: If it has fewer than 256 rows.
     """
-    matrix = np.require(matrix, np.float32, "A")  # In a file, numbers may stand anywhere.
+    matrix = np.require(matrix, np.float32, "A")  # Those of a mapped file may be unaligned.
     rows, dim = matrix.shape
     if rows < CENTROIDS:
         raise SettingError(
@@ -94,9 +94,9 @@ def quantise_matrix(matrix: Float32[np.ndarray, "rows dim"], how: Quantisation) 
 
 
 def quantise_part(points: Points, seed: int) -> tuple[Centres, UInt8[np.ndarray, " points"]]:
-    """Return the centres of a part of all rows, and the nearest of each row.
+    """Return the centres of one part, and the index of each row's nearest centre.
 
-    Rows of zeros, which unseen buckets have, get a centre of their own and do not bear on others.
+    Rows of zeros, as unseen buckets have, get a centre of their own and do not influence others.
     """
     draw = np.random.default_rng(seed)
     used = np.flatnonzero(points.any(axis=1))
@@ -108,7 +108,7 @@ def quantise_part(points: Points, seed: int) -> tuple[Centres, UInt8[np.ndarray,
 
 
 def k_means(points: Points, draw: np.random.Generator) -> Centres:
-    """Return 256 centres of points that stand in random order."""
+    """Return 256 centres of points in random order, by Lloyd's algorithm."""
     centres = np.zeros((CENTROIDS, points.shape[1]), np.float32)
     if len(points):
         centres[:] = np.resize(points, centres.shape)
@@ -125,9 +125,9 @@ def k_means(points: Points, draw: np.random.Generator) -> Centres:
 
 
 def split(centres: Centres, counts: Int64[np.ndarray, " 256"], draw: np.random.Generator) -> None:
-    """Give each centre without points half of those of another one, in place."""
+    """Replace each centre without points by half of another one, drawn by its count, in place."""
     for empty in np.flatnonzero(counts == 0):
-        spare = np.maximum(counts - 1, 0)  # As there are more points than centres, not all zero.
+        spare = np.maximum(counts - 1, 0)  # Not all zero: there are more points than centres.
         full = draw.choice(CENTROIDS, p=spare / spare.sum())
         sign = np.where(np.arange(centres.shape[1]) % 2, -SPLIT, SPLIT)
         centres[empty], centres[full] = centres[full] + sign, centres[full] - sign
@@ -136,14 +136,14 @@ def split(centres: Centres, counts: Int64[np.ndarray, " 256"], draw: np.random.G
 
 
 def nearest(points: Points, centres: Centres) -> UInt8[np.ndarray, " points"]:
-    """Return the nearest centre of each point; of equally near ones the first."""
+    """Return the index of each point's nearest centre; the first of equally near ones."""
     return (
         nearest_in_numpy(points, centres) if library() is None else nearest_centres(points, centres)
     )
 
 
 def nearest_in_numpy(points: Points, centres: Centres) -> UInt8[np.ndarray, " points"]:
-    """Return what the compiled core does."""
+    """Return the same as ``nearest``: the NumPy twin of the kernel in ``_core/nearest.c``."""
     found = np.empty(len(points), np.uint8)
     for first in range(0, len(points), CHUNK):
         part = points[first : first + CHUNK]
@@ -155,9 +155,9 @@ def nearest_in_numpy(points: Points, centres: Centres) -> UInt8[np.ndarray, " po
 
 
 def keep_rows(model: FastTextModel, cutoff: int) -> FastTextModel:
-    """Return a model of the rows with the longest vectors only; ``</s>`` is always one of them.
+    """Return a pruned model: the ``cutoff`` input rows of largest norm, and always ``</s>``.
 
-    Its matrices are its own, and may be changed.
+    Its matrices are copies, so that it can be trained further.
     """
     assert isinstance(model.input, Dense)
     assert isinstance(model.output, Dense)
@@ -173,5 +173,5 @@ def keep_rows(model: FastTextModel, cutoff: int) -> FastTextModel:
     entries = Entries.of([words[row] for row in of_words], dictionary.words.counts[of_words])
     rows = np.concatenate([of_words, buckets + len(words)])
     smaller = Dictionary(entries, dictionary.labels, dictionary.num_tokens, pairs)
-    output = Dense(np.array(model.output.values))  # Not in a file any more, so it can be learned.
+    output = Dense(np.array(model.output.values))
     return replace(model, dictionary=smaller, input=Dense(matrix[rows]), output=output)

@@ -1,7 +1,6 @@
-"""The steps of a training as fastText makes them, in NumPy.
+"""The training steps of fastText in NumPy: the twin of ``_core/fasttext_training.c``.
 
-The compiled core (``_core/fasttext_training.c``) does the same but for rounding, a hundred times
-as fast; its head has the equations.
+The compiled core is a hundred times as fast, and equal up to rounding; its head has the equations.
 """
 
 from dataclasses import dataclass
@@ -16,38 +15,39 @@ from thence.array_types import Float32, Int32, Int64, UInt8, UInt32
 HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
 """The losses, as files number them."""
 TINY = 1e-5
-"""Is added to a probability before its logarithm is taken."""
+"""Added to a probability before its logarithm, as in fastText."""
 TRIES = 100
-"""Drawing a row that is not the target is given up after so many: there may be none."""
+"""Draws after which a negative sample is given up if all were the target: there may be no other."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, and on what.
+    """The weights, texts and settings of a training.
 
     Attributes:
-        input: E, changed in place: rows of words, then of buckets.
-        output: W, changed in place.
-        tokens: Words of all documents, as numbers of distinct words.
-        offsets: Where each document's begin.
-        targets: Rows of W: the labels of the documents; or of each distinct word, -1 for none.
-        target_offsets: Where each document's labels begin; None: words are the targets.
-        hashes: Of each distinct word.
-        word_rows: Rows of E of each distinct word: its own and those of its parts.
-        word_bounds: Where each word's begin.
-        first_bucket: The first row of E that is a bucket.
-        buckets: How many there are.
-        run: Words in the longest run that has a bucket.
-        loss: One of the four.
-        room: Rows that an example has at most.
-        seed: Of what is drawn.
-        draws: Rows of W to draw from, for negative sampling.
-        bucket_rows: The row of each bucket, counted from the first, -1 for none; None: all have
-            theirs.
-        negatives: How many are drawn for each target.
-        path: For hierarchical softmax: rows of W from each target to the root,
-        turns: with the answers there,
-        path_bounds: and where each target's begin.
+        input: The input matrix E, changed in place: rows of words, then of buckets.
+        output: The output matrix W, changed in place.
+        tokens: Words of all documents, as indexes of distinct words.
+        offsets: The offset of each document in ``tokens``.
+        targets: Rows of W: the labels of the documents; or that of each distinct word, -1 for rare
+            words.
+        target_offsets: The offset of each document in ``targets``; None: words are the targets.
+        hashes: The hash of each distinct word.
+        word_rows: Rows of E of each distinct word: its own and those of its character n-grams.
+        word_bounds: The offset of each distinct word in ``word_rows``.
+        first_bucket: The row of E of the first bucket.
+        buckets: Number of buckets.
+        run: Maximum length of word n-grams.
+        loss: One of the four losses.
+        room: Upper bound of the number of rows of an example.
+        seed: Seed of all random draws.
+        draws: For negative sampling: rows of W, each as often as its share of draws.
+        bucket_rows: The row of each bucket, counted from the first, -1 for pruned ones; None: none
+            are pruned.
+        negatives: Negative samples per target.
+        path: For hierarchical softmax: the rows of W from each target to the root.
+        turns: 1 where the path goes right at that node, else 0.
+        path_bounds: The offset of each target in ``path``.
     """
 
     input: Float32[np.ndarray, "rows size"]
@@ -74,12 +74,12 @@ class Job:
 
 
 def steps_of(job: Job) -> Any:
-    """Return what makes the steps: the compiled core where it is, else NumPy."""
+    """Return ``CoreSteps`` if the compiled core is there, else ``NumpySteps``."""
     return NumpySteps(job) if library() is None else CoreSteps(job)
 
 
 class NumpySteps:
-    """Steps that change the weights of a job in place; the same as ``CoreSteps``."""
+    """Training steps that change the weights of a job in place; the twin of ``CoreSteps``."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._random = job, job.seed
@@ -91,19 +91,19 @@ class NumpySteps:
         return self._loss / max(self._examples, 1)
 
     def used(self) -> UInt8[np.ndarray, " rows"]:
-        """Return 1 for each row of the input that a document has."""
+        """Return 1 for each row of E that occurs in a document, else 0."""
         used = np.zeros(len(self._job.input), np.uint8)
         for document in range(len(self._job.offsets) - 1):
             used[self._rows(document)] = 1
         return used
 
     def documents(self, chosen: Int64[np.ndarray, " chosen"], rate: float, total: float) -> None:
-        """Make a step on each of the chosen documents.
+        """Make a step on each of some documents, for a supervised model.
 
         Args:
-            chosen: Which, in order.
-            rate: The rate at the beginning of the training, from which it falls to 0.
-            total: Words and labels that all epochs have together.
+            chosen: Indexes of the documents, in order.
+            rate: The initial learning rate, which falls linearly to 0.
+            total: Number of words and labels in all epochs together.
         """
         job = self._job
         assert job.target_offsets is not None
@@ -126,16 +126,16 @@ class NumpySteps:
         rate: float,
         total: float,
     ) -> None:
-        """Make the steps on the words of documents.
+        """Make the steps on the words of documents ``first`` to ``last`` - 1, for word vectors.
 
         Args:
-            first: The first document,
-            last: and the one behind the last.
-            kept: The chance, of 2^32, that an occurrence of each distinct word is read.
-            window: Words that are read on each side at most.
-            cbow: Predict the word from its context, not the context from the word.
-            rate: The rate at the beginning of the training, from which it falls to 0.
-            total: Words that all epochs have together.
+            first: Index of the first document.
+            last: One more than the index of the last document.
+            kept: Probability times 2^32 to keep an occurrence of each distinct word (subsampling).
+            window: Largest size of the context window on each side; the size is drawn per word.
+            cbow: Predict the word from its context (cbow), else the context from the word.
+            rate: The initial learning rate, which falls linearly to 0.
+            total: Number of words in all epochs together.
         """
         job = self._job
         for document in range(first, last):
@@ -167,7 +167,7 @@ class NumpySteps:
         return self._job.word_rows[self._job.word_bounds[word] : self._job.word_bounds[word + 1]]
 
     def _rows(self, document: int) -> list[int]:
-        """Return the rows of a document: words and their parts, then runs of words."""
+        """Return the rows of E of a document: words and their n-grams, then word n-grams."""
         job = self._job
         line = job.tokens[job.offsets[document] : job.offsets[document + 1]]
         rows = [int(row) for word in line for row in self._parts(word)]
@@ -185,9 +185,10 @@ class NumpySteps:
     def _learn(
         self, rows: list[int], targets: Int32[np.ndarray, " targets"], rate: float, share: float
     ) -> None:
-        """Make a step on an example; weights that are no numbers are seen by their loss."""
+        """Make a step on an example; if weights diverge, the loss is no longer finite."""
         job, rate = self._job, float(np.float32(rate))
         hidden = job.input[rows].sum(0) / np.float32(len(rows))
+        # Of several labels one is drawn, as in fastText; one vs all learns from all of them.
         several = len(targets) > 1 and job.loss != ONE_VS_ALL
         target = int(targets[self._below(len(targets)) if several else 0])
         if job.loss == SOFTMAX:
@@ -201,7 +202,7 @@ class NumpySteps:
             job.output[...] += by[:, None] * hidden
         else:
             back = np.zeros_like(hidden)
-            for row, answer in self._questions(target, targets):
+            for row, answer in self._binary_targets(target, targets):
                 p = 1 / (1 + np.exp(-(job.output[row] @ hidden)))
                 self._loss -= float(np.log((p if answer else 1 - p) + TINY))
                 by = np.float32(rate * (answer - p))
@@ -210,10 +211,10 @@ class NumpySteps:
         np.add.at(job.input, rows, back * np.float32(share))
         self._examples += 1
 
-    def _questions(
+    def _binary_targets(
         self, target: int, targets: Int32[np.ndarray, " targets"]
     ) -> list[tuple[int, int]]:
-        """Return rows of W with the answers that are right there."""
+        """Return the rows of W that take part in an example, each with its target, 0 or 1."""
         job = self._job
         if job.loss == ONE_VS_ALL:
             return [(row, int(row in targets)) for row in range(len(job.output))]

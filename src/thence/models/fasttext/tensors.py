@@ -1,4 +1,4 @@
-"""A model of fastText as named arrays, for the weights file of a run, and back."""
+"""Conversion of fastText models to and from the named arrays of a run's weights file."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,11 +20,12 @@ from thence.models.fasttext.contents import (
 )
 
 KEPT = ("ws", "epoch", "min_count", "neg", "bucket", "lr_update_rate", "t")
-"""Settings that are kept with the arrays: most are of training alone, but go back into a file."""
+"""Settings that are saved with the arrays: most matter only for training, but fastText files need
+them."""
 
 
 def to_tensors(model: FastTextModel) -> dict[str, Array]:
-    """Return everything that a model holds, but for the settings that a run has in its config."""
+    """Return a model as named arrays, without the settings that a run has in its config."""
     dictionary, settings = model.dictionary, asdict(model.arguments)
     found = {
         "settings": np.array([settings[name] for name in KEPT], np.float64),
@@ -59,14 +60,14 @@ def _of_matrix(name: str, matrix: Matrix) -> dict[str, Array]:
 
 
 def from_tensors(tensors: Mapping[str, Array], settings: Mapping[str, Any]) -> FastTextModel:
-    """Return the model of arrays, which may come from anyone.
+    """Return the model of named arrays, which may come from a stranger's file and are checked.
 
     Args:
         tensors: What ``to_tensors`` returned.
-        settings: Those of ``Arguments`` that are not among them.
+        settings: The settings of ``Arguments`` that are not in the arrays.
 
     Raises:
-        ValueError: If they do not fit together.
+        ValueError: If an array is missing, or has a wrong dtype, shape or value.
     """
     left = dict(tensors)
     kept = taken(left, "settings", np.float64, (len(KEPT),))
@@ -88,7 +89,11 @@ def from_tensors(tensors: Mapping[str, Array], settings: Mapping[str, Any]) -> F
 
 
 def taken(left: dict[str, Array], name: str, dtype: Any, shape: tuple[int | None, ...]) -> Array:
-    """Take an array out of those that are left; None in its shape is any size."""
+    """Remove an array from ``left`` and return it, checked; None in ``shape`` is any size.
+
+    Raises:
+        ValueError: If it is missing, or has another dtype or shape.
+    """
     if name not in left:
         raise ValueError(f"{name} is missing")
     found = left.pop(name)

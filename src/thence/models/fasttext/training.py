@@ -1,9 +1,9 @@
-"""Training of models in fastText's format: labels of texts, or vectors of words.
+"""Training of models in fastText's format: classifiers, or word vectors.
 
-The settings, the order of steps and the falling rate are fastText's. Three things differ: documents
-are read in a new random order in each epoch, so a file that is sorted by label does no harm;
-everything is added in one order, so the same seed gives the same weights; and buckets that no
-document has stay zero, so that unseen n-grams add no noise.
+The settings, the steps and the falling learning rate are fastText's. Three things differ: documents
+are shuffled in each epoch, so that a file sorted by label does no harm; updates are made in a fixed
+order, so that the same seed gives the same weights; and buckets that occur in no document stay
+zero, so that unseen n-grams add no noise.
 """
 
 from collections.abc import Callable
@@ -22,25 +22,26 @@ from thence.models.fasttext.features import subword_bags
 from thence.models.fasttext.tree import paths
 
 SLICE = 1 << 17
-"""Tokens between two reports of how far a training is."""
+"""Tokens between two progress reports."""
 DRAWS_PER_ROW, MOST_DRAWS = 100, 10_000_000
-"""Entries of the table that negative samples are drawn from: enough that each row has its share."""
+"""Size of the table that negative samples are drawn from, per row of W and at most: large enough
+for each row's share."""
 FILL = 1 << 22
-"""Numbers that are drawn at a time for the first weights."""
+"""Initial weights that are drawn at a time (16 MB)."""
 
 Vectors = tuple[list[bytes], Float32[np.ndarray, "words size"]]
 Progress = Callable[[float, float, float], None]
-"""Called with the share that is done (0 to 1), the rate now, and the mean loss in nats."""
+"""Callback with the share done (0 to 1), the current learning rate, and the mean loss in nats."""
 
 
 @dataclass(frozen=True)
 class Descent:
-    """How weights are learned, beyond what the file keeps.
+    """Settings of a training that are not stored in a fastText file.
 
     Attributes:
-        rate: The learning rate at the beginning; it falls to 0.
-        seed: Of the first weights, of the order of documents, and of what is drawn.
-        progress: Is told how far the training is.
+        rate: The initial learning rate; it falls linearly to 0.
+        seed: Seed of the initial weights, the order of documents, and all draws.
+        progress: Progress callback.
     """
 
     rate: float = 0.1
@@ -51,21 +52,21 @@ class Descent:
 def train_model(
     corpus: Corpus, arguments: Arguments, descent: Descent, vectors: Vectors | None = None
 ) -> FastTextModel:
-    """Return a model that was trained on a text.
+    """Train a new model on a text.
 
     Args:
         corpus: The text.
-        arguments: The settings.
-        descent: How weights are learned.
-        vectors: Pretrained vectors to begin with, by word.
+        arguments: The settings of the model.
+        descent: The settings of the training.
+        vectors: Pretrained vectors to start from: words and their vectors.
 
     Raises:
-        TrainingError: If the weights are no longer finite numbers.
+        TrainingError: If the loss is no longer finite.
     """
     words, labels = len(corpus.dictionary.words), len(corpus.dictionary.labels)
     buckets = arguments.bucket if arguments.hashes else 0
     supervised = arguments.model == "supervised"
-    # Pages of zeros take no memory until they are written to: most buckets of a small text.
+    # Pages of zeros take no memory until they are written to; a small text leaves most unwritten.
     matrix = np.zeros((words + buckets, arguments.dim), np.float32)
     output = np.zeros((labels if supervised else words, arguments.dim), np.float32)
     model = FastTextModel(arguments, corpus.dictionary, Dense(matrix), Dense(output))
@@ -76,7 +77,7 @@ def descend(
     model: FastTextModel, corpus: Corpus, descent: Descent, vectors: Vectors | None = None,
     fresh: bool = True,
 ) -> FastTextModel:  # fmt: skip
-    """Change the weights of a model in place; return it."""
+    """Train a model in place and return it; if ``fresh``, its weights are initialised first."""
     job = job_of(model, corpus, descent.seed)
     learner = steps.steps_of(job)
     if fresh:
@@ -90,7 +91,7 @@ def descend(
 
 
 def learn_labels(learner: Any, epochs: int, corpus: Corpus, descent: Descent) -> None:
-    """Make the steps on all documents, as many times as there are epochs."""
+    """Make the steps of all epochs for a classifier."""
     lengths = np.diff(corpus.offsets) + np.diff(corpus.target_offsets)
     total = float(max(lengths.sum() * epochs, 1))
     for epoch in range(epochs):
@@ -107,9 +108,10 @@ def learn_words(
     corpus: Corpus,
     descent: Descent,
 ) -> None:
-    """Make the steps on all words of a text, as many times as there are epochs."""
+    """Make the steps of all epochs for word vectors."""
     counts = np.maximum(np.append(corpus.dictionary.words.counts, 0)[corpus.ids], 1)
     share = counts / max(corpus.dictionary.num_tokens, 1)
+    # Frequent words are kept with probability sqrt(t / f) + t / f (Mikolov et al. 2013).
     chance = np.sqrt(arguments.t / share) + arguments.t / share
     kept = np.minimum(chance * 2.0**32, 2.0**32 - 1).astype(np.uint32)
     total = float(max(len(corpus.tokens) * arguments.epoch, 1))
@@ -127,7 +129,7 @@ def report(learner: Any, total: float, descent: Descent) -> None:
 
     Raises:
         DeadlineError: If the deadline has passed.
-        TrainingError: If the loss is no finite number.
+        TrainingError: If the loss is not finite.
     """
     check_deadline()
     if not np.isfinite(learner.mean_loss):
@@ -141,14 +143,14 @@ def report(learner: Any, total: float, descent: Descent) -> None:
 
 
 def in_slices(lengths: Int64[np.ndarray, " documents"]) -> list[slice]:
-    """Return slices of documents, of some ``SLICE`` tokens each."""
+    """Return slices of documents, of about ``SLICE`` tokens each."""
     number = np.cumsum(lengths) // SLICE
     ends = [*(np.flatnonzero(np.diff(number)) + 1), len(lengths)]
     return [slice(int(a), int(b)) for a, b in zip([0, *ends], ends, strict=False) if a < b]
 
 
 def job_of(model: FastTextModel, corpus: Corpus, seed: int) -> steps.Job:
-    """Return what the steps work on."""
+    """Return the job (weights, text and settings) of a training."""
     arguments = model.arguments
     supervised = arguments.model == "supervised"
     offsets = corpus.offsets if supervised else shorter_lines(corpus)
@@ -176,14 +178,14 @@ def job_of(model: FastTextModel, corpus: Corpus, seed: int) -> steps.Job:
 def weights_of(
     model: FastTextModel,
 ) -> tuple[Float32[np.ndarray, "rows dim"], Float32[np.ndarray, "outputs dim"]]:
-    """Return E and W, which are learned."""
+    """Return the matrices E and W, which are dense while they are trained."""
     assert isinstance(model.input, Dense)
     assert isinstance(model.output, Dense)
     return model.input.values, model.output.values
 
 
 def rows_of_buckets(model: FastTextModel) -> Int32[np.ndarray, " buckets"]:
-    """Return the row of each bucket, counted from the first one, or -1, where not all have one."""
+    """Return the row of each bucket of a pruned model, counted from the first one; -1: none."""
     found = np.full(model.arguments.bucket, -1, np.int32)
     pruned = model.dictionary.pruned
     assert pruned is not None
@@ -192,7 +194,7 @@ def rows_of_buckets(model: FastTextModel) -> Int32[np.ndarray, " buckets"]:
 
 
 def room_of(job: steps.Job, arguments: Arguments) -> int:
-    """Return the most rows that an example has."""
+    """Return an upper bound of the number of rows of an example."""
     parts = np.diff(job.word_bounds)
     if job.target_offsets is None:
         return int(parts.max(initial=0)) * 2 * max(arguments.ws, 1)
@@ -204,7 +206,7 @@ def room_of(job: steps.Job, arguments: Arguments) -> int:
 def parts_of_words(
     model: FastTextModel, corpus: Corpus
 ) -> tuple[Int32[np.ndarray, " parts"], Int64[np.ndarray, " bounds"]]:
-    """Return rows of each distinct word, its own and those of its n-grams, and where they begin."""
+    """Return the rows of each distinct word (its own and its n-grams'), and their offsets."""
     if model.arguments.maxn > 0:
         bags = subword_bags(model, corpus.distinct)
         return bags.features, bags.offsets
@@ -213,7 +215,7 @@ def parts_of_words(
 
 
 def shorter_lines(corpus: Corpus) -> Int64[np.ndarray, " bounds"]:
-    """Return where documents begin if long ones are cut, since files may have no lines."""
+    """Return the offsets of documents with long lines cut, since a file may have no line ends."""
     cuts = [np.arange(a, b, LONGEST_LINE) for a, b in
             zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
             if b - a > LONGEST_LINE]  # fmt: skip
@@ -221,14 +223,17 @@ def shorter_lines(corpus: Corpus) -> Int64[np.ndarray, " bounds"]:
 
 
 def rows_of_words(job: steps.Job) -> UInt8[np.ndarray, " rows"]:
-    """Return 1 for each row of the input that a word which is read has."""
+    """Return 1 for each row of E that belongs to a word in the dictionary, else 0."""
     used = np.zeros(len(job.input), np.uint8)
     used[job.word_rows[np.repeat(job.targets >= 0, np.diff(job.word_bounds))]] = 1
     return used
 
 
 def table_of_draws(counts: Int64[np.ndarray, " rows"]) -> Int32[np.ndarray, " draws"]:
-    """Return rows, each as often as the root of its count asks for, and at least once."""
+    """Return the table of negative samples: each row in proportion to the root of its count.
+
+    Each row is in it at least once.
+    """
     roots = np.sqrt(np.maximum(counts, 1))
     size = min(DRAWS_PER_ROW * len(counts), MOST_DRAWS)
     times = np.maximum(np.rint(roots * size / roots.sum()), 1).astype(np.int64)
@@ -238,7 +243,10 @@ def table_of_draws(counts: Int64[np.ndarray, " rows"]) -> Int32[np.ndarray, " dr
 def fill(
     model: FastTextModel, used: UInt8[np.ndarray, " rows"], seed: int, vectors: Vectors | None
 ) -> None:
-    """Draw the first weights of all words and of the buckets that the text has."""
+    """Initialise E: uniform in ± 1 / D for all words and used buckets, or pretrained vectors.
+
+    Other rows stay zero.
+    """
     matrix, words = weights_of(model)[0], model.dictionary.words
     used[: len(words)] = 1
     rows, size = np.flatnonzero(used), matrix.shape[1]

@@ -1,7 +1,7 @@
-"""The Huffman tree of a hierarchical softmax, as fastText makes it from the counts of its leaves.
+"""The Huffman tree of a hierarchical softmax, built from the counts of its leaves as in fastText.
 
-With L leaves, nodes 0 to L - 1 are leaves, L to 2 L - 2 inner nodes in the order in which they are
-made; the last one is the root. Row i of the output matrix belongs to inner node L + i.
+With L leaves, nodes 0 to L - 1 are leaves, and L to 2 L - 2 inner nodes in the order of merging;
+the last one is the root. Row i of the output matrix belongs to inner node L + i.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 from thence.array_types import Int32, Int64, UInt8
 
 NOT_MADE = 10**15
-"""Count of an inner node before it is made, which is above all others."""
+"""Count of an inner node that is not made yet: above all others."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """Inner nodes equally far from the root, and their children.
+    """The inner nodes at one depth, and their children.
 
     Attributes:
-        nodes: Their numbers.
-        left: The child that one minus the sigmoid belongs to.
-        right: The child that the sigmoid belongs to.
+        nodes: Numbers of the nodes.
+        left: The left child of each, whose probability is one minus the sigmoid.
+        right: The right child of each, whose probability is the sigmoid.
     """
 
     nodes: Int64[np.ndarray, " nodes"]
@@ -30,10 +30,10 @@ class Level:
 
 
 def levels(counts: Int64[np.ndarray, " leaves"]) -> list[Level]:
-    """Return the inner nodes of a tree, from the root down.
+    """Return the levels of the Huffman tree, from the root down.
 
     Args:
-        counts: Of the leaves, below ``NOT_MADE``; those of fastText are falling.
+        counts: Counts of the leaves, below ``NOT_MADE``; in fastText they are in falling order.
     """
     leaves, children = len(counts), _children(counts.tolist())
     found, nodes = [], np.arange(2 * leaves - 2, leaves - 1, -1)[:1]
@@ -46,6 +46,8 @@ def levels(counts: Int64[np.ndarray, " leaves"]) -> list[Level]:
 
 def _children(counts: list[int]) -> Int64[np.ndarray, "inner 2"]:
     """Return the children of each inner node: the two rarest that have no parent yet."""
+    # Two queues instead of a heap: leaves from the rarest on, and inner nodes in the order made,
+    # whose counts only grow.
     leaf, node, size = len(counts) - 1, len(counts), len(counts)
     totals = [*counts, *[NOT_MADE] * (size - 1)]
     children = np.zeros((size - 1, 2), np.int64)
@@ -63,11 +65,11 @@ def _children(counts: list[int]) -> Int64[np.ndarray, "inner 2"]:
 def paths(
     tree: list[Level], leaves: int
 ) -> tuple[Int32[np.ndarray, " steps"], UInt8[np.ndarray, " steps"], Int64[np.ndarray, " bounds"]]:
-    """Return the way from each leaf to the root.
+    """Return the path from each leaf to the root.
 
     Returns:
-        The rows of the inner nodes, one leaf's after another's; whether the child on the way is the
-        right one; and where each leaf's begin.
+        The rows of the inner nodes, leaf after leaf; 1 where the path comes from the right child,
+        else 0; and the offset of each leaf.
     """
     above, is_right = np.full(2 * leaves, -1), np.zeros(2 * leaves, np.uint8)
     for level in tree:

@@ -1,6 +1,6 @@
-"""The convolutional network: units that look for short phrases anywhere in a document.
+"""The convolutional network: filters over short phrases, pooled by their maximum over time.
 
-    c_t = w . (x_t, ..., x_(t+n-1)) + b     the response of one filter of width n at place t
+    c_t = w . (x_t, ..., x_(t+n-1)) + b     the response of one filter of width n at position t
     z   = relu(max_t c_t)                   its strongest response: max over time
     y   = U dropout(z) + u                  the logits, z holding all filters of all widths
 
@@ -8,9 +8,9 @@ with x the embeddings, n each of ``widths`` and ``filters`` filters of each. Cod
 ``convolutions`` holds w and b, one layer per width; ``output`` is U and u.
 
 Source: Y. Kim 2014, "Convolutional neural networks for sentence classification", EMNLP, equations
-(1) to (4). Before and after a document stand as many zeros as a filter is wide, so that any
-document is long enough. The last window then holds nothing but zeros, whatever a document is
-batched with, so further zeros cannot change the maximum.
+(1) to (4). Documents are padded with as many zeros on both sides as a filter is wide, so that any
+document is long enough. The last window of a document then holds zeros only, so the further padding
+of a batch cannot change the maximum.
 """
 
 import torch
@@ -24,19 +24,19 @@ from thence.models.network import Dropout
 
 
 class Convolution(EmbeddingNetwork):
-    """The network.
+    """The network from ids to logits.
 
     Args:
-        options: The filters.
+        options: Its settings.
         vocabulary_size: Number of ids (V).
         classes: Number of logits (C).
     """
 
     def __init__(self, options: ConvolutionOptions, vocabulary_size: int, classes: int) -> None:
         super().__init__(options, vocabulary_size)
-        # Forwards and backwards a batch of 64 documents of 20, 100 and 400 tokens with embeddings
-        # of 100 takes 21, 76 and 304 ms on one core; as a product with unfolded embeddings 24, 91
-        # and 480 ms, as a sum of shifted products 41, 217 and 1914 ms.
+        # Why Conv1d: forward and backward of a batch of 64 documents of 20, 100 and 400 tokens with
+        # embeddings of 100 take 21, 76 and 304 ms on one core; as a product with unfolded
+        # embeddings 24, 91 and 480 ms, as a sum of shifted products 41, 217 and 1914 ms.
         self.convolutions = nn.ModuleList(
             nn.Conv1d(self.embedded_size, options.filters, width, padding=width)
             for width in options.widths
@@ -55,6 +55,6 @@ class Convolution(EmbeddingNetwork):
 
 
 def create(options: ConvolutionOptions, vocabulary_size: int, classes: Classes) -> NeuralClassifier:
-    """Make the classifier with new weights, drawn from torch's generator."""
+    """Make the untrained classifier; weights are drawn from torch's generator."""
     network = Convolution(options, vocabulary_size, classes.num_classes)
     return NeuralClassifier(network, classes, options.max_length)

@@ -1,9 +1,9 @@
-"""The design matrix of a linear classifier: how much of each feature each document has.
+"""The design matrix of a linear classifier: the values of each document's features.
 
-With c how often a document has a feature, n the number of documents, and d how many of them have
-the feature, the values x of a document are
+With c the count of a feature in a document, n the number of documents, and d the number of
+documents with the feature, the values x of a document are
 
-    binary:  x = 1 / sqrt(how many features the document has)
+    binary:  x = 1 / sqrt(number of distinct features of the document)
     tfidf:   x = (1 + ln c) idf, divided by their Euclidean norm;  idf = ln((1 + n) / (1 + d)) + 1
 
 The second is scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``. Source: G. Salton and C.
@@ -26,12 +26,12 @@ Weighting = Literal["binary", "tfidf"]
 
 @dataclass(frozen=True)
 class Design:
-    """A sparse matrix of documents and rows, the features that have a weight.
+    """A sparse matrix X of documents by rows, a row being a feature that has a weight.
 
     Attributes:
-        bags: The rows that each document has, once each.
-        values: How much of each.
-        num_rows: How many rows there are.
+        bags: The distinct rows of each document.
+        values: The value of each of them.
+        num_rows: Number of rows.
     """
 
     bags: Bags
@@ -40,42 +40,42 @@ class Design:
 
     @cached_property
     def _transposed(self) -> tuple[Bags, Float32[np.ndarray, " features"]]:
-        """The documents that have each row, and how much of it."""
+        """The transposed matrix: the documents that have each row, and their values."""
         transpose = transposed_in_numpy if library() is None else transpose_features
         starts, owners, values = transpose(
             self.bags.features, self.values, self.bags.offsets, self.num_rows
         )
         return Bags(owners, starts), values
 
-    def to_documents(
+    def dot(
         self, weights: Float32[np.ndarray, "rows columns"]
     ) -> Float32[np.ndarray, "documents columns"]:
-        """Return the matrix times a weight for each row."""
+        """Return X @ weights."""
         return self.bags.sums(weights, self.values)
 
-    def to_rows(
+    def transposed_dot(
         self, amounts: Float32[np.ndarray, "documents columns"]
     ) -> Float32[np.ndarray, "rows columns"]:
-        """Return the transposed matrix times an amount for each document."""
+        """Return X.T @ amounts."""
         owners, values = self._transposed
         return owners.sums(np.ascontiguousarray(amounts, np.float32), values)
 
-    def squares_to_rows(
+    def transposed_squares_dot(
         self, amounts: Float32[np.ndarray, "documents columns"]
     ) -> Float32[np.ndarray, "rows columns"]:
-        """Return the same with squared values."""
+        """Return (X ** 2).T @ amounts."""
         owners, values = self._transposed
         return owners.sums(np.ascontiguousarray(amounts, np.float32), values * values)
 
-    def documents_with(
+    def transposed_binary_dot(
         self, amounts: Float32[np.ndarray, "documents columns"]
     ) -> Float32[np.ndarray, "rows columns"]:
-        """Return for each row the amounts of the documents that have it, added up."""
+        """Return (X > 0).T @ amounts: for each row, the sum over the documents that have it."""
         return self._transposed[0].sums(np.ascontiguousarray(amounts, np.float32))
 
 
 def inverse_document_frequency(bags: Bags, num_rows: int) -> Float32[np.ndarray, " rows"]:
-    """Return the idf of each row, from documents whose rows are distinct."""
+    """Return the idf of each row, from the distinct rows of each document."""
     having = np.bincount(bags.features, minlength=num_rows)
     found = np.log((1 + len(bags.sizes)) / (1 + having)) + 1
     return found.astype(np.float32)
@@ -84,13 +84,13 @@ def inverse_document_frequency(bags: Bags, num_rows: int) -> Float32[np.ndarray,
 def make_design(
     bags: Bags, weighting: Weighting, idf: Float32[np.ndarray, " rows"], num_rows: int
 ) -> Design:
-    """Return the matrix of documents.
+    """Return the design matrix of documents.
 
     Args:
-        bags: Their rows, once each; without counts each document has each of its rows once.
-        weighting: How values are made of them.
-        idf: Of each row; not read where values are binary.
-        num_rows: How many rows there are.
+        bags: The distinct rows of each document, with counts (without: all are 1).
+        weighting: The kind of values.
+        idf: The idf of each row; not read if values are binary.
+        num_rows: Number of rows.
     """
     if weighting == "binary":
         scale = 1 / np.sqrt(np.maximum(bags.sizes, 1))
@@ -98,7 +98,7 @@ def make_design(
     else:
         counts = np.ones(len(bags.features), np.float32) if bags.counts is None else bags.counts
         values = (1 + np.log(counts)) * idf[bags.features]
-        # Sums of squares by document, without a loop; one without features has none.
+        # Sums of squares by document as differences of cumulative sums; an empty document has 0.
         ends = np.concatenate([np.zeros(1), np.cumsum(np.square(values, dtype=np.float64))])
         squares = ends[bags.offsets[1:]] - ends[bags.offsets[:-1]]
         norms = np.sqrt(np.maximum(squares, np.finfo(np.float32).tiny))
@@ -109,7 +109,11 @@ def make_design(
 def transposed_in_numpy(
     rows: np.ndarray, values: np.ndarray, offsets: np.ndarray, num_rows: int
 ) -> tuple[Int64[np.ndarray, " starts"], np.ndarray, np.ndarray]:
-    """Return the matrix one row after another; see ``transpose_features`` of the core."""
+    """Return the transposed sparse matrix: the NumPy twin of the kernel ``transpose_features``.
+
+    Returns:
+        The offset of each row, and the documents that have it with their values.
+    """
     order = np.argsort(rows, kind="stable")
     owners = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
     starts = np.zeros(num_rows + 1, np.int64)

@@ -1,20 +1,20 @@
 """Linear support vector machines by dual coordinate descent, as in LIBLINEAR.
 
-For yes and no, y = 1 or -1, a document's values x, with a constant 1 for the bias, and C its cost
-(the strength times its sample weight), the weights w are those of
+For a binary label y = 1 or -1, a document's values x, with a constant 1 for the bias, and its cost
+C (the strength times its sample weight), the weights w are the solution of
 
     hinge:           min |w|^2 / 2 + sum C max(0, 1 - y w . x)      0 <= alpha <= U = C,  D = 0
     squared hinge:   min |w|^2 / 2 + sum C max(0, 1 - y w . x)^2    0 <= alpha,  D = 1 / 2C
 
-and w = sum alpha y x, with one alpha for each document. Documents are visited in random order;
-each visit sets its alpha to where the dual objective is lowest while all others stay:
+and w = sum alpha y x, with one dual variable alpha for each document. Documents are visited in
+random order; each visit minimises the dual objective over its alpha, the others fixed:
 
     G      = y w . x - 1 + D alpha
     alpha <- min(max(alpha - G / (x . x + D), 0), U)
 
-G is the projected gradient; where alpha cannot move that way, it counts as 0. The pass ends the
-learning in which the highest and the lowest are within a tolerance. Several labels are one against
-the rest each.
+G is the gradient. The projected gradient is G, or 0 where alpha is at a bound and cannot move in
+the direction of -G. Learning ends after a pass in which the largest and the smallest projected
+gradient differ by less than a tolerance. Several labels are learned one vs rest.
 
 Source: C.-J. Hsieh, K.-W. Chang, C.-J. Lin, S. S. Keerthi and S. Sundararajan 2008, "A dual
 coordinate descent method for large-scale linear SVM", algorithm 1, without shrinking.
@@ -33,10 +33,10 @@ from thence.tokens.parallel import in_threads
 
 Hinge = Literal["hinge", "squared_hinge"]
 TOLERANCE = 0.05
-"""How far apart projected gradients may be in the end: half of LIBLINEAR's default. Weights closer
-to the minimum classify no better."""
+"""Difference of the largest and smallest projected gradient at which learning ends: half of
+LIBLINEAR's default. Weights closer to the minimum classify no better."""
 MAX_PASSES = 200
-"""Passes over the documents at most."""
+"""Largest number of passes over the documents."""
 
 
 def learn_hinge(
@@ -51,13 +51,13 @@ def learn_hinge(
     """Return the weights of each column, and in the last row the biases.
 
     Args:
-        design: The documents.
-        ratios: What the values of each row are multiplied by for each column; None: 1.
-        is_label: 1 where the answer is yes, else 0.
+        design: The design matrix of the documents.
+        ratios: Factors of the values of each row, for each column; None: 1.
+        is_label: 1 if a document has the label of a column, else 0.
         costs: C of each document; those of cost 0 are left out.
-        loss: Which of the two.
-        should_stop: Asked after each pass whether to stop with what is learned so far.
-        tolerance: How far apart projected gradients may be in the end.
+        loss: The loss.
+        should_stop: Called after each pass; if it returns true, learning ends early.
+        tolerance: Difference of projected gradients at which learning ends.
     """
     counted = np.flatnonzero(costs > 0)
     inverse = 1 / np.maximum(costs, np.finfo(np.float64).tiny)
@@ -102,22 +102,22 @@ def descend_in_numpy(
     alphas: Float64[np.ndarray, " documents"],
     weights: Float32[np.ndarray, " rows+1"],
 ) -> float:
-    """Visit documents once each, and change their alphas and the weights in place.
+    """Make one pass over documents, in place: the NumPy twin of the kernel in ``_core/linear.c``.
 
     Args:
-        rows: The features of documents, one document after another.
-        values: x of each.
-        offsets: Where each document's begin, and one past the last.
-        order: Which documents are visited, in which order.
+        rows: The rows of all documents, one document after another.
+        values: The values x of these rows.
+        offsets: The offset of each document, and the end.
+        order: Indexes of the documents, in the order of the visits.
         signs: y of each document.
-        curvatures: x . x + D of each.
-        diagonal: D of each.
-        upper: U of each.
-        alphas: Changed.
-        weights: Of each row and, last, the bias; changed.
+        curvatures: x . x + D of each document.
+        diagonal: D of each document.
+        upper: U of each document.
+        alphas: alpha of each document; changed in place.
+        weights: The weight of each row and, last, the bias; changed in place.
 
     Returns:
-        How far apart the projected gradients were.
+        The difference of the largest and the smallest projected gradient.
     """
     projected = np.zeros(len(order))
     for visit, document in enumerate(order):

@@ -2,19 +2,17 @@
 
     p(y | x) = sum_m w_m p_m(y | x),     w_m >= 0,  sum_m w_m = 1
 
-Where a document may have several labels, each label is a question of its own, and its yes is
-averaged. Expectation maximisation finds the weights w under which dev is likeliest, beside a few
-pseudo-documents that all members predict equally well: on few documents they keep the weights near
-the plain average, on many they do not matter.
+If multilabel, the probability of each label is averaged separately. Expectation maximisation finds
+the weights w with the highest likelihood of dev and of a few pseudo-documents that all members
+predict equally well: on few documents these keep the weights nearly equal.
 
 Source: M. Stone 1961, "The opinion pool".
 
-The other pool, p(y | x) ~ prod_m p_m(y | x)^{a_m}, also corrects members that are too sure of
-themselves, but did worse. Nats per document on dev with weights from other parts of it (tenfold),
-of linear, averaging and convolution together: on SST-2 0.403 for the average, 0.406 for the
-product and 0.417 for the best alone; on AG News 0.275, 0.282 and 0.303. With weights from 25
-documents the product was often worse than the best member. One temperature for the average changed
-nothing.
+The logarithmic pool, p(y | x) ~ prod_m p_m(y | x)^{a_m}, also corrects overconfident members, but
+did worse. Nats per document on dev by tenfold cross-validation of the weights, with linear,
+averaging and convolution as members: on SST-2 0.403 for the average, 0.406 for the product and
+0.417 for the best member; on AG News 0.275, 0.282 and 0.303. With weights from 25 documents the
+product was often worse than the best member. A temperature for the average changed nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,13 +38,13 @@ from thence.settings import Settings
 from thence.tokens.texts import Texts
 
 PRIOR_DOCUMENTS = 5.0
-"""Pseudo-documents that all members predict equally well, in the learning of weights."""
+"""Number of pseudo-documents that all members predict equally well: the prior of equal weights."""
 ITERATIONS = 2000
-"""Iterations of expectation maximisation, which converges slowly where members are alike."""
+"""Iterations of expectation maximisation, which converges slowly if members are alike."""
 ROUNDING = 1e-6
-"""How far the sum of saved weights may be from 1."""
+"""Largest difference from 1 of the sum of weights from a file."""
 LEFT_OUT_OF_NAMES = ("encoder", "start_from", "vectors")
-"""Settings that are left out of a member's name, for they are long."""
+"""Settings that are left out of a member's name, since their values are long."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Member(Settings):
 
     Attributes:
         model: Name of its family.
-        options: Its own settings.
+        options: The settings of the classifier.
     """
 
     model: str
@@ -71,17 +69,17 @@ class EnsembleOptions(Settings):
 
     @property
     def names(self) -> list[str]:
-        """Names of the members: the family, and settings in which members of one family differ."""
+        """Names of the members: the family, and the settings by which members of it differ."""
         return [_name(member, self.members) for member in self.members]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What was learned from labelled documents.
+    """The learned weights of an ensemble.
 
     Attributes:
-        weights: Of the members; they sum to 1.
-        nats: Mean loss per document, without documents whose label train lacks.
+        weights: The weights of the members; they sum to 1.
+        nats: Mean loss per document in nats, without documents whose label is not in train.
     """
 
     weights: Float64[np.ndarray, " members"]
@@ -89,11 +87,11 @@ class Pool:
 
 
 def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labels: Labels) -> Pool:
-    """Return the weights of members; on these documents they are never worse than the best one.
+    """Learn the weights; on these documents the ensemble is never worse than its best member.
 
     Args:
-        log_probs: Of the documents by each member; see ``Classifier.classify``.
-        labels: Their true labels; the first names are the classes.
+        log_probs: Log-probabilities of the classes by each member.
+        labels: The true labels; the classes are the first of their names.
 
     Raises:
         ValueError: If there is no member, or the numbers of documents differ.
@@ -104,7 +102,7 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     count, documents = len(log_probs), max(len(labels), 1)
     if not labels.multilabel:
         documents = max(len(truths), 1)
-    # With several labels a document has one yes or no per label, and so has a pseudo-document.
+    # If multilabel, a document counts as one target per label, and so does a pseudo-document.
     pseudo_targets = PRIOR_DOCUMENTS * len(truths) / documents
     probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=MIN_LOG_PROB))
     learned = learn_single(probs, pseudo_targets, ITERATIONS)
@@ -112,7 +110,7 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     def nats(weights: Float64[np.ndarray, " members"]) -> float:
         return -float(_average(truths.T, weights).sum()) / documents
 
-    # Pseudo-documents can make the average worse than one member alone on the true ones.
+    # Because of the pseudo-documents, one member alone may be better on the real ones.
     weights = min([learned, *np.eye(count)], key=nats)
     return Pool(weights, nats(weights))
 
@@ -121,8 +119,8 @@ def pooled(
     log_probs: Sequence[Float[np.ndarray, "documents classes"]],
     weights: Float64[np.ndarray, " members"],
 ) -> Float32[np.ndarray, "documents classes"]:
-    """Return the log-probability of each label for each document, of all members together."""
-    averaged = np.minimum(_average(np.stack(log_probs), weights), 0)  # Rounding may bring it above.
+    """Return the log-probability of each label by the weighted average of the members."""
+    averaged = np.minimum(_average(np.stack(log_probs), weights), 0)  # Rounding may exceed 0.
     found: Float32[np.ndarray, "documents classes"] = averaged.astype(np.float32)
     return found
 
@@ -130,7 +128,7 @@ def pooled(
 def _average(
     log_probs: Float[np.ndarray, "members *rest"], weights: Float64[np.ndarray, " members"]
 ) -> Float64[np.ndarray, "*rest"]:
-    """Return the logarithm of the weighted average of probabilities."""
+    """Return the logarithm of the weighted average of probabilities, given their logarithms."""
     found = np.full(log_probs.shape[1:], -np.inf)
     for part, weight in zip(log_probs, weights, strict=True):
         if weight:
@@ -158,12 +156,12 @@ class Ensemble:
         self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
-        """Return the log-probability of each label; members with weight 0 are not computed."""
+        """Return the log-probability of each label; members of weight 0 are skipped."""
         asked = np.flatnonzero(self.weights)
         return pooled([self.members[at].classify(texts) for at in asked], self.weights[asked])
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
-        """Return whether each document has a run of characters that a member knows."""
+        """Return whether each document has a character n-gram that a member knows."""
         knows = np.zeros(len(texts), bool)
         for member in self.members:
             if isinstance(member, ReadsCharacters):
@@ -171,11 +169,11 @@ class Ensemble:
         return knows
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights and every member's tensors, numbered."""
+        """Return the weights, and every member's tensors under names ``NUMBER/name``."""
         return {"weights": self.weights, **join_tensors(self.members)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights and the members' tensors."""
+        """Set what ``tensors`` returned."""
         others = load_joined(self.members, tensors)
         if others.keys() != {"weights"}:
             raise ValueError(f"{', '.join(others)} are not the tensors of an ensemble")
@@ -187,12 +185,12 @@ class Ensemble:
         self.weights = weights
 
     def num_parameters(self) -> int:
-        """Return how many numbers the members learned, and the weights."""
+        """Return the number of parameters of all members, and of the weights."""
         return sum(member.num_parameters() for member in self.members) + self.weights.size
 
 
 def _name(member: Member, members: Sequence[Member]) -> str:
-    """Return a member's family and those of its settings that others of the family do not share."""
+    """Return a member's family, and the settings that others of the family do not share."""
     alike = [other.options for other in members if other.model == member.model]
     differing = [
         f"{key} {_short(value)}"
@@ -203,6 +201,7 @@ def _name(member: Member, members: Sequence[Member]) -> str:
 
 
 def _short(value: Any) -> str:
+    """Return a setting's value as text, without brackets."""
     if isinstance(value, list | tuple):
         return " ".join(map(_short, value)) or "none"
     return str(value)

@@ -1,9 +1,8 @@
-"""The classifier of fastText, in its format: imported from its files, or trained here.
+"""The ``fasttext`` classifier: imported from fastText's files, or trained here as fastText does.
 
-Words are what stands between white space, whatever ``word_split`` says; the equations are in
-``models/fasttext/predictions.py``. As in fastText, 0.00001 is added to probabilities, so they may
-add up to a little more than one. With ``loss='ova'`` or ``'ns'`` each label is a question of its
-own.
+Words are separated by white space, whatever ``word_split`` is; the equations are in
+``models/fasttext/predictions.py``. As in fastText, 0.00001 is added to probabilities, so their sum
+may be a little above one. With the heads ``ova`` and ``ns`` each label has a sigmoid of its own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,11 +26,11 @@ from thence.settings import PositiveFloat, PositiveInt, Settings
 from thence.tokens import Texts
 from thence.tokens.tokenizer import normalized_chunks
 
-QUESTIONS = ("ova", "ns")
-"""Losses with which each label is a question of its own."""
+BINARY_HEADS = ("ova", "ns")
+"""Heads that predict each label by a sigmoid of its own."""
 
 SMALLEST = np.finfo(np.float32).tiny
-"""Least probability whose logarithm is taken: products along a path of a tree may round to 0."""
+"""Lower bound of probabilities before the logarithm: a product along a path may round to 0."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,12 @@ class FastText:
 
     @property
     def head(self) -> Loss:
-        """How labels are predicted."""
+        """The head, with the default filled in."""
         return self.options.head or ("ova" if self.classes.multilabel else "softmax")
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The settings of fastText by its names, but for those of training."""
+        """The settings by fastText's names, without those of training."""
         options = self.options
         return {
             "dim": options.embedding_size, "word_ngrams": options.ngrams, "loss": self.head,
@@ -90,7 +89,7 @@ class FastText:
 
     @property
     def contents(self) -> FastTextModel:
-        """What a file of fastText holds."""
+        """The model, as a fastText file holds it."""
         assert self._model is not None  # It has been fitted or loaded.
         return self._model
 
@@ -102,10 +101,10 @@ class FastText:
         dev: tuple[Texts, Labels] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Learn from labelled texts; see ``FittedClassifier``."""
+        """Fit the classifier; see ``FittedClassifier``."""
         from thence.models.labels.fasttext_fit import fit_fasttext
 
-        if self.classes.multilabel != (self.head in QUESTIONS):
+        if self.classes.multilabel != (self.head in BINARY_HEADS):
             kind = "may have several labels" if self.classes.multilabel else "has one label"
             heads = "'ova' or 'ns'" if self.classes.multilabel else "'softmax' or 'hs'"
             raise SettingError(f"`head` is {self.head!r}, but here a document {kind}: use {heads}.")
@@ -115,19 +114,19 @@ class FastText:
             **self.arguments, "epoch": options.passes, "neg": options.negatives,
             "bucket": options.buckets if has_runs else 0,
         }  # fmt: skip
-        self.take(*fit_fasttext(texts, labels, sample_weight, settings, options.rate))
+        self.set_model(*fit_fasttext(texts, labels, sample_weight, settings, options.rate))
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        parts = [predict(self.contents, part)[0] for part in _as_read(texts)]
+        parts = [predict(self.contents, part)[0] for part in _normalized(texts)]
         chances = np.concatenate([np.zeros((0, self.classes.num_classes), np.float32), *parts])
         found = np.empty_like(chances)
         found[:, self._columns] = np.log(np.clip(chances, SMALLEST, 1))
         return found
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
-        """Return whether each document has anything, but for its end, that has an embedding."""
-        sizes = [features(self.contents, part).sizes for part in _as_read(texts)]
+        """Return whether each document has a feature with an embedding, besides ``</s>``."""
+        sizes = [features(self.contents, part).sizes for part in _normalized(texts)]
         knows_end = int(word_ids(self.contents, [END])[0] >= 0)
         known: Bool[np.ndarray, " documents"]
         known = np.concatenate([np.zeros(0, int), *sizes]) > knows_end
@@ -137,17 +136,17 @@ class FastText:
         """Return the vector of each word: the mean of its embedding and its subwords'."""
         return word_vectors(self.contents, words)
 
-    def take(self, model: FastTextModel, columns: Int64[np.ndarray, " labels"]) -> None:
-        """Classify by a model from now on.
+    def set_model(self, model: FastTextModel, columns: Int64[np.ndarray, " labels"]) -> None:
+        """Replace the model.
 
         Args:
-            model: It.
+            model: The new model.
             columns: The class of each of its labels.
         """
         self._model, self._columns = model, columns
 
     def tensors(self) -> dict[str, Array]:
-        """Return everything that a file of fastText holds, and the class of each label."""
+        """Return the contents of a fastText file, and the class of each label."""
         return {**to_tensors(self.contents), "columns": self._columns}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
@@ -158,20 +157,20 @@ class FastText:
         is_order = np.array_equal(np.sort(columns), np.arange(classes))
         if len(model.dictionary.labels) != classes or not is_order:
             raise ValueError("columns does not give each label a class")
-        if self.classes.multilabel != (self.head in QUESTIONS):
+        if self.classes.multilabel != (self.head in BINARY_HEADS):
             raise ValueError("its head does not fit its labels")
-        self.take(model, columns)
+        self.set_model(model, columns)
 
     def num_parameters(self) -> int:
-        """Return how many numbers were learned."""
+        """Return the number of weights."""
         return sum(
             rows * columns
             for rows, columns in (self.contents.input.shape, self.contents.output.shape)
         )
 
 
-def _as_read(texts: Texts) -> Iterator[Documents]:
-    """Yield the documents, in lower case and so on if the tokenizer asks for it."""
+def _normalized(texts: Texts) -> Iterator[Documents]:
+    """Yield the documents in chunks, normalised by the tokenizer's options (lower case, NFC)."""
     options = texts.tokenizer.options
     if options.lowercase or options.nfc:
         yield from normalized_chunks(texts.documents, options)

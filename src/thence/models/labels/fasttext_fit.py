@@ -1,6 +1,6 @@
-"""Training of the classifier in fastText's format: texts and labels as lines of its training files.
+"""Training of the ``fasttext`` classifier: documents are written as lines of a train file.
 
-A label is a word of a line, ``__label__`` before it, so white space in its name becomes ``_``.
+A label is a word of the line with the prefix ``__label__``; white space in its name becomes ``_``.
 """
 
 import re
@@ -22,7 +22,7 @@ from thence.tokens.characters import strings
 from thence.tokens.tokenizer import normalized_chunks
 
 MARKED = re.compile(rf"(?<![^\s\0]){LABEL.decode()}\S*|\n")
-"""What in a text would be a label or the end of its line."""
+"""Matches what fastText would read as a label or the end of a line within a text."""
 SPACES = re.compile(r"[\s\0]+")
 
 
@@ -33,19 +33,19 @@ def fit_fasttext(
     settings: Mapping[str, Any],
     rate: float,
 ) -> tuple[FastTextModel, Int64[np.ndarray, " labels"]]:
-    """Return a model that was trained on labelled texts, and the class of each of its labels.
+    """Return a model trained on labelled texts, and the class of each of its labels.
 
     Args:
         texts: The train documents.
-        labels: Theirs.
-        sample_weight: How much each document counts, which must be alike.
-        settings: Of ``Arguments``.
-        rate: The learning rate at the beginning.
+        labels: Their labels.
+        sample_weight: The weight of each document; all must be equal.
+        settings: Settings of ``Arguments``.
+        rate: The initial learning rate.
 
     Raises:
-        SettingError: If the format cannot say what is asked for.
+        SettingError: If fastText has no such setting.
     """
-    refuse_unsayable(texts.tokenizer.options, sample_weight)
+    check_settings(texts.tokenizer.options, sample_weight)
     names = label_words(labels)
     lines = "".join(lines_of(texts, labels)).encode("utf-8")
     least = texts.tokenizer.options.min_count
@@ -59,10 +59,8 @@ def fit_fasttext(
     return replace(model, dictionary=dictionary), np.array(classes, np.int64)
 
 
-def refuse_unsayable(
-    options: TokenOptions, sample_weight: Float32[np.ndarray, " documents"]
-) -> None:
-    """Refuse settings that would be silently left aside.
+def check_settings(options: TokenOptions, sample_weight: Float32[np.ndarray, " documents"]) -> None:
+    """Raise an error for settings that fastText would silently ignore.
 
     Raises:
         SettingError: Names the setting.
@@ -85,10 +83,10 @@ def refuse_unsayable(
 
 
 def label_words(labels: Labels) -> list[str]:
-    """Return the word of each label.
+    """Return each label as a word of fastText: the prefix and the name without white space.
 
     Raises:
-        SettingError: If two labels would be one word.
+        SettingError: If two labels would be the same word.
     """
     words: dict[str, str] = {}
     for name in labels.names:
@@ -103,7 +101,7 @@ def label_words(labels: Labels) -> list[str]:
 
 
 def lines_of(texts: Texts, labels: Labels) -> Iterator[str]:
-    """Yield each document as a line, the numbers of its labels before it."""
+    """Yield each document as a line that begins with its labels, written as their indexes."""
     place = 0
     for chunk in normalized_chunks(texts.documents, texts.tokenizer.options):
         for text in strings(chunk):

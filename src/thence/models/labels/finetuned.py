@@ -1,17 +1,17 @@
-"""A language model that was trained before, made into a classifier ("ULMFiT in small").
+"""A pretrained language model fine-tuned as a classifier (a small ULMFiT).
 
     h_1 .. h_T = encoder(boundary, w_1, w_2, ...)    the language model's hidden states
-    p   = (h_T, max_t h_t, mean_t h_t)               what describes a document (concat pooling)
+    p   = (h_T, max_t h_t, mean_t h_t)               concat pooling
     y   = U relu(V dropout(p) + v) + u               the logits
 
-The encoder is the language model without its output layer, and begins with its weights; the head (V
-and U) begins at random. Layers are unfrozen gradually, from the top: first the head learns alone,
-then with the highest layer of the encoder, and so on down to the embeddings; each layer's learning
-rate is that of the one above divided by ``layer_ratio`` (discriminative fine-tuning). Code names:
-``hidden`` is V and v, ``output`` is U and u.
+The encoder is the language model without its output layer, and starts from its weights; the head (V
+and U) is initialised randomly. Layers are unfrozen gradually, from the top: first the head learns
+alone, then with the top layer of the encoder, and so on down to the embeddings; each layer's
+learning rate is that of the layer above divided by ``layer_ratio`` (discriminative fine-tuning).
+Code names: ``hidden`` is V and v, ``output`` is U and u.
 
 Source: J. Howard and S. Ruder 2018, "Universal language model fine-tuning for text classification",
-sections 3.2 and 3.3, and section 3.1 for what is trained before.
+sections 3.2 and 3.3, and section 3.1 for the pretraining.
 
 Where we differ: a further layer is unfrozen after a share of the training, not after each epoch,
 and the learning rate goes up and down once for all of them. The head has no batch normalisation,
@@ -32,17 +32,17 @@ from thence.array_types import Float, Int64
 from thence.models.base import Classes
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.labels.options import FinetunedOptions
-from thence.models.labels.recurrent import take_places
+from thence.models.labels.recurrent import gather_time
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.network import Dropout
 from thence.models.registry import get_family
 
 
 class Finetuned(nn.Module):
-    """The network.
+    """The network from ids to logits.
 
     Args:
-        options: The encoder and the head.
+        options: Its settings.
         vocabulary_size: Number of ids (V), the last of which is the boundary.
         classes: Number of logits (C).
     """
@@ -66,9 +66,9 @@ class Finetuned(nn.Module):
         return logits
 
     def layers(self) -> list[list[nn.Parameter]]:
-        """Return the weights from the top: the head, the encoder's layers, the embeddings.
+        """Return the parameters in groups from the top: head, layers of the encoder, embeddings.
 
-        What follows the encoder's layers goes with the highest of them.
+        Parameters after the encoder's layers, such as a last norm, are in the group of the top one.
         """
         lowest: list[nn.Parameter] = []
         middle: list[list[nn.Parameter]] = [[] for _ in self.encoder.layers]
@@ -83,10 +83,10 @@ class Finetuned(nn.Module):
 
 
 def new_encoder(encoder: Mapping[str, Any] | None, vocabulary_size: int) -> tuple[Any, int]:
-    """Return a language model's network with new weights, and the size of its states.
+    """Return the network of a language model, untrained, and the size of its hidden states.
 
     Raises:
-        ValueError: If the encoder is None: it is filled in when training begins.
+        ValueError: If ``encoder`` is None; training fills it in at its start.
     """
     if encoder is None:
         raise ValueError("the encoder has not been filled in from a language model's run")
@@ -99,9 +99,9 @@ def new_encoder(encoder: Mapping[str, Any] | None, vocabulary_size: int) -> tupl
 def concat_pool(
     states: Float[Tensor, "batch time hidden"], lengths: Int64[Tensor, " batch"]
 ) -> Float[Tensor, "batch 3*hidden"]:
-    """Return the last state of each row, the largest values and the mean over its length."""
+    """Return the last state of each row, and the maximum and mean of its states, concatenated."""
     inside = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
-    last = take_places(states, lengths[:, None] - 1)[:, 0]
+    last = gather_time(states, lengths[:, None] - 1)[:, 0]
     largest = states.masked_fill(~inside[..., None], -torch.inf).amax(1)
     mean = (states * inside[..., None]).sum(1) / lengths[:, None]
     return torch.cat([last, largest, mean], dim=1)
@@ -111,7 +111,7 @@ class FinetunedClassifier(NeuralClassifier):
     """A classifier whose layers are unfrozen one by one.
 
     Args:
-        options: All settings.
+        options: Its settings.
         vocabulary_size: Number of ids (V).
         classes: The labels that it predicts.
     """
@@ -123,19 +123,19 @@ class FinetunedClassifier(NeuralClassifier):
         super().__init__(network, classes, options.max_length)
         self._unfreeze, self._ratio = options.unfreeze, options.layer_ratio
 
-    def start_from(self, model: NeuralLanguageModel) -> None:
+    def load_encoder(self, model: NeuralLanguageModel) -> None:
         """Copy the weights of a language model of the same kind."""
         self.network.encoder.load_state_dict(cast(nn.Module, model.network).state_dict())
 
     def layers(self) -> list[list[nn.Parameter]]:
-        """Return the weights in layers, from the top."""
+        """Return the parameters in groups, from the top layer down."""
         return self.network.layers()
 
     def rate_factors(self, share: float) -> list[float]:
-        """Return what to multiply the learning rate of each layer by; 0: it is frozen.
+        """Return the factor of each layer's learning rate, from the top; 0: it is frozen.
 
         Args:
-            share: How much of the training is over, from 0 to 1.
+            share: The share of the training that is done, 0 to 1.
         """
         below = len(self.layers()) - 1
         return [

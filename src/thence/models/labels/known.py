@@ -1,11 +1,11 @@
-"""How much of a text a classifier knows: where that is nothing, its label says nothing of the text.
+"""Which tokens of a text a classifier knows: if none, its prediction does not depend on the text.
 
-A token is known if the train text has it: it has an id of its own, not that of ``<unk>`` nor of the
-bytes that spell an unknown word. Classifiers that look at runs of characters know a text too in
-which there is one that the train text has; two runs of one bucket are taken for one here as well.
+A token is known if it occurred in train: it has an id of its own, not that of ``<unk>`` nor those
+of the bytes that spell an unknown word. Classifiers with character n-grams also know a text that
+has a character n-gram of train; n-grams in the same bucket count as equal here.
 
-Where nothing is known, all that is left of a linear classifier is how frequent its labels are, and
-networks answer by what unknown tokens stood beside in training, or by their biases.
+If nothing is known, a linear classifier predicts by its bias alone, and networks by their biases or
+by the contexts that ``<unk>`` had in training.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,20 @@ from thence.tokens.texts import Texts
 
 @runtime_checkable
 class ReadsCharacters(Protocol):
-    """A classifier that may read runs of characters."""
+    """A classifier that may read character n-grams."""
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
-        """Return whether each document has a run of characters that train has too."""
+        """Return whether each document has a character n-gram that occurred in train."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of documents.
+    """How much of each document a classifier knows.
 
     Attributes:
-        tokens: Of each document.
-        known_tokens: Those of them that the train text has.
-        nothing: Whether there is nothing in the document that the classifier knows; true of a
-            document without any text.
+        tokens: Number of tokens of each document.
+        known_tokens: Number of them that occurred in train.
+        nothing: Whether the classifier knows nothing in the document; true for an empty one.
     """
 
     tokens: Int64[np.ndarray, " documents"]
@@ -43,7 +42,7 @@ class Known:
 
     @property
     def unknown_share(self) -> float:
-        """Share of all tokens that the train text lacks, 0 to 1; 0 if there are none."""
+        """Share of all tokens that did not occur in train, 0 to 1; 0 if there are no tokens."""
         return 1 - int(self.known_tokens.sum()) / max(int(self.tokens.sum()), 1)
 
 

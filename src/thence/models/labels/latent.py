@@ -1,13 +1,13 @@
-"""Latent semantic analysis: which features go together in documents, labelled or not.
+"""Latent semantic analysis: a truncated SVD of documents, labelled or not, for a linear classifier.
 
 The design matrix X (documents x features, TF-IDF) is close to U S V', its k largest singular values
 and their vectors. A linear classifier whose weights lie in the span of the rows of V',
 
     w = V u,  so that  s = b + x . w = b + (x V) . u
 
-has k numbers to learn for each label instead of one for each feature, and u is learned from the few
-documents that have labels. A word that none of them has still gets a weight, from the words that it
-goes with in the others. What is learned is a linear classifier like any other.
+has k parameters per label instead of one per feature, so that u can be learned from few labelled
+documents. A word that occurs in none of them still gets a weight, from the words that it occurs
+with in the others. The result is a linear classifier like any other.
 
 Sources: S. Deerwester, S. Dumais, G. Furnas, T. Landauer and R. Harshman 1990, "Indexing by latent
 semantic analysis"; for V, N. Halko, P.-G. Martinsson and J. Tropp 2011, "Finding structure with
@@ -23,10 +23,10 @@ from thence.array_types import Float32
 from thence.models.labels.design import Design
 
 OVERSAMPLED = 10
-"""Directions that are looked for beyond those that are kept, as Halko et al. advise."""
+"""Directions computed beyond those that are kept (oversampling), as Halko et al. advise."""
 ITERATIONS = 3
-"""Times that the sample is multiplied by X and X'; scikit-learn's TruncatedSVD takes 5. More than 3
-changed no classifier."""
+"""Number of subspace iterations, products with X and X'; scikit-learn's TruncatedSVD takes 5. More
+than 3 changed no classifier."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ class LatentDesign:
         """Number of latent dimensions."""
         return int(self.values.shape[1])
 
-    def to_documents(
+    def dot(
         self, weights: Float32[np.ndarray, "dimensions columns"]
     ) -> Float32[np.ndarray, "documents columns"]:
-        """Return the matrix times weights."""
+        """Return X V @ weights."""
         found: np.ndarray = self.values @ weights
         return found
 
-    def to_rows(
+    def transposed_dot(
         self, amounts: Float32[np.ndarray, "documents columns"]
     ) -> Float32[np.ndarray, "dimensions columns"]:
-        """Return the transposed matrix times an amount for each document."""
+        """Return (X V).T @ amounts."""
         found: np.ndarray = self.values.T @ amounts
         return found
 
-    def squares_to_rows(
+    def transposed_squares_dot(
         self, amounts: Float32[np.ndarray, "documents columns"]
     ) -> Float32[np.ndarray, "dimensions columns"]:
-        """Return the same with squared values."""
+        """Return ((X V) ** 2).T @ amounts."""
         found: np.ndarray = np.square(self.values).T @ amounts
         return found
 
@@ -73,8 +73,9 @@ def latent_directions(
 
     Args:
         design: All documents, labelled or not.
-        dimensions: How many vectors; fewer are returned where documents or features are fewer.
-        should_stop: Asked before each iteration but the first whether to do without it.
+        dimensions: Number of vectors, if there are as many documents and features.
+        should_stop: Called before each iteration but the first; if it returns true, no more are
+            made.
     """
     most = min(len(design.bags.sizes), design.num_rows)
     sampled = min(dimensions + OVERSAMPLED, most)
@@ -83,12 +84,12 @@ def latent_directions(
     for iteration in range(ITERATIONS):
         if iteration and should_stop():
             break
-        # Orthonormal columns: without them all would turn to the first singular vector.
-        documents, _ = np.linalg.qr(design.to_documents(basis))
-        basis, _ = np.linalg.qr(design.to_rows(documents))
-    # In the sampled subspace X is small: its singular vectors turn the basis into those of X. They
-    # are the eigenvectors of its Gram matrix, which are ordered from the smallest on.
-    projected = design.to_documents(basis).astype(np.float64)
+        # Without orthonormal columns, all would converge to the first singular vector.
+        documents, _ = np.linalg.qr(design.dot(basis))
+        basis, _ = np.linalg.qr(design.transposed_dot(documents))
+    # The singular vectors of X within the subspace rotate the basis into those of X. They are the
+    # eigenvectors of a small Gram matrix, in ascending order of eigenvalues.
+    projected = design.dot(basis).astype(np.float64)
     _, rotation = np.linalg.eigh(projected.T @ projected)
     found: np.ndarray = basis @ rotation[:, ::-1][:, :dimensions].astype(np.float32)
     return np.ascontiguousarray(found)

@@ -1,22 +1,22 @@
-"""A linear classifier on the words, runs of words and of characters of a document.
+"""A linear classifier on the words, word n-grams and character n-grams of a document.
 
-With x the values of a document's features, 0/1 or TF-IDF (``design.py``), and for each label the
-log ratio of how common each feature is with the label and without,
+With x the values of a document's features, binary or TF-IDF (``design.py``), and r the log-count
+ratio of naive Bayes for each label and feature,
 
     r = log( (p / sum p) / (q / sum q) )
-    p = a + how many documents with the label have the feature,  q = a + how many others
+    p = a + number of documents with the label that have the feature,  q = a + number of others
 
 a document's logits are
 
     s = b + w . (r * x)
 
-Without naive Bayes r is 1. The summed loss, and the squared weights divided by twice the strength,
-are as small as can be: of a logistic regression, the softmax of s over the labels (one difference
-where there are two), or one yes or no each where a document may have several, by L-BFGS
-(``linear_fit.py``); or of a support vector machine for each label (``dual_descent.py``). Or the
-weights are differences of means (``linear_fit.py``). With latent dimensions they lie in the span of
-a few directions (``latent.py``). What the strength is, and how logits of the
-latter two become probabilities, is in ``linear_choice.py``.
+Without naive Bayes r is 1. The weights minimise the summed loss plus |w|^2 / (2 strength). The loss
+is that of logistic regression (softmax over the labels; a single logit for two labels; a sigmoid
+per label if multilabel), minimised by L-BFGS (``linear_fit.py``), or the hinge loss of a support
+vector machine for each label (``dual_descent.py``). Or the weights are differences of centroids
+(``linear_fit.py``). With latent dimensions they lie in the span of a few directions
+(``latent.py``). How the strength is chosen, and how logits of the latter two become probabilities,
+is in ``linear_choice.py``.
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
 classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
@@ -56,12 +56,12 @@ from thence.models.labels.latent import LatentDesign, latent_directions
 from thence.models.labels.linear_choice import (
     FIRST,
     WEAKER,
-    Try,
+    RunTrial,
+    best_trial,
     folds_of,
-    in_folds,
-    likeliest,
     logits_of,
     on_dev,
+    on_folds,
 )
 from thence.models.labels.linear_fit import Learned, Loss, Problem, label_columns
 from thence.models.memory_guard import Size
@@ -71,9 +71,9 @@ from thence.tokens import Texts
 TOLERANCE = 1e-3
 """L-BFGS stops when five iterations gain less than this, in nats per document."""
 MAX_WEIGHTS = 40_000_000
-"""Weights at most: each takes some 120 bytes while they are learned."""
+"""Largest number of weights: each takes some 120 bytes of memory in training."""
 FOLDS = 5
-"""Folds by which the temperature of a hinge loss is learned where there is no dev split."""
+"""Number of cross-validation folds for the temperature of a hinge loss without a dev split."""
 Folds = Annotated[int, Range(ge=2, le=100, why="each fold is a training of its own")]
 
 
@@ -128,8 +128,8 @@ class Linear:
         options: Its settings.
         vocabulary_size: Number of token ids (V).
         classes: The labels that it predicts.
-        tolerance: L-BFGS stops when five iterations gain less than this, in nats per document.
-        max_weights: Weights at most: each takes some 120 bytes while they are learned.
+        tolerance: See ``TOLERANCE``.
+        max_weights: See ``MAX_WEIGHTS``.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Linear:
     ) -> None:
         self._tolerance, self._max_weights = tolerance, max_weights
         self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
-        columns = classes.num_columns
+        columns = classes.num_logits
         size = number_of_features(vocabulary_size, options.bags)
         self.table = FeatureTable(np.arange(vocabulary_size), size)
         # NumPy's zeros take no memory until they are written to, and these never are.
@@ -154,7 +154,10 @@ class Linear:
         self._temperature = 1.0
         self._directions: Array | None = None  # Of latent dimensions; known only after ``fit``.
         self.cross_validated: Array | None = None
-        """What each fold said of its train documents, as ``classify`` gives it; None without."""
+        """Log-probabilities of the train documents, each by the fold that did not learn from it.
+
+        None without cross-validation.
+        """
 
     def fit(
         self,
@@ -165,23 +168,23 @@ class Linear:
         should_stop: Callable[[], bool] = lambda: False,
         unlabelled: Texts | None = None,
     ) -> None:
-        """Learn from labelled texts; see ``FittedClassifier``.
+        """Fit the classifier; see ``FittedClassifier``.
 
-        With latent dimensions, features, their document frequencies and the dimensions come from
-        documents without labels too.
+        With latent dimensions, the features, their document frequencies and the dimensions are
+        learned from documents without labels too.
         """
         options = self.options
         problem = self._problem(
             self._learn_features(texts, unlabelled, should_stop), labels, should_stop
         )
-        attempt = self._choice(problem, labels, sample_weight, dev)
-        if attempt is None:
+        run_trial = self._choice(problem, labels, sample_weight, dev)
+        if run_trial is None:
             self.strength = options.strength or FIRST[options.loss]
             self._take(problem.learn(self.strength, sample_weight), 1.0)
             return
-        # Folds are for few documents, where weak weights leave nothing but the commonest label.
+        # With few documents, a lower strength would predict only the most frequent label.
         weaker = WEAKER if options.cv is None else ()
-        best = likeliest(attempt, options.loss, options.strength, should_stop, weaker)
+        best = best_trial(run_trial, options.loss, options.strength, should_stop, weaker)
         self.strength, learned = best.strength, best.learned[0]
         if len(best.learned) > 1:
             self.cross_validated = best.log_probs
@@ -191,9 +194,9 @@ class Linear:
     def refitted(
         self, texts: Texts, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
     ) -> "Linear":
-        """Return a classifier that was fitted to these texts, with this strength and temperature.
+        """Return a classifier fitted to other texts with this strength and temperature.
 
-        Known only between ``fit`` and the end of the process: the temperature is not saved.
+        Only right after ``fit``: the temperature is not saved.
         """
         other = Linear(self.options, self.vocabulary_size, self.classes, self._tolerance)
         if self._directions is None:
@@ -203,14 +206,14 @@ class Linear:
             design = other._in_latent_dimensions(other._features(texts))
         problem = other._problem(design, labels, past_deadline)
         other.strength, learned = self.strength, problem.learn(self.strength, sample_weight)
-        check_deadline()  # Weights that were not learned to the end would be worse than those here.
+        check_deadline()  # Weights of a fit that was cut short would be worse than these.
         other._take(learned, self._temperature)
         return other
 
     def _problem(
         self, design: Design | LatentDesign, labels: Labels, should_stop: Callable[[], bool]
     ) -> Problem:
-        """Return what the weights are learned from."""
+        """Return the problem of learning the weights."""
         options = self.options
         naive_bayes = 0.0 if options.latent_dimensions is not None else options.naive_bayes
         return Problem(
@@ -221,7 +224,7 @@ class Linear:
     def _learn_features(
         self, texts: Texts, unlabelled: Texts | None, should_stop: Callable[[], bool]
     ) -> Design | LatentDesign:
-        """Choose the features that have a weight; return the train documents."""
+        """Choose the features that have a weight; return the design matrix of the documents."""
         options = self.options
         labelled = bags_of(texts, options.bags).distinct()
         bags = labelled
@@ -243,13 +246,13 @@ class Linear:
         """Return documents by their latent dimensions; as they are where there are none."""
         if self._directions is None:
             return design
-        return LatentDesign(design.to_documents(self._directions))
+        return LatentDesign(design.dot(self._directions))
 
     def _design(self, rows: Bags) -> Design:
         return make_design(rows, self.options.weighting, self._idf, len(self.table.kept))
 
     def _features(self, texts: Texts) -> Design:
-        """Return texts as documents of the features that have a weight."""
+        """Return the design matrix of texts."""
         return self._design(self.table.rows(bags_of(texts, self.options.bags).distinct()))
 
     def _choice(
@@ -258,20 +261,23 @@ class Linear:
         labels: Labels,
         sample_weight: Float32[np.ndarray, " documents"],
         dev: tuple[Texts, Labels] | None,
-    ) -> Try | None:
-        """Return what tries a strength, on dev or in folds of train; None: there is no choice."""
+    ) -> RunTrial | None:
+        """Return the function that evaluates a strength, on dev or by cross-validation.
+
+        None if there is no data to choose by.
+        """
         folds = self.options.cv
         if dev is None and self.options.loss != "log_loss":
             folds = folds or FOLDS
         if folds is not None:
-            return in_folds(problem, sample_weight, labels, folds_of(labels, folds))
+            return on_folds(problem, sample_weight, labels, folds_of(labels, folds))
         if dev is None:
             return None
         documents = self._in_latent_dimensions(self._features(dev[0]))
         return on_dev(problem, sample_weight, (documents, dev[1]))
 
     def _take(self, learned: Learned, temperature: float) -> None:
-        """Use these weights from now on, divided by the temperature."""
+        """Set the weights, divided by the temperature."""
         self._temperature = temperature
         weights = learned.weights
         if self._directions is not None:  # w = V u
@@ -280,10 +286,10 @@ class Linear:
         self._bias = learned.bias / np.float32(temperature)
 
     def _check_memory(self) -> None:
-        """Refuse more weights than L-BFGS can keep its history of.
+        """Check that L-BFGS can hold its history of so many weights in memory.
 
         Raises:
-            SettingError: Says what would need less.
+            SettingError: If not; names settings that need less.
         """
         rows, columns = len(self.table.kept), len(self._bias)
         if rows * columns > self._max_weights:
@@ -295,23 +301,23 @@ class Linear:
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        columns = self._features(texts).to_documents(self._weights) + self._bias
+        columns = self._features(texts).dot(self._weights) + self._bias
         return class_log_probs(logits_of(columns, self.classes), self.classes)
 
     def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
-        """Return how much each token adds to the logit of each label.
+        """Return the weight of each token for the logit of each label.
 
-        With one label per document the mean over all labels is subtracted: a softmax depends only
-        on differences.
+        With one label per document the mean over the labels is subtracted, since a softmax depends
+        only on differences.
         """
-        # Each token has a row, whatever runs have one, and tokens come first.
+        # The first rows are those of all tokens; rows of n-grams follow.
         weights = logits_of(self._weights[: self.vocabulary_size], self.classes)
         if not self.classes.multilabel:
             weights = weights - weights.mean(1, keepdims=True)
         return weights
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
-        """Return whether each document has a run of characters that train has too."""
+        """Return whether each document has a character n-gram that occurred in train."""
         if not self.options.character_ngrams:
             return np.zeros(len(texts), bool)
         return self.table.rows(character_bags(texts, self.options.bags)).sizes > 0
@@ -348,5 +354,5 @@ class Linear:
         self._weights, self._bias, self._idf = weights, bias, idf
 
     def num_parameters(self) -> int:
-        """Return how many numbers were learned."""
+        """Return the number of weights and biases."""
         return self._weights.size + self._bias.size

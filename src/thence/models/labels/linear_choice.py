@@ -1,8 +1,8 @@
-"""Which strength and temperature a linear classifier has: those under which others are likeliest.
+"""Choice of a linear classifier's strength and temperature by the likelihood of held-out documents.
 
-The others are the documents of dev or, in cross-validation, each fold of train by weights that were
-learned from the other folds. A hinge loss gives decisions and no probabilities, so its logits are
-divided by a temperature T, under which the others are likeliest:
+The held-out documents are dev or, in cross-validation, each fold of train by weights learned from
+the other folds. The logits of a hinge loss are not calibrated, so they are divided by the
+temperature T with the highest likelihood of held-out documents:
 
     p(label) = softmax(s / T)
 
@@ -25,30 +25,31 @@ from thence.models.labels.latent import LatentDesign
 from thence.models.labels.linear_fit import Learned, Loss, Problem
 
 FIRST: dict[Loss, float] = {"log_loss": 30.0, "squared_hinge": 1.0, "hinge": 1.0, "centroid": 1.0}
-"""Strength that is tried first, and used where there is nothing to choose by. Centroids have none:
-others would be as likely, so none is tried for long."""
+"""The strength that is tried first, and used if there are no held-out documents. It does not affect
+centroids, for which the search ends at once."""
 STRONGER, WEAKER = (10 / 3, 10.0), (1 / 3, 1 / 10, 1 / 30)
-"""Multiples of it that are tried next: larger ones while the others get likelier, else smaller."""
+"""Multiples of it that are tried next: larger ones while the likelihood grows; if the first of
+these is no better, smaller ones."""
 LOWEST_LOG, HIGHEST_LOG = -6.0, 4.0
-"""Natural logarithms of the inverse temperatures that are considered."""
+"""Bounds of the natural logarithm of the inverse temperature."""
 GOLDEN = (5**0.5 - 1) / 2
 SEARCH_STEPS = 25
-"""Steps of the golden section search: they leave 6e-6 of the range."""
+"""Steps of the golden section search: they reduce the range to 6e-6 of it."""
 PRIOR_DOCUMENTS = 1.0
-"""Pseudo-documents that have every label alike: they keep the temperature of a few documents that
-are all right from falling to zero."""
+"""Number of pseudo-documents whose label is uniformly distributed: they keep the temperature above
+zero if a few documents are all classified correctly."""
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What one strength gives.
+class Trial:
+    """The result of one strength.
 
     Attributes:
         strength: The strength.
-        likelihood: Log-probability of the true labels of the others.
-        temperature: That of the logits.
-        learned: Weights of train, or one for each fold.
-        log_probs: Of each label for each of the others.
+        likelihood: Log-probability of the true labels of the held-out documents, in nats.
+        temperature: The temperature of the logits.
+        learned: The weights learned from train, or those of each fold.
+        log_probs: Log-probability of each label for each held-out document.
     """
 
     strength: float
@@ -58,36 +59,44 @@ class Attempt:
     log_probs: Float32[np.ndarray, "documents classes"]
 
 
-Try = Callable[[float, Attempt | None], Attempt]
+RunTrial = Callable[[float, Trial | None], Trial]
+"""Evaluates a strength; starts from the weights of an earlier trial, if there is one."""
 
 
 def on_dev(
     problem: Problem,
     sample_weight: Float32[np.ndarray, " documents"],
     dev: tuple[Design | LatentDesign, Labels],
-) -> Try:
-    """Return what tries a strength on dev."""
+) -> RunTrial:
+    """Return the function that evaluates a strength on dev."""
     calibrated = problem.loss != "log_loss"
 
-    def attempt(strength: float, before: Attempt | None) -> Attempt:
+    def run_trial(strength: float, before: Trial | None) -> Trial:
         start = None if before is None else before.learned[0].solution
         learned = problem.learn(strength, sample_weight, start)
         columns = learned.columns(dev[0])
-        return _attempt(problem.classes, strength, [learned], columns, dev[1], calibrated)
+        return _trial(problem.classes, strength, [learned], columns, dev[1], calibrated)
 
-    return attempt
+    return run_trial
 
 
-def in_folds(
+def on_folds(
     problem: Problem,
     sample_weight: Float32[np.ndarray, " documents"],
     labels: Labels,
     folds: Int64[np.ndarray, " documents"],
-) -> Try:
-    """Return what tries a strength by cross-validation; ``folds`` has the fold of each document."""
+) -> RunTrial:
+    """Return the function that evaluates a strength by cross-validation.
 
-    def attempt(strength: float, before: Attempt | None) -> Attempt:
-        columns = np.zeros((len(labels), problem.classes.num_columns), np.float32)
+    Args:
+        problem: The train documents.
+        sample_weight: Their weights.
+        labels: Their labels.
+        folds: The fold of each.
+    """
+
+    def run_trial(strength: float, before: Trial | None) -> Trial:
+        columns = np.zeros((len(labels), problem.classes.num_logits), np.float32)
         found = []
         for fold in range(int(folds.max(initial=0)) + 1):
             held_out = folds == fold
@@ -95,40 +104,48 @@ def in_folds(
             learned = problem.learn(strength, np.where(held_out, 0, sample_weight), start)
             columns[held_out] = learned.columns(problem.design)[held_out]
             found.append(learned)
-        return _attempt(problem.classes, strength, found, columns, labels, calibrated=True)
+        return _trial(problem.classes, strength, found, columns, labels, calibrated=True)
 
-    return attempt
+    return run_trial
 
 
-def _attempt(
+def _trial(
     classes: Classes,
     strength: float,
     learned: Sequence[Learned],
     columns: Array,
     labels: Labels,
     calibrated: bool,
-) -> Attempt:
+) -> Trial:
     logits = logits_of(columns, classes)
     temperature = learn_temperature(logits, labels, classes) if calibrated else 1.0
     log_probs = class_log_probs(logits / np.float32(temperature), classes)
     likelihood = float(log_probs_of_truth(log_probs, labels).sum())
-    return Attempt(strength, likelihood, temperature, learned, log_probs)
+    return Trial(strength, likelihood, temperature, learned, log_probs)
 
 
-def likeliest(
-    attempt: Try,
+def best_trial(
+    run_trial: RunTrial,
     loss: Loss,
     strength: float | None,
     should_stop: Callable[[], bool],
     weaker: Sequence[float] = WEAKER,
-) -> Attempt:
-    """Return the attempt under which the others are likeliest; only the given strength if any."""
-    first = best = attempt(strength or FIRST[loss], None)
+) -> Trial:
+    """Return the trial with the highest likelihood of held-out documents.
+
+    Args:
+        run_trial: Evaluates a strength.
+        loss: The loss, on which the strengths that are tried depend.
+        strength: The given strength, which is then the only one tried; None: search.
+        should_stop: Called before each trial; if it returns true, the search ends.
+        weaker: Multiples below 1 of the first strength that are tried.
+    """
+    first = best = run_trial(strength or FIRST[loss], None)
     for multiples in (STRONGER, weaker) if strength is None else ():
         for multiple in multiples:
             if should_stop():
                 return best
-            made = attempt(FIRST[loss] * multiple, best)
+            made = run_trial(FIRST[loss] * multiple, best)
             if made.likelihood <= best.likelihood:
                 break
             best = made
@@ -140,8 +157,8 @@ def likeliest(
 def logits_of(
     columns: Float32[np.ndarray, "documents columns"], classes: Classes
 ) -> Float32[np.ndarray, "documents classes"]:
-    """Return a logit for each label: where one column tells two apart, 0 for the first."""
-    if classes.is_difference:
+    """Return a logit for each label; if binary, with 0 for the first in a column of its own."""
+    if classes.is_binary:
         return np.concatenate([np.zeros_like(columns), columns], axis=1)
     return columns
 
@@ -149,10 +166,10 @@ def logits_of(
 def learn_temperature(
     logits: Float32[np.ndarray, "documents classes"], labels: Labels, classes: Classes
 ) -> float:
-    """Return the temperature under which documents are likeliest, beside a pseudo-document.
+    """Return the temperature with the highest likelihood of documents and a pseudo-document.
 
-    The loss is convex in the inverse temperature, so its one minimum is found by golden section
-    search over the logarithm.
+    The loss is convex in the inverse temperature, so golden section search over its logarithm finds
+    the minimum.
     """
     spread = logits.astype(np.float64)
 
@@ -160,7 +177,7 @@ def learn_temperature(
         log_probs = class_log_probs(spread * np.exp(log_inverse), classes)
         truths = log_probs_of_truth(log_probs, labels)
         uniform = log_probs.mean(1)
-        if classes.multilabel:  # Half a yes and half a no to each label.
+        if classes.multilabel:  # Each label with probability 1/2; log(1 - p) is log p minus logit.
             no = log_probs - spread * np.exp(log_inverse)
             uniform = (log_probs + no).sum(1) / 2
         return -float(truths.sum()) - PRIOR_DOCUMENTS * float(uniform.mean())
@@ -183,7 +200,7 @@ def learn_temperature(
 
 
 def folds_of(labels: Labels, count: int) -> Int64[np.ndarray, " documents"]:
-    """Return a fold for each document, so that each label is spread evenly over all folds."""
+    """Return the fold of each document, stratified by label."""
     order = np.random.default_rng(0).permutation(len(labels))
     if not labels.multilabel:
         order = order[np.argsort(labels.single[order], kind="stable")]

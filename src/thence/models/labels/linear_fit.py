@@ -1,12 +1,12 @@
-"""How the linear classifier learns its weights: by L-BFGS, dual coordinate descent, or as means.
+"""Learning the weights of the linear classifier: L-BFGS, dual coordinate descent, or centroids.
 
 The equations are in ``linear.py`` and ``dual_descent.py``. The weights of a centroid classifier are
 the mean m of the documents with a label and the mean n of the others, each divided by its length,
 
     w = m / |m| - n / |n|,  b = 0
 
-so that a document's logit says how much more it is like the former. Source: J. Rocchio 1971,
-"Relevance feedback in information retrieval".
+so that a document's logit is the difference of its similarities to the two. Source: J. Rocchio
+1971, "Relevance feedback in information retrieval".
 """
 
 from collections.abc import Callable
@@ -25,19 +25,19 @@ from thence.models.labels.latent import LatentDesign
 
 Loss = Literal["log_loss", "squared_hinge", "hinge", "centroid"]
 MAX_ITERATIONS = 100
-"""Iterations of L-BFGS at most."""
+"""Largest number of L-BFGS iterations."""
 HISTORY = 10
-"""Pairs of steps and gradient changes that L-BFGS estimates the curvature from."""
+"""Pairs of steps and gradient changes from which L-BFGS estimates the curvature."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """Weights of the values of the design matrix.
+    """Learned weights of the rows of the design matrix.
 
     Attributes:
-        weights: Of each row; naive Bayes is in them.
-        bias: Of each column.
-        solution: What was minimised over: the weights without naive Bayes, and the biases last.
+        weights: The weights of each row, r * w with naive Bayes.
+        bias: The bias of each column.
+        solution: The minimum found: w, and in the last row the biases.
     """
 
     weights: Float32[np.ndarray, "rows columns"]
@@ -45,23 +45,23 @@ class Learned:
     solution: Float32[np.ndarray, "rows+1 columns"]
 
     def columns(self, design: Design | LatentDesign) -> Float32[np.ndarray, "documents columns"]:
-        """Return what the weights say of documents; see ``Classes.num_columns``."""
-        found: Array = design.to_documents(self.weights) + self.bias
+        """Return the logits of documents; see ``Classes.num_logits``."""
+        found: Array = design.dot(self.weights) + self.bias
         return found
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What weights are learned from.
+    """The problem of learning weights from labelled documents.
 
     Attributes:
-        design: The documents.
-        is_label: 1 where a document has the label of a column, else 0.
+        design: The design matrix of the documents.
+        is_label: 1 if a document has the label of a column, else 0.
         classes: The labels that are predicted.
-        loss: What is minimised.
-        naive_bayes: What is added to every count of naive Bayes; 0 leaves naive Bayes out.
+        loss: The loss.
+        naive_bayes: Number added to every count of naive Bayes; 0: no naive Bayes.
         tolerance: L-BFGS stops when five iterations gain less than this, in nats per document.
-        should_stop: Asked now and then whether to stop with what is learned so far.
+        should_stop: Called now and then; if it returns true, learning ends early.
     """
 
     design: Design | LatentDesign
@@ -78,12 +78,12 @@ class Problem:
         sample_weight: Float32[np.ndarray, " documents"],
         start: Float32[np.ndarray, "rows+1 columns"] | None = None,
     ) -> Learned:
-        """Return the weights with the lowest loss.
+        """Return the weights that minimise the loss.
 
         Args:
-            strength: The squared weights are divided by twice this.
-            sample_weight: How much each document counts; those of weight 0 are as if not there.
-            start: Where L-BFGS begins; None: at zeros.
+            strength: Inverse strength of the L2 penalty, as C in scikit-learn.
+            sample_weight: The weight of each document in the loss; 0 leaves it out.
+            start: Initial solution for L-BFGS; None: zeros.
         """
         ratios, design = None, self.design
         if self.naive_bayes:
@@ -93,7 +93,7 @@ class Problem:
             solution = self._minimize_log_loss(strength, ratios, sample_weight, start)
         elif self.loss == "centroid":
             assert isinstance(design, Design)
-            solution = between_centroids(design, ratios, self.is_label, sample_weight)
+            solution = centroid_weights(design, ratios, self.is_label, sample_weight)
         else:
             assert isinstance(design, Design)
             costs = strength * sample_weight.astype(np.float64)
@@ -106,28 +106,29 @@ class Problem:
     def _minimize_log_loss(
         self, strength: float, ratios: Array | None, sample_weight: Array, start: Array | None
     ) -> Float32[np.ndarray, "rows+1 columns"]:
-        """Return the solution for the cross-entropy of a softmax, or of a yes or no each."""
+        """Return the solution of logistic regression with an L2 penalty, by L-BFGS."""
         design, classes, factors = self.design, self.classes, 1 if ratios is None else ratios
         counted = sample_weight[:, None].astype(np.float64)
 
         def loss(learned: Array) -> tuple[float, Array]:
             weights, biases = learned[:-1], learned[-1]
-            columns = (design.to_documents(factors * weights) + biases).astype(np.float64)
+            columns = (design.dot(factors * weights) + biases).astype(np.float64)
             nats, probs = _cross_entropy(columns, self.is_label, classes)
             by_column = ((probs - self.is_label) * counted).astype(np.float32)
             gradient = np.empty_like(learned)
-            gradient[:-1] = factors * design.to_rows(by_column) + weights / np.float32(strength)
+            by_weight = factors * design.transposed_dot(by_column)
+            gradient[:-1] = by_weight + weights / np.float32(strength)
             gradient[-1] = by_column.sum(0)
             penalty = float(np.square(weights, dtype=np.float64).sum()) / (2 * strength)
             return float(nats @ sample_weight) + penalty, gradient
 
-        # An upper bound of the second derivative by each weight: that of a log-sigmoid or
-        # log-softmax is at most 1/4 by each column, so the diagonal of the Hessian is at most a
-        # quarter of the summed squares of the values. L-BFGS divides by it (a Jacobi
-        # preconditioner): rare and frequent rows then learn alike.
-        shape = (design.num_rows + 1, classes.num_columns)
+        # An upper bound of the Hessian's diagonal, as a Jacobi preconditioner of L-BFGS, so that
+        # rare and frequent rows learn equally fast: the second derivative of a log-sigmoid or
+        # log-softmax by a logit is at most 1/4 in size, so that by a weight is at most a quarter of
+        # the summed squares of its values.
+        shape = (design.num_rows + 1, classes.num_logits)
         squares = np.full(shape, float(sample_weight.sum()), np.float32)
-        squares[:-1] = design.squares_to_rows(sample_weight[:, None])
+        squares[:-1] = design.transposed_squares_dot(sample_weight[:, None])
         squares[:-1] *= np.square(factors)
         curvature = squares / 4 + np.float32(1 / strength)
         return minimize(
@@ -142,11 +143,11 @@ class Problem:
 
 
 def label_columns(labels: Labels, classes: Classes) -> Float32[np.ndarray, "documents columns"]:
-    """Return 1 where a document has the label of a column, else 0."""
-    return labels.matrix()[:, classes.num_classes - classes.num_columns : classes.num_classes]
+    """Return 1 if a document has the label of a column, else 0; if binary, only for the second."""
+    return labels.matrix()[:, classes.num_classes - classes.num_logits : classes.num_classes]
 
 
-def between_centroids(
+def centroid_weights(
     design: Design,
     ratios: Float32[np.ndarray, "rows columns"] | None,
     is_label: Float32[np.ndarray, "documents columns"],
@@ -155,15 +156,15 @@ def between_centroids(
     """Return the weights of a centroid classifier for each column, and in the last row zeros.
 
     Args:
-        design: The documents.
-        ratios: What the values of each row are multiplied by for each column; None: 1.
-        is_label: 1 where a document has the label of a column, else 0.
-        sample_weight: How much each document counts.
+        design: The design matrix of the documents.
+        ratios: Factors of the values of each row, for each column; None: 1.
+        is_label: 1 if a document has the label of a column, else 0.
+        sample_weight: The weight of each document.
     """
     factors = np.float32(1) if ratios is None else ratios
 
     def direction(counted: Array) -> Array:
-        total: Array = factors * design.to_rows(counted)
+        total: Array = factors * design.transposed_dot(counted)
         total /= np.maximum(np.linalg.norm(total, axis=0), np.finfo(np.float32).tiny)
         return total
 
@@ -178,11 +179,11 @@ def log_count_ratios(
     sample_weight: Float32[np.ndarray, " documents"],
     smoothing: float,
 ) -> Float32[np.ndarray, "rows columns"]:
-    """Return r of naive Bayes: how common each row is with a label and without; see ``linear``."""
+    """Return the log-count ratios r of naive Bayes for each row and label; see ``linear``."""
     counted = is_label * sample_weight[:, None]
     others = (1 - is_label) * sample_weight[:, None]
-    with_label = smoothing + design.documents_with(counted)
-    without = smoothing + design.documents_with(others)
+    with_label = smoothing + design.transposed_binary_dot(counted)
+    without = smoothing + design.transposed_binary_dot(others)
     ratios: Array = np.log(with_label / with_label.sum(0)) - np.log(without / without.sum(0))
     return ratios.astype(np.float32)
 
@@ -191,9 +192,9 @@ def _cross_entropy(
     columns: Float[np.ndarray, "documents columns"], is_label: Array, classes: Classes
 ) -> tuple[Float[np.ndarray, " documents"], Float[np.ndarray, "documents columns"]]:
     """Return the loss of each document in nats, and the probability of each column."""
-    if classes.multilabel or classes.is_difference:
+    if classes.multilabel or classes.is_binary:
         yes = np.minimum(columns, 0) - np.log1p(np.exp(-np.abs(columns)))
-        # The logarithm of a no is that of a yes minus the logit.
+        # log(1 - p) = log p - logit.
         return (columns * (1 - is_label) - yes).sum(1), np.exp(yes)
     shifted = columns - columns.max(axis=1, keepdims=True)
     log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

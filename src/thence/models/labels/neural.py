@@ -1,24 +1,23 @@
-"""Classifiers made of a network that reads sequences: their embeddings, batches and loss.
+"""Neural classifiers that read sequences: their embeddings, batches and loss.
 
-A network maps ids (B, T) and lengths (B,) to one row of logits per document (B, C). With one label
-per document the loss is the cross-entropy of a softmax; where there may be several, the sum over
-the labels of the cross-entropy of yes and no.
+A network maps ids (B, T) and lengths (B,) to one row of logits per document (B, C). The loss is the
+cross-entropy of a softmax or, if multilabel, the sum over the labels of binary cross-entropies.
 
-The vectors of tokens are drawn at random, or copied from vectors that were learned on other text.
-They are learned on (``non-static``), kept as they are (``static``), or both side by side
-(``multichannel``), in the words of Y. Kim 2014, "Convolutional neural networks for sentence
-classification", section 3.1. While training whole tokens may be left out (word dropout: M. Iyyer et
-al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
+Embeddings are initialised randomly, or with pretrained vectors. They are fine-tuned
+(``non-static``), frozen (``static``), or both side by side (``multichannel``), in the words of Y.
+Kim 2014, "Convolutional neural networks for sentence classification", section 3.1. Word dropout
+drops whole tokens in training (M. Iyyer et al. 2015, "Deep unordered composition rivals syntactic
+methods for text classification").
 
-Adversarial training moves the embeddings x of a document in the direction in which the loss rises
-fastest, by a share s of their length, and minimises the mean of both losses:
+Adversarial training moves the embeddings x of a document along the gradient of the loss, by a share
+s of their norm, and minimises the mean of both losses:
 
     g = gradient of loss(x),   loss = (loss(x) + loss(x + s ||x|| g / ||g||)) / 2
 
 Source: T. Miyato, A. Dai and I. Goodfellow 2017, "Adversarial training methods for semi-supervised
 text classification". There embeddings are normalised so that they cannot outgrow a fixed step; here
-the step grows with them. On SST-2 it brings the convolutional classifier from 81.4 to 82.6 % (two
-seeds each), for twice the time a step.
+the step grows with them. On SST-2 it raises the accuracy of the convolutional classifier from 81.4
+to 82.6 % (two seeds each), for twice the time per step.
 """
 
 import math
@@ -39,14 +38,14 @@ from thence.models.network import NetworkModel
 from thence.tokens.texts import Texts
 
 INITIAL_DEVIATION = 0.1
-"""Standard deviation of random embeddings: small beside the layers that read them."""
+"""Standard deviation of random embeddings: small, so that the layers above start nearly linear."""
 
 
 class EmbeddingNetwork(nn.Module):
-    """The first layer of a network that reads sequences.
+    """Base class of networks that read sequences, with their embedding layer.
 
     Args:
-        options: The size and the kind of embeddings.
+        options: Settings of the embeddings.
         vocabulary_size: Number of ids (V).
     """
 
@@ -78,7 +77,7 @@ class EmbeddingNetwork(nn.Module):
     def embed(
         self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch places embedding"]:
-        """Return the embeddings of each document, zeros after its end; at least one place."""
+        """Return the embeddings of each document, zeros after its end; T is at least 1."""
         if not ids.shape[1]:
             ids = ids.new_zeros(len(ids), 1)
         tables = [self.embedding] if self.fixed is None else [self.embedding, self.fixed]
@@ -93,13 +92,13 @@ class EmbeddingNetwork(nn.Module):
         matrix: Float32[np.ndarray, "vocab embedding"],
         found: Bool[np.ndarray, " vocab"],
     ) -> None:
-        """Start from vectors that were learned on other text.
+        """Initialise the embeddings with pretrained vectors.
 
         Args:
             matrix: The vector of each id.
-            found: Which ids have one; the rows of the others do not count.
+            found: Which ids have one; other rows are ignored.
         """
-        start_from(self.embedding, matrix, found)
+        init_embedding(self.embedding, matrix, found)
         if self.fixed is not None:
             self.fixed.load_state_dict(self.embedding.state_dict())
 
@@ -110,9 +109,9 @@ def adversarial_loss(
     lengths: Int64[Tensor, " batch"],
     loss_of: Callable[[Float[Tensor, "batch classes"]], Float[Tensor, ""]],
 ) -> Float[Tensor, ""]:
-    """Return the mean of the usual loss and the loss of embeddings moved along its gradient."""
+    """Return the mean of the loss and of the loss at adversarially moved embeddings."""
     values = network.embed(ids, lengths)
-    if not values.requires_grad:  # Static embeddings do not learn, but their gradient is needed.
+    if not values.requires_grad:  # Static embeddings are frozen, but their gradient is needed.
         values.requires_grad_()
     loss = loss_of(network.read(values, lengths))
     (gradient,) = torch.autograd.grad(loss, values, retain_graph=True)
@@ -123,12 +122,14 @@ def adversarial_loss(
 
 
 @torch.no_grad()
-def start_from(
+def init_embedding(
     embedding: nn.Embedding,
     matrix: Float32[np.ndarray, "vocab embedding"],
     found: Bool[np.ndarray, " vocab"],
 ) -> None:
-    """Copy the vectors that were found, and draw the others from U(-a, a) with the same variance.
+    """Set an embedding to pretrained vectors, and the rows without one to U(-a, a).
+
+    a is chosen so that the variances are equal.
 
     Raises:
         ValueError: If the matrix has another shape than the embedding.
@@ -143,19 +144,19 @@ def start_from(
 
 
 MAX_CELLS = 1 << 14
-"""Tokens, padding included, that are read at once while classifying."""
+"""Largest number of tokens in a batch while classifying, padding included."""
 MAX_ROWS = 256
-"""Documents that are read at once while classifying."""
+"""Largest number of documents in a batch while classifying."""
 
 
 @runtime_checkable
 class DocumentNetwork(Protocol):
-    """What a family of networks provides."""
+    """The interface of the networks of all families."""
 
     def __call__(
         self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits of each document; ids after its length do not matter."""
+        """Return the logits of each document; ids after its length are padding."""
 
 
 def label_loss(
@@ -163,7 +164,7 @@ def label_loss(
     targets: Int64[Tensor, " batch"] | Float[Tensor, "batch classes"],
     sample_weight: Float[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """Return the summed loss in nats, each document times its weight."""
+    """Return the summed loss in nats, weighted by document; targets are ids or, if 2-D, 0 or 1."""
     if targets.dim() == 1:
         losses = functional.cross_entropy(logits, targets, reduction="none")
     else:
@@ -176,9 +177,9 @@ class NeuralClassifier(NetworkModel):
     """A classifier made of a network that reads sequences.
 
     Args:
-        network: Ids to logits.
+        network: Maps ids and lengths to logits.
         classes: The labels that it predicts.
-        max_length: Tokens of a document that are read.
+        max_length: Number of first tokens of a document that are read.
     """
 
     def __init__(self, network: DocumentNetwork, classes: Classes, max_length: int) -> None:
@@ -193,19 +194,19 @@ class NeuralClassifier(NetworkModel):
         rows: int,
         seed: int,
     ) -> LabelledRows:
-        """Cut train documents into steps."""
+        """Return the training batches."""
         return LabelledRows(texts.store, labels, rows, self.max_length, sample_weight, seed)
 
     def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
-        """Start from vectors that were learned on other text; see ``EmbeddingNetwork``."""
+        """Initialise the embeddings with pretrained vectors; see ``EmbeddingNetwork``."""
         cast(Any, self.network).load_vectors(matrix, found)
 
     def batch_loss(
         self, batch: LabelledBatch, state: State = None
     ) -> tuple[Float[Tensor, ""], State]:
-        """Return the summed loss of a training batch in nats; there is no state to carry."""
+        """Return the summed loss of a batch in nats, for training; the state is None."""
         ids, lengths, targets, sample_weight = self.to_device(
             batch.ids, batch.lengths, batch.targets, batch.sample_weight
         )

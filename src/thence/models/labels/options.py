@@ -1,4 +1,4 @@
-"""Settings of classifiers that are networks, apart from them: a recipe is read without torch."""
+"""Settings of neural classifiers, in a module of their own so that recipes need no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Kind = Literal["non-static", "static", "multichannel"]
 
 @dataclass(frozen=True)
 class EmbeddingOptions(Settings):
-    """Settings of every classifier that reads embeddings in order."""
+    """Settings of every classifier that reads sequences of embeddings."""
 
     embedding_size: Size = 100
     """Numbers per token in the embedding."""
@@ -78,7 +78,7 @@ class RecurrentOptions(EmbeddingOptions):
     bidirectional: bool = True
     """Read from the end too."""
     pooling: Pooling = "max"
-    """What describes a document: the last states, or the mean or maximum of all."""
+    """How a document's hidden states are pooled: the last ones, or their mean or maximum."""
     input_dropout: DropProbability = 0.0
     """Chance that a number of the embeddings is left out at a training step."""
 
@@ -91,16 +91,16 @@ class FinetunedOptions(Settings):
     """Run of the language model to start from (rnn, lstm, gru or transformer); needed only while \
 training begins, and its tokens are the classifier's."""
     encoder: Mapping[str, Any] | None = None
-    """What that language model is, its model and its settings; filled in from its run."""
+    """Model and settings of that language model; filled in from its run."""
     head_size: Size = 50
-    """Units of the layer between what describes a document and the logits."""
+    """Units of the head's hidden layer, between the pooled states and the logits."""
     dropout: DropProbability = 0.4
     """Chance that a number that the head reads is left out at a training step; the language model \
 keeps its own dropout."""
     unfreeze: Fraction = 0.3
     """Share of the training after which all layers learn; the head alone learns from the start."""
     layer_ratio: Annotated[float, Range(ge=1, le=LARGEST_SIZE)] = 1.0
-    """Each layer's learning rate is that of the layer above divided by this (1: all alike; above \
-it, such as 2.6 with --lr 0.01, to keep more of what a strong language model knows)."""
+    """Each layer's learning rate is that of the layer above divided by this (1: all equal; higher \
+values, such as 2.6 with --lr 0.01, keep more of what a strong language model knows)."""
     max_length: Size = 400
     """Tokens of a document that are read, its first ones."""

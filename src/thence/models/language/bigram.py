@@ -41,7 +41,7 @@ class Bigram(nn.Module):
         nn.init.zeros_(self.logits.weight)  # Uniform at the start: a loss of ln V.
 
     def start(self, batch_size: int, device: torch.device) -> Int64[Tensor, "batch 0"]:
-        """Return the empty state: a context of one id remembers nothing before it."""
+        """Return the empty state: the context is the last id alone."""
         return start_window(batch_size, self.context_length, self.boundary_id, device)
 
     def forward(
@@ -52,7 +52,7 @@ class Bigram(nn.Module):
         return self.logits(contexts[:, :, 0]), state
 
     def onnx(self, graph: Graph) -> Hidden:
-        """Add the row of logits of each id; see ``graphs.py``."""
+        """Add the logits after each id; see ``graphs.py``."""
         return graphs.bigram(graph, self.boundary_id + 1)
 
 

@@ -1,11 +1,11 @@
-"""Bigram counts with add-k smoothing: how often each symbol followed each other.
+"""Bigram counts with add-k smoothing: how often each symbol followed each other one.
 
     P(w | v) = (c(v, w) + k) / (c(v) + k V)
 
 with c(v, w) how often w came right after v (``counts`` at key v V + w), c(v) its sum over w
-(``totals``), and V the vocabulary size. With k = 0 this is the maximum-likelihood estimate: a
-pair never seen has probability zero, so its log-probability is minus infinity; a context never
-seen says nothing, and gives each symbol 1 / V. The larger k, the more uniform.
+(``totals``), and V the vocabulary size. With k = 0 this is the maximum-likelihood estimate: an
+unseen pair has probability zero, so its log-probability is minus infinity; after an unseen context
+each symbol has probability 1 / V. The larger k, the more uniform.
 
 Source: G. Lidstone 1920 (add k); P. S. Laplace 1812 (k = 1). See S. Chen and J. Goodman 1999, "An
 empirical study of smoothing techniques for language modeling", section 2.1.
@@ -27,11 +27,11 @@ class BigramCountsOptions(Settings):
     """Settings of the ``bigram-counts`` model."""
 
     add_k: NonNegativeFloat = 1.0
-    """Added to every count; 0 leaves unseen pairs impossible, larger is more uniform."""
+    """Number added to every count: with 0 unseen pairs are impossible, larger is more uniform."""
 
 
 class BigramCounts:
-    """Counts of symbol pairs, kept sparse so that word vocabularies fit.
+    """Counts of symbol pairs, stored sparsely so that vocabularies of words fit.
 
     Args:
         options: The smoothing.
@@ -54,10 +54,10 @@ class BigramCounts:
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
     ) -> float | None:
-        """Count every pair of neighbours; a document's first symbol follows the boundary.
+        """Count every pair of neighbouring symbols.
 
-        One symbol of context never reaches past the boundary before a document, so carried
-        context makes no difference.
+        ``carry_context`` makes no difference: the context of a document's first symbol is the
+        boundary, whatever is before it.
         """
         keys, counts = np.unique(self._pairs(store), return_counts=True)
         self._set_counts(keys, counts)
@@ -69,13 +69,13 @@ class BigramCounts:
         return pairs
 
     def start(self, batch_size: int) -> None:
-        """Return the empty state: the id given to ``step`` is all that this model looks at."""
+        """Return the empty state: the id passed to ``step`` is the whole context."""
         return
 
     def step(
         self, ids: Integer[np.ndarray, " batch"], state: None
     ) -> tuple[Float[np.ndarray, "batch vocab"], None]:
-        """Return the log-probabilities of what follows each id."""
+        """Return the log-probabilities of the next symbol after each id."""
         counts = np.zeros((len(ids), self.vocabulary_size))
         for row, index in enumerate(ids.tolist()):
             pairs = slice(self._row_starts[index], self._row_starts[index + 1])
@@ -94,7 +94,7 @@ class BigramCounts:
         return self._log_probability(counts, self._totals[store.ids[:-1]])
 
     def counts_after(self, context: int, word: int) -> tuple[int, int, int]:
-        """Return how often a symbol followed another, how often any did, and how many did."""
+        """Return the counts c(v, w) and c(v), and how many different symbols followed v."""
         first, last = self._row_starts[context : context + 2].tolist()
         pair = context * self.vocabulary_size + word
         place = first + int(np.searchsorted(self._keys[first:last], pair))
@@ -104,7 +104,7 @@ class BigramCounts:
 
     def _log_probability(self, counts: Array, totals: Array) -> Array:
         k, size = self.options.add_k, self.vocabulary_size
-        if k == 0:  # A context without any count falls back to the uniform distribution.
+        if k == 0:  # An unseen context has the uniform distribution.
             counts, totals = np.where(totals > 0, counts, 1), np.where(totals > 0, totals, size)
         with np.errstate(divide="ignore"):
             return np.log(counts + k) - np.log(totals + k * size)
@@ -114,7 +114,7 @@ class BigramCounts:
         return {"keys": self._keys, "counts": self._counts}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set keys and counts."""
+        """Set the keys and counts; see ``tensors``."""
         if set(tensors) != {"keys", "counts"}:
             raise ValueError(f"expected keys and counts, found {', '.join(sorted(tensors))}")
         keys, counts = tensors["keys"], tensors["counts"]
@@ -128,5 +128,5 @@ class BigramCounts:
         self._set_counts(keys, counts)
 
     def num_parameters(self) -> int:
-        """Return how many distinct pairs were seen."""
+        """Return the number of distinct pairs seen."""
         return len(self._keys)

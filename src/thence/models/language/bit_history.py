@@ -1,8 +1,9 @@
-"""The history of a decision in one byte: how often each bit came, and in what order lately.
+"""Bit histories: a state machine of one byte that counts the bits seen in one context.
 
-A state is the exact sequence of up to three bits, or the two counts and which bit came last. When
-a bit comes against many of the other kind, most of those are forgotten: what came lately counts
-more. Counts are bounded, more narrowly the more even they are, so that a byte holds them all.
+A state is the exact sequence of up to three bits, or the two counts and which bit came last. When a
+bit comes against many of the other kind, most of those are forgotten, as recent bits predict better
+(nonstationary counts). Counts are bounded, more narrowly the more even they are, so that there are
+at most 256 states.
 
 Source: M. Mahoney, "Data Compression Explained" (indirect context models of PAQ6 and later); the
 bounds are our own.
@@ -15,34 +16,36 @@ import numpy as np
 from thence.array_types import UInt8
 
 STATES = 256
+"""Number of states: those of a byte."""
 EXACT = 3
-"""Bits whose order is kept."""
+"""Longest sequence of bits that is stored exactly."""
 MOST = (48, 32, 16, 8, 6, 5)
-"""The larger count is at most this, by the smaller one; the smaller is at most 5."""
+"""Upper bound of the larger count, indexed by the smaller count, which is at most 5."""
 LAST_KNOWN = 12
-"""Up to so many bits it is known which came last."""
+"""Largest number of bits for which a state also stores which bit came last."""
 FORGET_FROM = 2
-"""Of more than so many bits of one kind, half are forgotten when the other kind comes."""
+"""If a count is above this when the opposite bit comes, half of it is forgotten."""
 MOST_KEPT = 7
-"""Bits that are kept then, at most."""
+"""Upper bound of a count after forgetting."""
 CACHE_LINE = 64
-"""Bytes of a line of a processor's cache."""
+"""Bytes of a line of the processor's cache."""
 
 State = tuple[int, ...]
-"""The bits so far, up to ``EXACT``; or -1, how often 0 and 1 came, and the last bit or -1."""
+"""The bits so far, up to ``EXACT``; or -1, the counts of 0 and 1, and the last bit (-1: unknown).
+"""
 
 
 @cache
 def history_tables() -> tuple[UInt8[np.ndarray, "states 2"], UInt8[np.ndarray, " states"]]:
-    """Return the state after each state and bit, and how many bits a state counts.
+    """Return the next state by state and bit, and the number of bits that each state counts.
 
-    State 0 has seen nothing.
+    State 0 is the empty history.
     """
     numbers: dict[State, int] = {(): 0}
     queue: list[State] = [()]
     after = np.zeros((STATES, 2), np.uint8)
     evidence = np.zeros(STATES, np.uint8)
-    for state in queue:  # It grows while it is gone through.
+    for state in queue:  # Breadth-first over all reachable states: the queue grows meanwhile.
         number = numbers[state]
         evidence[number] = len(state) if not _counts(state) else state[1] + state[2]
         for bit in (0, 1):
@@ -56,11 +59,12 @@ def history_tables() -> tuple[UInt8[np.ndarray, "states 2"], UInt8[np.ndarray, "
 
 
 def _counts(state: State) -> bool:
+    """Return whether a state holds counts rather than an exact sequence."""
     return bool(state) and state[0] == -1
 
 
 def _after(state: State, bit: int) -> State:
-    """Return the state after a bit."""
+    """Return the state after a state and a bit, within the bounds of ``MOST``."""
     if not _counts(state) and len(state) < EXACT:
         return (*state, bit)
     counts = list(state[1:3]) if _counts(state) else [state.count(0), state.count(1)]
@@ -74,9 +78,10 @@ def _after(state: State, bit: int) -> State:
 
 
 def empty_slots(number: int) -> UInt8[np.ndarray, "slots 8"]:
-    """Return empty slots, which begin where a line of the processor's cache does.
+    """Return zeroed slots whose memory is aligned to a cache line.
 
-    The four that are looked at together are then on one line: half as much is waited for.
+    The four slots that are searched together are then on one line, so each search waits for memory
+    once and not twice.
     """
     room = np.zeros(8 * number + CACHE_LINE, np.uint8)
     first = -room.ctypes.data % CACHE_LINE

@@ -1,4 +1,4 @@
-"""N-grams of word classes: what is known of a word is known of all words of its class.
+"""N-grams of word classes: words of one class share their statistics.
 
     p(w | h) = p(c(w) | c(h)) p(w | c(w))
 
@@ -10,7 +10,7 @@ factor is an n-gram model of classes (``ngram``), the second is counted:
 with n(w) how often w was seen (``counts``), n(c) and |c| the sum and the number of the words of c,
 and k = ``ADDED``, for words that were never seen. The boundary has a class of its own; the other
 classes are learned from the bigrams of the train text (``word_classes.py``). Alone it is a worse
-model than n-grams of words; mixed with them it helps where those have seen little.
+model than n-grams of words; mixed with them it helps after rare contexts.
 
 Source: P. Brown, V. Della Pietra, P. de Souza, J. Lai and R. Mercer 1992, "Class-based n-gram
 models of natural language", section 3.
@@ -34,8 +34,8 @@ from thence.settings import Range, Settings
 from thence.tokens import TokenStore
 
 ADDED = 0.1
-"""What is added to every count of a word within its class; on the Penn Treebank it hardly matters
-where every word was seen."""
+"""Number added to every count of a word within its class (k). On the Penn Treebank, where every
+word was seen, its value hardly matters."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class ClassNGramOptions(Settings):
     """Settings of the ``class-ngram`` model."""
 
     classes: Annotated[int, Range(ge=1, le=20_000)] = 200
-    """Classes that the words are put into (and one for the boundary)."""
+    """Number of word classes, without that of the boundary."""
     order: Annotated[int, Range(ge=2, le=100, why="longer n-grams hardly ever recur")] = 5
     """Symbols in the longest n-gram of classes: one less is the context."""
     smoothing: Smoothing = "modified-kneser-ney"
-    """How probability is reserved for unseen n-grams of classes."""
+    """Smoothing of the n-grams of classes."""
 
 
 class ClassNGram:
-    """An n-gram model of classes, and the words of each class.
+    """An n-gram model of classes with a unigram model of words within each class.
 
     Args:
-        options: How many classes, and the n-grams of them.
+        options: Its settings.
         vocabulary_size: Number of ids (V).
     """
 
@@ -71,7 +71,7 @@ class ClassNGram:
     def _set(
         self, class_of: Integer[np.ndarray, " vocab"], counts: Integer[np.ndarray, " vocab"]
     ) -> None:
-        """Set the class of each word and how often it was seen."""
+        """Set the class and the count of each word."""
         self.class_of, self.counts = class_of.astype(np.int32), counts.astype(np.int64)
         size = self.classes + 1
         totals = np.bincount(class_of, counts + ADDED, size)
@@ -85,10 +85,10 @@ class ClassNGram:
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
     ) -> float | None:
-        """Learn the classes from neighbouring words, then count the n-grams of classes.
+        """Learn the classes from word bigrams, then count the n-grams of classes.
 
         Raises:
-            SettingError: If the smoothing learns from dev and there is none.
+            SettingError: If the smoothing needs a dev split and there is none.
         """
         self.ngram.check_fit(dev)
         size, boundary = self.vocabulary_size, store.boundary_id
@@ -101,12 +101,12 @@ class ClassNGram:
         return None if log_prob is None else log_prob + float(self.counts @ self.log_shares)
 
     def classes_in(self, store: TokenStore) -> TokenStore:
-        """Return the classes of the tokens of a store."""
+        """Return a store with the class of each token in its place."""
         ids = self.class_of.astype(np.min_scalar_type(self.classes))[store.ids]
         return replace(store, ids=ids, boundary_id=self.classes)
 
     def start(self, batch_size: int) -> Numbers:
-        """Return the state before any text: that of the n-grams of classes."""
+        """Return the state before any text, which is that of the n-grams of classes."""
         return self.ngram.start(batch_size)
 
     def step(
@@ -125,7 +125,7 @@ class ClassNGram:
         return scores
 
     def facts(self, dev: TokenStore | None, carry_context: bool = False) -> list[tuple[str, str]]:
-        """Return what is worth knowing of the counts: names and values in words."""
+        """Return facts for reports: names and values as text."""
         sizes = np.bincount(self.class_of)[: self.classes]
         used = f"{np.count_nonzero(sizes):,}, the largest of {sizes.max():,} words"
         of_dev = None if dev is None else self.classes_in(dev)
@@ -137,7 +137,7 @@ class ClassNGram:
         return {"class_of": self.class_of, "counts": self.counts, **of_classes}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the classes and the tables."""
+        """Set what ``tensors`` returned."""
         if not {"class_of", "counts"} <= set(tensors):
             raise ValueError(f"expected class_of and counts, found {', '.join(sorted(tensors))}")
         class_of, counts = tensors["class_of"], tensors["counts"]
@@ -156,5 +156,5 @@ class ClassNGram:
         self._set(class_of, counts)
 
     def num_parameters(self) -> int:
-        """Return how many n-grams of classes and words it holds."""
+        """Return the number of n-grams of classes, plus the number of words."""
         return self.ngram.num_parameters() + self.vocabulary_size

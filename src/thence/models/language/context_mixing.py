@@ -1,24 +1,26 @@
-"""Context mixing: many contexts say how likely each bit of a symbol is, and are believed by merit.
+"""Context mixing (PAQ): many contexts predict each bit of a symbol, and a network mixes them.
 
-A symbol is a path of binary decisions, its code (``symbol_code``). At each, every context i (the
-last 0 to 8 symbols, words, gaps, the column) looks up the history s_i of this decision after the
-same context (a byte in a hashed table, ``bit_history``), and its adaptive probability p_i(s_i):
+A symbol is a sequence of binary decisions, the bits of its code (``symbol_code``). At each, every
+context i (the last 0 to 8 symbols, words, gaps, the column) looks up the history s_i of this
+decision after the same context (a byte in a hashed table, ``bit_history``), and the adaptive
+probability p_i(s_i) of a 1 after such a history:
 
     x_i  = ln p_i / (1 - p_i)                      the inputs; 0 for a context never seen
     q_k  = 1 / (1 + exp(-w_k . x))                 w_k: one weight vector of each set k, chosen by
                                                    the node, the last symbols, the longest match...
     q    = 1 / (1 + exp(-sum_k v_k ln q_k / (1 - q_k)))
-    p    = q / 4 + (0.15 a_0 + 0.3 a_1 + 0.3 a_2)  a_j: maps from q to what came after such a q, in
-                                                   contexts of the last 0 to 2 symbols
+    p    = q / 4 + (0.15 a_0 + 0.3 a_1 + 0.3 a_2)  a_j: adaptive probability maps (APM), from q to
+                                                   the observed rate of 1, in contexts of the last 0
+                                                   to 2 symbols
 
-The symbol that followed the last 5 and 12 symbols when they stood together before is an input, too,
-as are the decisions of other models (``mixture``). After each decision with bit b everything
-learns: histories, p_i towards b by one over how often it was asked, the maps, and, unless q was all
-but sure of b, w_k by the gradient of log-likelihood, (b - q_k) x_i.
+The symbol that followed the last 5 and 12 symbols at their previous occurrence (a match) is an
+input, too, as are the predictions of other models (``mixture``). After each decision with bit b
+everything is updated: the histories; p_i towards b, at a rate of one over its number of uses; the
+maps; and, unless q was nearly certain of b, w_k along the gradient of the log-likelihood,
+(b - q_k) x_i.
 
-The model is read once to learn it and, with running text, goes on learning from what it scores,
-each symbol after it was scored. Probabilities of all symbols sum to one because those of each
-decision do.
+Training is one pass over the text. On running text the model goes on learning from each symbol
+after it was scored. The probabilities of all symbols sum to one because those of each decision do.
 
 Sources: M. Mahoney 2005, "Adaptive weighing of context models for lossless data compression", and
 "Data Compression Explained"; B. Knoll and N. de Freitas 2012, "A machine learning perspective on
@@ -52,19 +54,20 @@ from thence.settings import Range, Settings
 from thence.tokens import TokenStore
 
 WINDOW = 128
-"""Symbols before a target that its contexts may depend on."""
+"""Number of symbols before a target on which its contexts may depend."""
 HISTORY = 1 << 22
-"""Symbols of train that matches may point into (16 MB)."""
+"""Number of last symbols of the train text that are kept for matches (16 MB)."""
 BLOCK = 1 << 14
-"""Symbols that are read between looks at the clock."""
+"""Symbols that are read between two checks of the deadline."""
 SCORED_TOGETHER = 256
-"""Documents apart are scored, and then learned, at least so many symbols at a time: beginning takes
-as long as some of them."""
+"""Separate documents are scored, and then learned from, in groups of at least so many symbols: each
+call of the kernel costs as much as some symbols."""
 
 LogOdds = Float32[np.ndarray, "decisions models"]
-"""What other models say of each decision of each target: the log-odds of bit 1."""
+"""Log-odds of bit 1 by other models, for each decision of each target, one target after another."""
 
 Recent = Int32[np.ndarray, "batch window"]
+"""State: the last symbols of each row; -1 before the beginning of the text."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,19 @@ class ContextMixing:
         self._begin(np.zeros(vocabulary_size, np.int64), np.zeros(1, np.int32))
 
     def _begin(self, counts: Array, ids: Int32[np.ndarray, " symbols"]) -> None:
-        """Forget everything; make tables for a text."""
+        """Reset the model to untrained tables of sizes that suit a text."""
         self._set_code(counts)
         self._history = ids
         bits = self.options.slot_bits
         self._learned = first_tables(self.vocabulary_size, len(ids), bits, self.models)
 
     def _set_code(self, counts: Int64[np.ndarray, " vocab"]) -> None:
-        """Give every symbol a code, by how often it occurs in train, and once more."""
+        """Set the Huffman code by the symbols' counts in train plus one."""
         self._symbol_counts = counts
         self._code = huffman_code((counts + 1).tolist())
 
     def arrays(self) -> dict[str, Any]:
-        """Return the tables and the code as the kernel and its twin read and change them."""
+        """Return the tables and the code, which the kernel and its twin update in place."""
         after, evidence = history_tables()
         return {**self._learned, **vars(self._code), "next": after, "evidence": evidence}
 
@@ -113,9 +116,9 @@ class ContextMixing:
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
     ) -> None:
-        """Read a store once and learn from it; what was learned before is forgotten.
+        """Learn from a store in one pass; an earlier fit is forgotten.
 
-        Once a deadline has passed, the rest of the store is left unread.
+        After a deadline the rest of the store is not read.
         """
         counts = np.bincount(store.targets, minlength=self.vocabulary_size)
         ids = store.ids.astype(np.int32)
@@ -125,29 +128,30 @@ class ContextMixing:
         self._keep(ids[: 1 + len(read)])
 
     def _ends_of_words(self) -> list[int]:
-        """Return the symbols that end words: the boundary, and the most frequent one, the space."""
+        """Return the ids that end words: the boundary and the most frequent symbol, the space."""
         boundary = self.vocabulary_size - 1
         return [boundary, int(np.argmax(self._symbol_counts[:boundary]))]
 
     @property
     def history(self) -> Int32[np.ndarray, " symbols"]:
-        """The end of what was read, which matches point into."""
+        """The last symbols that were read, in which matches are found."""
         return self._history
 
     def learn(
         self, store: TokenStore, carry_context: bool = False, others: LogOdds | None = None
     ) -> Float[np.ndarray, " targets"]:
-        """Read on, learning from what was scored; return the scores.
+        """Score further text and learn from it; return the log-probability of every target.
 
-        With carried context each target is learned from once it was scored, as ``score`` does.
-        Without, ``score`` does not learn; so a document is scored before any of it is learned.
+        With carried context the model learns from each target right after it was scored, as
+        ``score`` does. Without, ``score`` does not learn, so whole documents are scored before the
+        model learns from them.
 
         Args:
-            store: What follows the text read so far.
+            store: The text that follows what was read so far.
             carry_context: Whether context reaches across documents.
-            others: What the other models say of it (see ``log_odds``).
+            others: The log-odds by the other models (see ``log_odds``).
         """
-        # A store begins with a boundary, with which the text before has ended.
+        # A store begins with a boundary, which already ends the text before.
         text = np.concatenate([self._history, store.ids[1:]], dtype=np.int32)
         begin, ends = len(self._history), self.decision_ends(store)
         bounds = [0, store.num_targets] if carry_context else _groups(store.target_counts)
@@ -171,16 +175,16 @@ class ContextMixing:
         history: Int32[np.ndarray, " history"] | None = None,
         partly: bool = False,
     ) -> Float[np.ndarray, " targets"]:
-        """Return the log-probabilities of a part of a text, and learn from it if wished.
+        """Return the log-probabilities of a part of a text; learn from it if ``learn``.
 
         Args:
-            text: What is read, with what is before it.
-            part: The targets.
+            text: The targets and the text before them.
+            part: The slice of ``text`` that holds the targets.
             carry_context: Whether context reaches across documents.
             learn: Learn from each target after it was scored.
-            others: What the other models say of the targets.
-            history: What matches point into, the text itself by default.
-            partly: Once a deadline has passed, leave the rest unread; else give up.
+            others: The log-odds of the targets' decisions by the other models.
+            history: The text in which matches are found; by default ``text``.
+            partly: At a deadline, return the part that was read rather than raise.
         """
         core, starts, targets = self._core(), self._code.starts, text[part]
         depths = starts[targets + 1] - starts[targets]
@@ -205,7 +209,7 @@ class ContextMixing:
         return found
 
     def _keep(self, text: Int32[np.ndarray, " symbols"]) -> None:
-        """Keep the end of what was read, which matches point into."""
+        """Keep the end of a text for matches; shift the positions that point into it."""
         forgotten = max(0, len(text) - HISTORY)
         self._history = text[forgotten:].copy()
         places = self._learned["places"]
@@ -219,8 +223,8 @@ class ContextMixing:
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats.
 
-        Running text is learned from as it is scored, unless the model is static; the model itself
-        stays as it is.
+        On running text a copy of the model learns as it scores, unless the model is static; the
+        model itself does not change.
         """
         if carry_context and not self._static:
             return self.copied().learn(store, carry_context, others)
@@ -229,7 +233,7 @@ class ContextMixing:
         return self._read(ids, part, carry_context, False, others, history)
 
     def decision_ends(self, store: TokenStore) -> Int64[np.ndarray, " targets+1"]:
-        """Return how many decisions there are before each target of a store, and in all."""
+        """Return the number of decisions before each target of a store, and in all."""
         starts, targets = self._code.starts, store.targets
         return np.append(0, np.cumsum(starts[targets + 1] - starts[targets], dtype=np.int64))
 
@@ -238,12 +242,12 @@ class ContextMixing:
         targets: Int32[np.ndarray, " targets"],
         distributions: Iterable[Iterable[tuple[Int64[np.ndarray, " read"], Array]]],
     ) -> LogOdds:
-        """Return what other models say of each decision of each target.
+        """Return the log-odds of bit 1 for each decision of each target, by other models.
 
         Args:
-            targets: The symbols that came.
-            distributions: Of each model, in parts: numbers of targets, and the log-probabilities
-                (read, V) of what could have come.
+            targets: Ids of the targets.
+            distributions: For each model, in parts: indexes of targets, and the log-probabilities
+                (read, V) of all symbols there.
         """
         models, core, starts = [*distributions], self._core(), self._code.starts
         ends = np.cumsum(starts[targets + 1] - starts[targets], dtype=np.int64)
@@ -257,20 +261,20 @@ class ContextMixing:
         return found
 
     def with_models(self, models: int) -> "ContextMixing":
-        """Return a copy with so many other models as inputs, whose weights are still to learn."""
+        """Return a copy with ``models`` other models as inputs, with untrained weights."""
         made, weights = self.copied(), first_weights(models)
         weights[:, :OWN_INPUTS] = self._learned["weights"][:, :OWN_INPUTS]
         made.models, made._learned["weights"] = models, weights
         return made
 
     def shares(self) -> Float[np.ndarray, " models+1"]:
-        """Return the shares of its own inputs and of each other model in the sizes of weights."""
+        """Return the shares of its own inputs and of each other model in the sum of |weights|."""
         sizes = np.abs(self._learned["weights"]).sum(axis=0, dtype=np.float64)
         found = np.concatenate([[sizes[:OWN_INPUTS].sum()], sizes[OWN_INPUTS:][: self.models]])
         return np.asarray(found / found.sum())
 
     def copied(self) -> "ContextMixing":
-        """Return a copy that can learn without changing this model."""
+        """Return a deep copy of the tables, so that it can learn without changing this model."""
         made = copy(self)
         made._learned = {name: array.copy() for name, array in self._learned.items()}
         made._learned["slots"] = empty_slots(len(self._learned["slots"]))
@@ -279,17 +283,17 @@ class ContextMixing:
 
     @property
     def adapting(self) -> tuple[str, ...]:
-        """Its name, unless it is static: it learns from running text as it scores it."""
+        """Names of the parts that adapt (see ``Adapts``); none if it is static."""
         return () if self._static else ("context-mixing",)
 
     def static(self) -> "ContextMixing":
-        """Return the model as it was learned from train, which learns no more."""
+        """Return the model as it is after training, which does not learn from scored text."""
         made = copy(self)
         made._static = True
         return made
 
     def start(self, batch_size: int) -> Recent:
-        """Return the state before any text: the last symbols read, -1 where there was none."""
+        """Return the state before any text."""
         return np.full((batch_size, WINDOW), -1, np.int32)
 
     def step(
@@ -301,15 +305,15 @@ class ContextMixing:
         """Read one id per row; return the log-probabilities of the next and the new state.
 
         Args:
-            ids: What is read.
-            state: Of as many rows.
-            others: The log-probabilities of the next by each of the other models.
+            ids: Ids to read.
+            state: The state before them.
+            others: The log-probabilities of the next symbol by each of the other models.
 
         Raises:
-            ValueError: If those are not as many as the model has learned with.
+            ValueError: If the model was trained with another number of other models.
         """
         if len(others) != self.models:
-            raise ValueError(f"{len(others)} other models say something, and not {self.models}")
+            raise ValueError(f"{len(others)} other models are inputs, not {self.models}")
         recent = np.concatenate([state[:, 1:], ids[:, None].astype(np.int32)], axis=1)
         core = self._core()
         found = np.empty((len(ids), self.vocabulary_size))
@@ -335,18 +339,18 @@ class ContextMixing:
         check(tensors, "history", (len(history),), np.int32, (0, self.vocabulary_size - 1))
         check_tables(learned, self._learned, self.models)
         learned["probs"] = learned["probs"].copy()
-        learned["probs"][:, 0] = 0.5  # What has seen nothing says nothing.
+        learned["probs"][:, 0] = 0.5  # An empty history has log-odds of 0.
         self._set_code(tensors["symbol_counts"])
         self._learned, self._history = learned, history
 
     def num_parameters(self) -> int:
-        """Return how many bit histories, weights and probabilities were learned."""
+        """Return the number of bit histories in use, weights and probabilities."""
         others = sum(self._learned[name].size for name in ("weights", "final_weights", "maps"))
         return int(np.count_nonzero(self._learned["slots"][:, 1:])) + others
 
 
 def _groups(sizes: Int64[np.ndarray, " documents"]) -> list[int]:
-    """Return where groups of whole documents begin, and where the last ends, in targets."""
+    """Return the bounds of groups of whole documents, as indexes of targets."""
     ends = np.cumsum(sizes)
     chosen = np.flatnonzero(np.diff(ends // SCORED_TOGETHER, prepend=0))
     return sorted({0, *ends[chosen].tolist(), *ends[-1:].tolist()})

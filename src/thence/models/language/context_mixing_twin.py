@@ -1,7 +1,8 @@
-"""Context mixing in NumPy, where the compiled core is missing: the twin of ``_core/mixing.c``.
+"""Context mixing in NumPy, for machines without the compiled core: the twin of ``_core/mixing.c``.
 
-Names, order and constants are those of the kernel, with the contexts of a decision side by side in
-arrays. It reads some hundred symbols a second, and gives the same scores up to rounding.
+Names, order and constants are those of the kernel, where each constant is explained; the contexts
+of a decision are side by side in arrays. It reads some hundred symbols per second; its scores are
+the same up to rounding.
 """
 
 from collections.abc import Mapping
@@ -18,11 +19,13 @@ ORDERS, MATCH_ORDERS, GROUP, ROWS, LENGTHS, WINDOW = 9, (5, 12), 3, 256, 64, 128
 LIMIT, FIRST_RATE, RATE, FINAL_RATE, MAP_RATE = 1 / 500, 0.02, 0.003, 0.0007, 0.02
 SMALLEST, SURE, SETS, CONSTANT = 1e-5, 0.004, 6, 0.3
 SHARES = np.array([0.15, 0.3, 0.3])
-"""Shares of the adaptive maps in a probability; the rest is the mixers'."""
+"""Shares of the adaptive maps in the final probability; the rest is the mixers'."""
 MASK = (1 << 64) - 1
+"""Keeps the low 64 bits, as arithmetic in C does."""
 
 
 def _hash(a: int, b: int) -> int:
+    """Return a 64-bit hash of two numbers (multiply, then xor with shifted bits)."""
     h = ((a + 0x9E3779B97F4A7C15) * 0xBF58476D1CE4E5B9 + b * 0x94D049BB133111EB) & MASK
     h ^= h >> 29
     h = h * 0xD6E8FEB86659FD93 & MASK
@@ -30,25 +33,27 @@ def _hash(a: int, b: int) -> int:
 
 
 def _squash(x: Any) -> Any:
+    """Return the probability of log-odds (the logistic function)."""
     return 1 / (1 + np.exp(-x))
 
 
 def _stretch(p: Any) -> Any:
+    """Return the log-odds of a probability (the logit)."""
     return np.log(p / (1 - p))
 
 
 @dataclass(frozen=True)
 class Position:
-    """What is known before a symbol.
+    """The contexts and matches before a symbol.
 
     Attributes:
-        contexts: Their hashes.
-        keys: Where the table of matches remembers this place, for each length; -1: nowhere.
-        expected: The symbol after each match, or -1.
-        lengths: Of the matches.
+        contexts: The hash of each context.
+        keys: Cell of this position in the table of matches, for each length; -1: none.
+        expected: The symbol that followed each match, or -1.
+        lengths: Length of each match in symbols.
         last: The last symbol.
-        before: The one before it.
-        word_length: Symbols of the word so far.
+        before: The symbol before it.
+        word_length: Symbols of the current word so far.
     """
 
     contexts: list[int]
@@ -62,19 +67,19 @@ class Position:
 
 @dataclass(frozen=True)
 class Decision:
-    """A prediction of one decision, and what it was made of.
+    """The prediction of one decision, with the intermediate values that learning needs.
 
     Attributes:
-        states: Places of the contexts' bit histories in their table of probabilities.
-        agrees: The bit that each match expects, or -1.
-        inputs: Of the mixers.
-        rows: The weight vector that was chosen in each set.
-        outputs: Of the mixers, in log-odds.
+        states: Flat indexes of the contexts' bit histories in the table ``probs``.
+        agrees: The bit that each match predicts, or -1.
+        inputs: Inputs of the mixers, in log-odds (x).
+        rows: The row of the weight vector chosen in each set.
+        outputs: Outputs of the mixers, in log-odds.
         node_row: The row of the final weights.
-        mixed: Their probability of bit 1.
-        cells: Places in the adaptive maps, flat.
-        fraction: How far between two cells.
-        prob: Of bit 1.
+        mixed: The mixers' probability of bit 1 (q).
+        cells: Flat indexes of the lower of two cells in each adaptive map.
+        fraction: Position between the two cells, 0 to 1.
+        prob: The final probability of bit 1 (p).
     """
 
     states: Int64[np.ndarray, " contexts"]
@@ -90,7 +95,7 @@ class Decision:
 
 
 class MixingTwin:
-    """A model's arrays, read and changed as ``MixingCore`` does, with the same arguments."""
+    """The twin of ``MixingCore``: the same methods on the same arrays, which learning changes."""
 
     def __init__(self, arrays: Mapping[str, Any], models: int) -> None:
         self.arrays, self.models = arrays, models
@@ -111,13 +116,15 @@ class MixingTwin:
         """Return the log-probabilities of ``text[begin:end]``; see ``MixingCore.read``."""
         a, found, low, said = self.arrays, np.zeros(end - begin), 0, 0
         for t in range(begin, end):
-            if not carry_context:
+            if not carry_context:  # Contexts reach back to the last boundary at most.
                 passed = np.flatnonzero(text[low:t] == self.symbols - 1)
                 low += int(passed[-1]) if len(passed) else 0
             known = self._look(text, low, t, history[:t] if learn else history)
             path = slice(a["starts"][text[t]], a["starts"][text[t] + 1])
             steps = zip(a["nodes"][path].tolist(), a["bits"][path].tolist(), strict=True)
             for depth, (node, bit) in enumerate(steps):
+                # A slot holds the 7 nodes of 3 levels of the code tree: ``at`` is the index in a
+                # heap (children 2 at and 2 at + 1), and a new slot is searched every 3 levels.
                 if depth % GROUP == 0:
                     slots, at = self._enter(known, node, learn), 1
                 odds = others[said : said + self.models]
@@ -142,6 +149,7 @@ class MixingTwin:
         """Return the log-probability of every symbol after a text; see ``MixingCore.next``."""
         known, found = self._look(text, 0, len(text), history), np.zeros(self.symbols)
         nothing = np.zeros(0, np.int64)
+        # Depth first through the code tree, adding up the log-probability of each path.
         waiting: list[tuple[int, int, float, Array, int]] = [(0, 0, 0.0, nothing, 1)]
         while waiting:
             node, depth, log_prob, slots, at = waiting.pop()
@@ -167,7 +175,7 @@ class MixingTwin:
         models: int,
         number: int,
     ) -> None:
-        """Write what a model says of each decision of some targets; see ``MixingCore.log_odds``."""
+        """Write a model's log-odds of each decision of some targets; see ``MixingCore``."""
         starts = self.arrays["starts"]
         for row, target, first in zip(log_probs, targets.tolist(), offsets.tolist(), strict=True):
             sums = np.zeros(self.symbols + 1)
@@ -178,20 +186,21 @@ class MixingTwin:
                 log_odds[first + place, number] = self._odds(sums, node)
 
     def _odds(self, sums: Float64[np.ndarray, " vocab+1"], node: int) -> float:
-        """Return the log-odds of bit 1 at a node, by sums of probabilities."""
+        """Return the log-odds of bit 1 at a node, from cumulative probabilities in leaf order."""
         first, one, end = (float(sums[rank]) for rank in self.arrays["ranges"][node])
         p = (end - one) / (end - first) if end > first else 0.5
         return float(_stretch(min(max(p, SMALLEST), 1 - SMALLEST)))
 
     def _look(self, text: Array, low: int, t: int, history: Array) -> Position:
-        """Return what is known before ``text[t]``, of ``text[low]`` and after."""
+        """Return the contexts and matches before ``text[t]``; none reaches before ``low``."""
         low = max(low, t - WINDOW)
         past = [int(one) for one in text[low:t][::-1]]  # The last symbol first.
         back = [0, *(one + 1 for one in past), *[0] * ORDERS]
-        h, contexts = 0, [0]
+        h, contexts = 0, [0]  # Orders 0 to 8.
         for k in range(1, ORDERS):
             h = _hash(h, back[k])
             contexts.append(h)
+        # Hashes of the word so far and of the two words before it.
         words, word, word_length = [0, 0, 0], 0, 0
         for symbol in past:
             if self.arrays["separators"][symbol]:
@@ -204,6 +213,7 @@ class MixingTwin:
         pair = _hash(words[0], words[1])
         contexts += [words[0], pair, _hash(pair, words[2]), _hash(words[0], words[2])]
         contexts += [_hash(back[1], words[1]), _hash(_hash(back[1], back[2]), words[1])]
+        # Contexts that leave out the last symbol, or the one before it.
         gap, skip = _hash(back[2], back[3]), _hash(back[1], back[3])
         contexts += [gap, skip]
         contexts += self._line_contexts(past, back[1])
@@ -219,7 +229,7 @@ class MixingTwin:
         return Position(hashed, keys, expected, lengths, last, before, word_length)
 
     def _line_contexts(self, past: list[int], last: int) -> list[int]:
-        """Return contexts of the column and of the symbol above."""
+        """Return the contexts of the column and of the symbol above in the previous line."""
         boundary, column, above = self.symbols - 1, len(past), 0
         if boundary in past:
             column = past.index(boundary)
@@ -239,7 +249,10 @@ class MixingTwin:
     def _match(
         self, number: int, order: int, key: int, past: list[int], history: Array
     ) -> tuple[int, int]:
-        """Return the symbol after the last place where so many symbols stood, and how many did."""
+        """Return the symbol after the last occurrence of the last ``order`` symbols.
+
+        And the length of the match: how many symbols before are equal. (-1, 0) if there is none.
+        """
         place = int(self.arrays["places"][number, key]) if key >= 0 else 0
         if not 0 < place < len(history):
             return -1, 0
@@ -251,10 +264,11 @@ class MixingTwin:
         return (int(history[place]), length) if length >= order else (-1, 0)
 
     def _enter(self, known: Position, node: int, insert: bool) -> Int64[np.ndarray, " contexts"]:
-        """Return the slots of the decisions from a node on; -1 where there is none."""
+        """Return each context's slot for the decisions from a node on; -1 if it has none."""
         return np.array([self._find(_hash(one, node), insert) for one in known.contexts])
 
     def _find(self, h: int, insert: bool) -> int:
+        """Return the slot of a hash, or -1; if ``insert``, replace the weakest of 4 neighbours."""
         slots, evidence = self.arrays["slots"], self.arrays["evidence"]
         near = [(h & len(slots) - 1) ^ i for i in range(4)]
         for at in near:
@@ -273,7 +287,7 @@ class MixingTwin:
     def _predict(
         self, known: Position, node: int, depth: int, states: Array, odds: Array
     ) -> Decision:
-        """Predict a decision."""
+        """Return the prediction of a decision, by the equations of ``context_mixing``."""
         a = self.arrays
         places = np.arange(len(states)) * STATES + states
         own = np.where(states > 0, _stretch(a["probs"].ravel()[places]), 0)
@@ -290,10 +304,11 @@ class MixingTwin:
         given = np.concatenate([own, matched, [CONSTANT], odds])
         inputs[: len(given)] = given
         rows = self._rows(known, node, depth, order, agrees)
-        outputs = np.clip(a["weights"][rows] @ inputs, -12, 12)
+        outputs = np.clip(a["weights"][rows] @ inputs, -12, 12)  # First layer: one mixer per set.
         node_row = min(node, ROWS - 1)
         total = float(a["final_weights"][node_row, :SETS] @ outputs)
         mixed = float(_squash(np.clip(total, -12, 12)))
+        # Adaptive maps: the mean of two neighbouring cells of 33 over log-odds from -8 to 8.
         at = (min(max(total, -7.99), 7.99) + 8) * 2
         pair = _hash(known.last, node)
         shift = 65 - self.map_size.bit_length()
@@ -311,7 +326,7 @@ class MixingTwin:
     def _rows(
         self, known: Position, node: int, depth: int, order: int, agrees: list[int]
     ) -> list[int]:
-        """Return the weight vector of each set for a decision."""
+        """Return the row of the weight vector of each set for a decision."""
         depth_row, node_row, last = min(depth, 7), min(node, ROWS - 1), min(known.last, ROWS - 1)
         length = known.lengths[0]
         near = 0 if agrees[0] < 0 else length if length < 16 else 16 if length < 32 else 17
@@ -326,8 +341,9 @@ class MixingTwin:
         ]
 
     def _learn(self, known: Position, made: Decision, slots: Array, at: int, bit: int) -> None:
-        """Learn from a decision that was predicted."""
+        """Update all tables after a decision whose bit is known."""
         a = self.arrays
+        # The learning rates decay with the number of symbols learned from.
         slowing = FIRST_RATE / (1 + float(a["learned"][0]) * 0.001)
         if abs(bit - made.mixed) > SURE:
             final = (bit - made.mixed) * (FINAL_RATE + slowing) * made.outputs
@@ -338,7 +354,7 @@ class MixingTwin:
         flat[made.cells] += (bit - flat[made.cells]) * MAP_RATE * (1 - made.fraction)
         flat[made.cells + 1] += (bit - flat[made.cells + 1]) * MAP_RATE * made.fraction
         _move(a["probs"].reshape(-1), a["counts"].reshape(-1), made.states, np.float32(bit))
-        a["probs"][:, 0] = 0.5  # Of nothing seen nothing is learned.
+        a["probs"][:, 0] = 0.5  # The empty history keeps log-odds of 0.
         states = made.states % STATES
         a["slots"][slots, at] = a["next"][states, bit]
         for number, expected in enumerate(made.agrees):
@@ -349,7 +365,7 @@ class MixingTwin:
 
 
 def _move(probs: Array, counts: Array, places: Array, bit: np.float32) -> None:
-    """Move probabilities towards what came: by one over how often asked, no slower than LIMIT."""
+    """Move probabilities towards the bit, at a rate of 1 / (uses + 1.5) but at least ``LIMIT``."""
     rates = 1 / (counts[places] + 1.5)
     counts[places] += rates >= LIMIT
     moved = probs[places] + (bit - probs[places]) * np.maximum(rates, LIMIT)

@@ -1,7 +1,7 @@
-"""What a member of a mixture says could follow each context of a store: whole distributions.
+"""The next-token distributions of any language model at all positions of a store.
 
-Most mixing needs only the probability of the symbol that came. A context mixing model that has
-other models as inputs needs theirs of every decision, and so of every symbol.
+Most mixing needs only the probability of the target. A context mixing model with other models as
+inputs needs theirs of every decision of its code, and so of every symbol.
 """
 
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from thence.models.language.scoring import Distributions
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
-    from thence.models.language.dynamic_evaluation import Rule
+    from thence.models.language.dynamic_evaluation import UpdateRule
     from thence.models.language.neural import NeuralLanguageModel
 
 
 def distributions_of(
-    model: LanguageModel, store: TokenStore, carry_context: bool, rule: "Rule | None" = None
+    model: LanguageModel, store: TokenStore, carry_context: bool, rule: "UpdateRule | None" = None
 ) -> Iterator[Distributions]:
-    """Yield places of targets, in any order, and the log-probabilities of what could stand there.
+    """Yield positions of targets, in any order, and the log-probabilities of all ids there.
 
     Args:
         model: Any language model.
         store: The text.
         carry_context: Whether context reaches into the documents before.
-        rule: How a network goes on learning from running text; None: it does not.
+        rule: Dynamic evaluation of a network by this rule; None: its weights stay fixed.
     """
     if rule is not None:
         from thence.models.language.dynamic_evaluation import distributions_dynamically

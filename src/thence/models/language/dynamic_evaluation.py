@@ -1,17 +1,17 @@
 """Dynamic evaluation: a network goes on learning from the text that it is evaluated on.
 
-After each window of targets was scored (``Scoring.dynamic_window``), with g the gradient of its
-mean loss and w_trained the weights as they were trained,
+After each window of targets is scored (``Scoring.dynamic_window``), with g the gradient of its mean
+loss and w_trained the weights after training,
 
     sgd    w <- w - rate g + decay (w_trained - w)
     rms    w <- w - rate g / (s + EPSILON m) + min(decay s / m, 1) (w_trained - w)
 
-where s is, for each weight by itself, the root of its mean squared gradient on the train text, and
-m the mean of s over all weights. So a weight moves as far as it usually would for a gradient of
-that size, and one that training found to matter is drawn back faster. No target has been learned
-from before its score is known. The text is read in its order as a single stream: with several
-streams side by side a target early in the text would be scored by weights that know what comes
-later. At the end the weights are again as they were trained.
+where s is the root mean square gradient of each weight on the train text, and m the mean of s over
+all weights. So steps are relative to a weight's usual gradient, as in RMSprop, and weights that
+mattered in training are drawn back faster. The network learns from a target only after its score is
+known. The text is read in its order as a single stream: with several streams side by side, a target
+early in the text would be scored by weights that have learned from later text. At the end the
+trained weights are restored.
 
 Source: B. Krause, E. Kahembwe, I. Murray and S. Renals 2018, "Dynamic evaluation of neural sequence
 models". Our EPSILON is relative to m, so that it suits networks and losses of any size.
@@ -36,35 +36,35 @@ from thence.models.language.scoring import Distributions
 from thence.tokens import TokenStore
 
 EPSILON = 1.0
-"""Is added to the size of each weight's gradients, as a multiple of the mean size: without it the
-weights of rare symbols, of which train tells little, would move too far."""
+"""Added to s of each weight, as a multiple of m: without it the weights of rare symbols, whose
+gradients on train are nearly zero, would move too far."""
 STATISTICS_WINDOWS = 300
-"""Windows of the train text, evenly spread, that the sizes of gradients are measured on."""
+"""Number of windows of the train text, evenly spaced, on which s is measured."""
 FIRST_RATE, MOST_DOUBLINGS = 1e-3, 8
 """The learning rate that ``choose_rule`` tries first, which suited plays in characters and news in
 words, and how often it may double or halve it."""
 DECAYS = (0.003, 0.001, 0.01)
-"""Shares of the way back to the trained weights that it tries, the first with every rate."""
+"""Values of ``decay`` that ``choose_rule`` tries, the first one with every learning rate."""
 MAX_TARGETS = 10_000
-"""Rate and decay are chosen on the first targets of dev, at most this many."""
+"""Largest number of targets, from the beginning of dev, on which rate and decay are chosen."""
 
 RULES_TRIED = 6
-"""Rules that ``choose_rule`` tries as a rule: four rates, and two more decays."""
+"""Usual number of rules that ``choose_rule`` tries: four rates, and two more decays."""
 TIMED_WINDOWS = 8
-"""Windows that are timed to see how long one takes."""
+"""Number of windows that ``seconds_per_window`` measures."""
 
 GradientSizes = Mapping[str, Array]
-"""Root mean square of the gradient of each weight, by the name of its tensor in files."""
+"""Root mean square gradient s of each weight, by the name of its tensor in files."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How the weights change after each window.
+class UpdateRule:
+    """The update of the weights after each window.
 
     Attributes:
         rate: Learning rate.
-        decay: Share of the way back to the trained weights.
-        sizes: Sizes of the gradients on train, for ``rms``; None for ``sgd``.
+        decay: Strength of the pull back to the trained weights.
+        sizes: Root mean square gradients on train, for ``rms``; None for ``sgd``.
     """
 
     rate: float
@@ -73,15 +73,15 @@ class Rule:
 
 
 def score_dynamically(
-    model: NeuralLanguageModel, store: TokenStore, rule: Rule, max_targets: int | None = None
+    model: NeuralLanguageModel, store: TokenStore, rule: UpdateRule, max_targets: int | None = None
 ) -> Float[np.ndarray, " targets"]:
     """Return the log-probability of every target of a running text, in nats.
 
     Args:
-        model: A network that reads sequences; its weights are restored.
+        model: A network that reads sequences; its weights are restored afterwards.
         store: The text.
-        rule: How it learns.
-        max_targets: Stop after so many targets; None: read all.
+        rule: The update rule.
+        max_targets: Score only so many targets; None: all.
 
     Raises:
         DeadlineError: Between two windows, if a deadline has passed.
@@ -101,9 +101,9 @@ def score_dynamically(
 
 
 def distributions_dynamically(
-    model: NeuralLanguageModel, store: TokenStore, rule: Rule
+    model: NeuralLanguageModel, store: TokenStore, rule: UpdateRule
 ) -> Iterator[Distributions]:
-    """Yield the distributions that ``score_dynamically`` takes the targets' log-probabilities from.
+    """Yield the distributions of which ``score_dynamically`` returns the targets' entries.
 
     Raises:
         DeadlineError: Between two windows, if a deadline has passed.
@@ -127,12 +127,13 @@ def distributions_dynamically(
 def gradient_sizes(
     model: NeuralLanguageModel, train: TokenStore, windows: int = STATISTICS_WINDOWS
 ) -> GradientSizes:
-    """Return the root mean square of each weight's gradient over windows of the train text.
+    """Return the root mean square gradient of each weight over windows of the train text.
 
     Args:
         model: A network that reads sequences.
-        train: The text.
-        windows: How many, evenly spread; each is read after the one before it.
+        train: The train text.
+        windows: Number of windows, evenly spaced. The state before each is that after reading the
+            window before it.
 
     Raises:
         DeadlineError: Between two windows, if a deadline has passed.
@@ -161,14 +162,14 @@ def choose_rule(
     dev: TokenStore,
     sizes: GradientSizes,
     max_targets: int = MAX_TARGETS,
-) -> Rule:
-    """Return the rule under which dev, or the beginning of it, is likeliest.
+) -> UpdateRule:
+    """Return the rule with the highest likelihood of the beginning of dev, by a line search.
 
     Args:
         model: A network that reads sequences.
         dev: Running text.
-        sizes: What ``gradient_sizes`` gives of the train text.
-        max_targets: How much of dev is read each time.
+        sizes: What ``gradient_sizes`` returned for the train text.
+        max_targets: Number of targets of dev that are scored with each rule.
 
     Raises:
         DeadlineError: Between two windows, if a deadline has passed.
@@ -176,7 +177,7 @@ def choose_rule(
 
     @cache
     def likelihood(rate: float, decay: float) -> float:
-        rule = Rule(rate, decay, sizes)
+        rule = UpdateRule(rate, decay, sizes)
         total = score_dynamically(model, dev, rule, max_targets).sum(dtype=np.float64)
         return float(total) if np.isfinite(total) else -np.inf
 
@@ -186,19 +187,19 @@ def choose_rule(
             if not likelihood(factor * rate, DECAYS[0]) > likelihood(rate, DECAYS[0]):
                 break
             rate *= factor
-    return Rule(rate, max(DECAYS, key=lambda decay: likelihood(rate, decay)), sizes)
+    return UpdateRule(rate, max(DECAYS, key=lambda decay: likelihood(rate, decay)), sizes)
 
 
 def seconds_per_window(model: NeuralLanguageModel, store: TokenStore) -> float:
-    """Return the seconds that scoring a window and learning from it takes, measured."""
+    """Return the measured seconds that scoring and learning from a window takes."""
     targets = min(TIMED_WINDOWS * model.scoring.dynamic_window, store.num_targets)
     began = time.perf_counter()
-    score_dynamically(model, store, Rule(0.0, 0.0), targets)
+    score_dynamically(model, store, UpdateRule(0.0, 0.0), targets)
     return (time.perf_counter() - began) / TIMED_WINDOWS
 
 
 def windows_to_learn(model: NeuralLanguageModel, dev: TokenStore, max_targets: int) -> float:
-    """Return about how many windows it takes to choose a rule and to score dev by it."""
+    """Return the estimated number of windows read to choose a rule and to score dev with it."""
     targets = dev.num_targets + RULES_TRIED * min(max_targets, dev.num_targets)
     return 2 * STATISTICS_WINDOWS + targets / model.scoring.dynamic_window
 
@@ -214,16 +215,16 @@ def _read(
 
 
 def _gradients(found: Float[Tensor, " read"], weights: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return the gradients of the mean loss of a window."""
+    """Return the gradients of a window's mean negative log-likelihood."""
     # A cluster of the adaptive softmax without a target has no gradient.
     return torch.autograd.grad(-found.mean(), weights, materialize_grads=True)
 
 
 @contextmanager
-def _learning(model: NeuralLanguageModel, rule: Rule) -> Iterator[Callable[[Tensor], None]]:
-    """Yield a function that learns from the log-probabilities of a window.
+def _learning(model: NeuralLanguageModel, rule: UpdateRule) -> Iterator[Callable[[Tensor], None]]:
+    """Context manager: a function that updates the weights from a window's log-probabilities.
 
-    The weights are restored afterwards.
+    The weights are restored at the end.
     """
     model.eval()
     weights: list[Tensor] = list(model.parameters())
@@ -236,6 +237,7 @@ def _learning(model: NeuralLanguageModel, rule: Rule) -> Iterator[Callable[[Tens
             for weight, gradient, before, factor, pull in zip(
                 weights, gradients, trained, factors, pulls, strict=True
             ):
+                # w <- w + pull (w_trained - w) - rate factor g
                 weight.lerp_(before, pull).addcmul_(gradient, factor, value=-rule.rate)
 
     try:
@@ -246,8 +248,8 @@ def _learning(model: NeuralLanguageModel, rule: Rule) -> Iterator[Callable[[Tens
             torch._foreach_copy_(weights, trained)
 
 
-def _factors(model: NeuralLanguageModel, rule: Rule) -> tuple[list[Tensor], list[Tensor]]:
-    """Return what gradients are multiplied by, and the share of the way back, of each weight."""
+def _factors(model: NeuralLanguageModel, rule: UpdateRule) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the factor of the gradient and the pull to the trained weight, for each weight."""
     names = [name_in_files(name) for name, _ in model.named_parameters()]
     if rule.sizes is None:
         one = torch.ones((), device=model.device)

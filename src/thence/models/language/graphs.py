@@ -1,11 +1,11 @@
-"""What trained networks compute, as graphs: the equations of their files without dropout.
+"""The forward passes of trained networks as graphs of ONNX operators, without dropout.
 
-They are the second copy of what the torch modules compute that are trained (``bigram.py``,
-``mlp.py``, ``recurrent.py``, ``output_layer.py``), and read their weights: a run is asked without
-torch by them (``inference.py``), and written as an ONNX file. Tests compare them with the modules.
+These are second copies of the torch modules in ``bigram.py``, ``mlp.py``, ``recurrent.py`` and
+``output_layer.py``, with the same weights. They serve inference without torch (``inference.py``)
+and export to ONNX. Tests compare them with the modules.
 
-Each function adds to a graph whose input is ``ids`` (batch, time). A weight of another shape than
-the settings say is a ``ValueError``.
+Each function adds nodes to a graph whose input is ``ids`` (batch, time). A weight whose shape does
+not fit the settings raises a ``ValueError``.
 """
 
 import math
@@ -24,14 +24,15 @@ from thence.models.language.options import (
 )
 
 OPERATORS: dict[Activation, str] = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
-"""ONNX's operators for activations; it has none for GELU in the versions written here."""
+"""ONNX's operators for activations; the ONNX versions written here have none for GELU."""
 GATE_ORDERS = {"rnn": [0], "lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}
-"""Which of our gates are ONNX's first, second and so on."""
+"""ONNX's order of the gates, as indexes into PyTorch's order."""
 EMBEDDING = "network.embedding.weight"
+"""Name of the embedding's weights in files."""
 
 
 def bigram(graph: Graph, vocabulary_size: int) -> Hidden:
-    """Add the row of logits of each id."""
+    """Add the logits after each id."""
     table = graph.weight("network.logits.weight", vocabulary_size, vocabulary_size)
     logits = graph.add("Gather", table, "ids")
     return Hidden(logits, stages={"logits": logits})
@@ -41,13 +42,13 @@ def mlp(graph: Graph, options: MLPOptions, vocabulary_size: int) -> Hidden:
     """Add the hidden units after each id, followed by the embeddings if these are direct."""
     before, joined = options.context - 1, "ids"
     sizes = [options.context * options.embedding_size] + [options.hidden_size] * options.layers
-    graph.check_size(sizes[0])  # Before there is a node for each id of the context.
+    graph.check_size(sizes[0])  # Before adding one node per id of the context.
     if before:
         joined = graph.add("Concat", "context", "ids", axis=1)
         graph.name(graph.slice(joined, 1, -before), "next_context")
     table = graph.weight(EMBEDDING, vocabulary_size, options.embedding_size)
     embedded = graph.add("Gather", table, joined)
-    # The window that ends at each id: the embeddings of all, moved by one place after another.
+    # The window that ends at each id: the embeddings shifted by 0, 1, ... positions, concatenated.
     moved = [graph.slice(embedded, 1, lag, lag - before or END) for lag in range(before + 1)]
     x = hidden = graph.add("Concat", *moved, axis=2)
     stages = {"embedding": embedded, "concatenated": x}
@@ -114,20 +115,20 @@ def _layer(
     values: str,
     befores: list[str],
 ) -> list[str]:
-    """Return the hidden states (time, B, H) of a layer, and its state after the last."""
+    """Return the hidden states (time, B, H) of a layer, and its state after the last input."""
     order, size = GATE_ORDERS[options.cell], options.hidden_size
 
     def in_order(weight: str, *shape: int) -> Any:
-        """Return a weight with the gates in ONNX's order, for one direction."""
-        found = graph.checked(f"{name}.{weight}", len(order) * size, *shape)
+        """Return a weight with the gates in ONNX's order and an axis for its one direction."""
+        found = graph.weight_array(f"{name}.{weight}", len(order) * size, *shape)
         rows = np.split(found, len(order))
         return np.concatenate([rows[gate] for gate in order])[None]
 
     biases = np.concatenate([in_order("bias_ih"), in_order("bias_hh")], axis=1)
     weights = [
-        graph.arranged(f"{name}.weight_ih", in_order("weight_ih", input_size)),
-        graph.arranged(f"{name}.weight_hh", in_order("weight_hh", size)),
-        graph.arranged(f"{name}.bias", biases),
+        graph.add_weight(f"{name}.weight_ih", in_order("weight_ih", input_size)),
+        graph.add_weight(f"{name}.weight_hh", in_order("weight_hh", size)),
+        graph.add_weight(f"{name}.bias", biases),
     ]
     attributes = {"linear_before_reset": 1} if options.cell == "gru" else {}
     outputs, *after = graph.add(
@@ -145,10 +146,10 @@ def softmax(graph: Graph, hidden: str, weight: str | None, *shape: int) -> str:
     """Add the log-probabilities of every symbol after each hidden state.
 
     Args:
-        graph: Where they are added.
+        graph: The graph.
         hidden: Hidden states (batch, time, H).
-        weight: Name of the output weights; None where the hidden states are logits already.
-        shape: Of the weights: V and H.
+        weight: Name of the output weights; None if the hidden states are logits already.
+        shape: Shape of the weights: V and H.
     """
     logits = hidden
     if weight is not None:
@@ -157,7 +158,7 @@ def softmax(graph: Graph, hidden: str, weight: str | None, *shape: int) -> str:
 
 
 def adaptive_softmax(graph: Graph, hidden: str, hidden_size: int, vocabulary_size: int) -> str:
-    """Add the log-probabilities of frequent symbols, then of each cluster of rare ones."""
+    """Add the log-probabilities of every symbol: those of the head, then of each cluster."""
     name, cutoffs = "readout.clusters", cutoffs_for(vocabulary_size)
     ends, divisor = [*cutoffs, vocabulary_size], cluster_divisor(hidden_size, cutoffs)
     size = cutoffs[0] + len(cutoffs)
@@ -169,11 +170,12 @@ def adaptive_softmax(graph: Graph, hidden: str, hidden_size: int, vocabulary_siz
         tail = f"{name}.tail.{index}"
         inner = graph.linear(hidden, f"{tail}.0.weight", None, narrow, hidden_size)
         inside = graph.linear(inner, f"{tail}.1.weight", None, end - begin, narrow)
+        # log P(w | h) = log P(cluster | h) + log P(w | cluster, h)
         place = cutoffs[0] + index
         cluster = graph.slice(head, 2, place, place + 1)
         parts.append(graph.add("Add", graph.add("LogSoftmax", inside, axis=-1), cluster))
     ranked = graph.add("Concat", *parts, axis=2)
-    # The last ids come first in it.
+    # The special symbols, which have the last ids, are first in it.
     rest, special = graph.slice(ranked, 2, SPECIAL_IDS), graph.slice(ranked, 2, 0, SPECIAL_IDS)
     return str(graph.add("Concat", rest, special, axis=2))
 
@@ -186,7 +188,7 @@ def output(
     vocabulary_size: int,
     tied: bool = False,
 ) -> str:
-    """Add the output layer that the options name; a sampled softmax is a full one when asked."""
+    """Add the output layer that the options name; a sampled softmax is full at inference."""
     if options.softmax == "adaptive":
         return adaptive_softmax(graph, hidden, hidden_size, vocabulary_size)
     weight = EMBEDDING if tied else "readout.project.weight"
@@ -194,7 +196,7 @@ def output(
 
 
 def cutoffs_for(vocabulary_size: int) -> list[int]:
-    """Return where the clusters begin: about a tenth of the symbols in the head, then thirds.
+    """Return the first id of each cluster of rare symbols; a tenth of the symbols is in the head.
 
     >>> cutoffs_for(10_000), cutoffs_for(40)
     ([1000, 4000], [4, 16])
@@ -204,8 +206,8 @@ def cutoffs_for(vocabulary_size: int) -> list[int]:
 
 
 def cluster_divisor(hidden_size: int, cutoffs: list[int]) -> float:
-    """Return by how much each cluster's vectors are narrower than those of the one before.
+    """Return the factor by which each cluster's vectors are narrower than the previous cluster's.
 
-    Four times, but so that none is empty.
+    It is 4, or less where the last cluster would otherwise have vectors of size 0.
     """
     return float(min(4.0, 0.99 * hidden_size ** (1 / max(len(cutoffs), 1))))

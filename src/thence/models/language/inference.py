@@ -1,8 +1,8 @@
-"""Trained networks that are only asked: in NumPy, since importing torch takes seconds.
+"""Inference with trained networks in NumPy, since importing torch takes seconds.
 
-They compute the graphs of ``graphs.py`` from the weights of a run, and give the log-probabilities
-of the torch modules up to rounding. What learns (training, dynamic evaluation), or needs the hidden
-states of a network as tensors (the neural cache), takes the module instead.
+The models here evaluate the graphs of ``graphs.py`` with the weights of a run. Their
+log-probabilities are those of the torch modules up to rounding. Training, dynamic evaluation and
+the neural cache, which needs hidden states as tensors, use the torch modules instead.
 """
 
 import copy
@@ -22,21 +22,22 @@ from thence.models.language.options import BigramOptions, MLPOptions, RecurrentO
 from thence.tokens import TokenStore
 
 CELLS = 1 << 18
-"""Logits that targets are scored with at once (1 MB): they stay in the processor's cache."""
+"""Logits that are in memory at once while scoring: 1 MB, which stays in the processor's cache."""
 
 AddNetwork = Callable[[Graph], tuple[Hidden, Callable[[str], str]]]
-"""Adds a network to a graph; returns its hidden states, and what adds its output layer to them."""
+"""Adds a network to a graph; returns its hidden states, and a function that adds the output layer
+to hidden states of a given name."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a network computed on the way from ids to the hidden states after them.
+    """The intermediate values of a forward pass.
 
     Attributes:
-        values: Everything, by its name in the graph.
-        stages: What each id became at each stage, shape (B, T, numbers), by name in order.
-        gates: Of each recurrent layer, by name and then by gate (see ``gates_of``), shape
-            (B, T, H).
+        values: All values, by name in the graph.
+        stages: The output of each stage (see ``Hidden``), shape (B, T, size), in order.
+        gates: The gates of each recurrent layer, by layer and then by gate (see ``gates_of``),
+            shape (B, T, H).
     """
 
     values: dict[str, Array]
@@ -45,12 +46,12 @@ class Trace:
 
 
 class InferenceModel:
-    """A language model that is a graph and its weights.
+    """A language model for inference, evaluated as a graph in NumPy.
 
     Args:
         add_network: Adds the network to a graph.
         vocabulary_size: Number of ids (V); the boundary is the last.
-        context_length: Ids that it reads before each target; None: a sequence.
+        context_length: Width of the window that it reads; None: it reads sequences with a state.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class InferenceModel:
         return dict(self._tensors)
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights."""
+        """Set the weights; the graph is built from them."""
         check_weights(tensors)
         graph = Graph(tensors)
         hidden, add_output = self._add_network(graph)
@@ -79,10 +80,7 @@ class InferenceModel:
         self._hidden, self._log_probs = hidden, output
 
     def rounded(self) -> "InferenceModel":
-        """Return this model with its matrices in 16 bits, to be read in half the time.
-
-        See ``models/rounded.py``.
-        """
+        """Return this model with its matrices in 16 bits, twice as fast (``models/rounded.py``)."""
         model = copy.copy(self)
         model._constants = dict(self._constants)
         model._network = round_matrices(self._network, model._constants)
@@ -90,16 +88,16 @@ class InferenceModel:
         return model
 
     def num_parameters(self) -> int:
-        """Return how many numbers were learned."""
+        """Return the number of weights."""
         return sum(value.size for value in self._tensors.values())
 
     def onnx(self, graph: Graph) -> tuple[Hidden, str]:
-        """Add the model to a graph; return its hidden states, and the name of its answers."""
+        """Add the model to a graph; return its hidden states and the name of log-probabilities."""
         hidden, add_output = self._add_network(graph)
         return hidden, add_output(hidden.name)
 
     def start(self, batch_size: int) -> State:
-        """Return the state before any text: boundaries, or zeros."""
+        """Return the state before any text: ids of the boundary, or hidden states of zeros."""
         first: dict[type, int] = {np.int64: self.vocabulary_size - 1, np.float32: 0}
         return tuple(
             np.full((batch_size, *shape[1:]), first[dtype], dtype)
@@ -129,7 +127,7 @@ class InferenceModel:
     def distributions(
         self, store: TokenStore, carry_context: bool = False, first: int = 0
     ) -> Iterator[scoring.Distributions]:
-        """Yield what could stand at each target from the first on; see ``GivesDistributions``."""
+        """Yield the distributions of targets from ``first`` on; see ``GivesDistributions``."""
         return scoring.distributions(self, store, carry_context, first)
 
     def read_hidden(
@@ -140,14 +138,14 @@ class InferenceModel:
         return values[self._hidden.name], tuple(values[one] for one, _, _ in self._hidden.new_state)
 
     def _values(self, ids: Int64[np.ndarray, "batch time"], state: State) -> dict[str, Array]:
-        """Return everything that the network computes of ids, by its name in the graph."""
+        """Return all values of the network's forward pass, by name in the graph."""
         names = [name for name, _, _ in self._hidden.state]
         values = {**self._constants, "ids": ids, **dict(zip(names, state, strict=True))}
         evaluate(self._network, values)
         return values
 
     def trace(self, ids: Int64[np.ndarray, "batch time"], state: State) -> Trace:
-        """Return what the network computes of ids on the way."""
+        """Return the intermediate values of the forward pass."""
         values = self._values(ids, state)
         layers = [node for node in self._network if node.operator in RECURRENT]
         stages = {}
@@ -155,7 +153,7 @@ class InferenceModel:
             found = values[name]
             if layers and stage != "embedding":
                 found = found.swapaxes(0, 1)
-            # The embedding of a fixed window has the places before the text too.
+            # The embedding of a fixed window also covers the ids of the state before ``ids``.
             stages[stage] = found[:, found.shape[1] - ids.shape[1] :]
         gates = {
             f"layer {number}": {
@@ -165,8 +163,11 @@ class InferenceModel:
         }
         return Trace(values, stages, gates)
 
-    def after_stage(self, trace: Trace, stage: str) -> Float[np.ndarray, "batch time vocab"]:
-        """Return what would be predicted if the last stage were another one of the same size."""
+    def stage_log_probs(self, trace: Trace, stage: str) -> Float[np.ndarray, "batch time vocab"]:
+        """Return the log-probabilities by a stage in place of the last one (the logit lens).
+
+        The stage must have the size of the last.
+        """
         name = self._hidden.stages[next(reversed(self._hidden.stages))]
         found = trace.stages[stage]
         number = next(n for n, node in enumerate(self._network) if name in node.outputs)
@@ -180,20 +181,20 @@ class InferenceModel:
         evaluate(self._output, values)
         return values[self._log_probs]
 
-    def after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
-        """Return the log-probabilities of what follows each context, shape (B, V)."""
+    def context_log_probs(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+        """Return the log-probabilities after each context, shape (B, V)."""
         state = (contexts[:, :-1],) if contexts.shape[1] > 1 else ()
         return self._after(self.read_hidden(contexts[:, -1:], state)[0])[:, 0]
 
-    def log_probs_after(self, hidden: Float[np.ndarray, "read hidden"]) -> Array:
-        """Return the log-probabilities (read, V) of what follows each hidden state."""
+    def hidden_log_probs(self, hidden: Float[np.ndarray, "read hidden"]) -> Array:
+        """Return the log-probabilities (read, V) after each hidden state."""
         log_probs: Array = self._after(hidden[None])[0]
         return log_probs
 
     def target_log_probs(
         self, hidden: Float[np.ndarray, "read hidden"], targets: Int64[np.ndarray, " read"]
     ) -> Float[np.ndarray, " read"]:
-        """Return the log-probability of one target after each hidden state."""
+        """Return the log-probability of each hidden state's target."""
         rows, found = max(1, CELLS // self.vocabulary_size), [np.zeros(0, np.float32)]
         for first in range(0, len(targets), rows):
             log_probs = self._after(hidden[None, first : first + rows])[0]
@@ -203,7 +204,7 @@ class InferenceModel:
 
 
 def bigram(options: BigramOptions, vocabulary_size: int) -> InferenceModel:
-    """Make a ``bigram`` model that is only asked."""
+    """Make a ``bigram`` model for inference."""
 
     def add(graph: Graph) -> tuple[Hidden, Callable[[str], str]]:
         return graphs.bigram(graph, vocabulary_size), partial(graphs.softmax, graph, weight=None)
@@ -212,7 +213,7 @@ def bigram(options: BigramOptions, vocabulary_size: int) -> InferenceModel:
 
 
 def mlp(options: MLPOptions, vocabulary_size: int) -> InferenceModel:
-    """Make an ``mlp`` model that is only asked."""
+    """Make an ``mlp`` model for inference."""
     read = options.context * options.embedding_size
     size = options.hidden_size + options.direct * read if options.layers else read
 
@@ -224,7 +225,7 @@ def mlp(options: MLPOptions, vocabulary_size: int) -> InferenceModel:
 
 
 def recurrent(options: RecurrentOptions, vocabulary_size: int) -> InferenceModel:
-    """Make an ``rnn``, ``lstm`` or ``gru`` model that is only asked."""
+    """Make an ``rnn``, ``lstm`` or ``gru`` model for inference."""
     size, tied = options.embedding_size if options.tied else options.hidden_size, options.tied
 
     def add(graph: Graph) -> tuple[Hidden, Callable[[str], str]]:

@@ -1,4 +1,4 @@
-"""The members of a mixture: which models it is made of, and how each is made."""
+"""The members of a mixture: their settings, and the models made from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class Member(Settings):
 
     Attributes:
         model: Name of its family.
-        options: Its own settings.
-        carry_context: Whether it sees the documents before.
-        dynamic: The rate at which it goes on learning from running text that it scores (see
-            ``dynamic_evaluation``); None: it stays as trained.
-        dynamic_decay: The share of the way back to the trained weights at each step of it.
-        dynamic_rule: The rule that it learns by.
-        inputs: Numbers of members before it whose decisions are inputs of this one, which is of
-            ``context-mixing``.
+        options: The settings of the model.
+        carry_context: Whether its context reaches across documents.
+        dynamic: Learning rate of dynamic evaluation (see ``dynamic_evaluation``); None: its weights
+            stay fixed.
+        dynamic_decay: The decay of dynamic evaluation.
+        dynamic_rule: The update rule of dynamic evaluation.
+        inputs: Indexes of earlier members whose predictions are inputs of this one, which must be
+            of ``context-mixing``.
     """
 
     model: str
@@ -43,7 +43,7 @@ class Member(Settings):
 
     @property
     def name(self) -> str:
-        """Its family and the settings in which members of one family usually differ."""
+        """Its family, and those settings by which members of one family usually differ."""
         named = ("order", "length", "discount", "theta")
         parts = [f"{key} {_short(self.options[key])}" for key in named if self.options.get(key)]
         if self.dynamic is not None:
@@ -58,17 +58,27 @@ class MixtureOptions(Settings):
     members: tuple[Member, ...] = ()
     """The models that are mixed."""
     weights: Weights = "gated"
-    """What the weights depend on: on how well each context is known and on the place in its \
-document, on the kind of context only, or on nothing."""
+    """What the weights depend on: on how often each context was seen and on the position in the \
+document (gated), on a bucket of contexts (buckets), or on nothing (single)."""
     adapt: NonNegativeFloat | None = None
-    """The rate at which a gate goes on learning from running text that it scores; None: it stays as
-    it was learned."""
+    """Learning rate at which the gate goes on learning from running text that it scores; None: it
+    stays fixed."""
 
 
 def make_member(
     members: Sequence[Member], number: int, before: Sequence[LanguageModel], vocabulary_size: int
 ) -> LanguageModel:
-    """Make a member's model; a neural cache shares the network of a member before it."""
+    """Make the model of a member.
+
+    Args:
+        members: All members.
+        number: Index of the member.
+        before: The models of the members before it; a neural cache shares the network of one.
+        vocabulary_size: Number of ids (V).
+
+    Raises:
+        SettingError: If its ``inputs`` do not fit.
+    """
     member = members[number]
     if member.model == "neural-cache":
         from thence.models.language.neural_cache import NeuralCache
@@ -77,9 +87,9 @@ def make_member(
         return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
     family = get_family(member.model)
     caches = [one.options["of"] for one in members if one.model == "neural-cache"]
-    is_asked_only = member.dynamic is None and number not in caches
+    for_inference = member.dynamic is None and number not in caches
     settings = family.make_options(member.options)
-    model = family.language_model(settings, vocabulary_size, inference=is_asked_only)
+    model = family.language_model(settings, vocabulary_size, inference=for_inference)
     if not member.inputs:
         return model
     if not isinstance(model, ContextMixing) or not 0 <= max(member.inputs) < number:
@@ -94,11 +104,11 @@ def _short(value: Any) -> str:
 
 
 GradientSizes = Mapping[int, Mapping[str, Array]]
-"""How large the gradients of members are that learn by the rms rule, by the member's number."""
+"""Root mean square gradients of the members with the rms rule, by the member's index."""
 
 
 def named_gradient_sizes(sizes: GradientSizes) -> dict[str, Array]:
-    """Return sizes of gradients by their names in files."""
+    """Return the gradient sizes as tensors, by their names in files."""
     return {
         _name_of_sizes(number, name): size
         for number, named in sizes.items()
@@ -106,13 +116,13 @@ def named_gradient_sizes(sizes: GradientSizes) -> dict[str, Array]:
     }
 
 
-def take_gradient_sizes(
+def pop_gradient_sizes(
     members: Sequence[Member], models: Sequence[LanguageModel], tensors: dict[str, Array]
 ) -> dict[int, Mapping[str, Array]]:
-    """Take the sizes of gradients out of some tensors.
+    """Remove the gradient sizes from some tensors, and return them.
 
     Raises:
-        ValueError: If some are missing, or are no sizes.
+        ValueError: If some are missing, have a wrong shape, or are negative.
     """
     taken: dict[int, Mapping[str, Array]] = {}
     for number, (model, member) in enumerate(zip(models, members, strict=True)):
@@ -131,5 +141,5 @@ def take_gradient_sizes(
 
 
 def _name_of_sizes(number: int, name: str) -> str:
-    """Return the name in files for the sizes of the gradients of a member's tensor."""
+    """Return the name in files of the gradient sizes of a member's tensor."""
     return f"gradients.{number}.{name}"

@@ -1,4 +1,4 @@
-"""The tables of context mixing: what they hold before anything is learned, and what they may hold.
+"""The tables of context mixing: their initial values, and checks of tables from files.
 
 Their sizes are those of the kernel (``_core/mixing.h``).
 """
@@ -15,37 +15,37 @@ from thence.models.language.bit_history import STATES, empty_slots
 from thence.models.memory_guard import check_memory
 
 CONTEXTS, MATCHES, LANES, SETS, MODELS = 19, 2, 8, 6, 16
-"""Contexts; matches; floats that are added at once; sets of weight vectors; other models at most:
-those of the kernel."""
+"""Numbers of contexts, of matches, of floats per vector instruction, of sets of weight vectors, and
+the largest number of other models: those of the kernel."""
 LENGTHS, CELLS, MAPS, ROWS = 64, 33, 3, 256
-"""Distinct lengths of a match; cells of an adaptive map, from -8 to 8 in log-odds; maps; symbols
-and nodes that have weights of their own."""
+"""Numbers of distinct match lengths, of cells of an adaptive map (from -8 to 8 in log-odds), of
+maps, and of symbols or nodes with weights of their own."""
 WEIGHT_ROWS = 3 * ROWS + 18 * 2 * 8 + 9 * 8 + 16 * ROWS
 """Weight vectors of all sets: by node, last symbol, the one before; by match and depth; by the
 longest context seen and depth; by the length of the word and node."""
 OWN_INPUTS = CONTEXTS + MATCHES + 1
-"""Inputs of the mixers but for other models: contexts, matches and a constant."""
+"""Number of inputs of the mixers without other models: contexts, matches and a constant."""
 FIRST_WEIGHT = 0.2
-"""Weight of each context and match before anything is learned; other models share one such."""
+"""Initial weight of each context and match; all other models together have the same."""
 SLOT_BITS = (12, 24)
-"""Least and most of ``slot_bits`` where none is given."""
+"""Bounds of ``slot_bits`` if it is not given."""
 SLOTS_PER_SYMBOL = 8
-"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows: with fewer, some are lost."""
+"""Slots per symbol of train, within ``SLOT_BITS``: with fewer, histories are overwritten."""
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "f": (-MAX_WEIGHT, MAX_WEIGHT), "u": (0, 255), "i": (0, 1 << 62),
     "probs": (1 / 4096, 4095 / 4096), "match_probs": (1 / 4096, 4095 / 4096),
 }  # fmt: skip
-"""Least and largest number of a tensor, by its name or the kind of its type."""
+"""Smallest and largest value in a tensor, by its name or the kind of its dtype."""
 
 
 def first_tables(symbols: int, size: int, slot_bits: int | None, models: int) -> dict[str, Array]:
-    """Return the tables before anything is learned.
+    """Return the tables of an untrained model.
 
     Args:
         symbols: Number of ids (V).
-        size: Symbols of the text that is to be learned.
+        size: Number of symbols of the train text.
         slot_bits: There are 2^slot_bits slots; None: as many as suit the text.
-        models: Other models whose distributions are inputs.
+        models: Number of other models that are inputs.
     """
     least, most = SLOT_BITS
     wanted = math.ceil(math.log2(max(size * SLOTS_PER_SYMBOL, 1)))
@@ -53,6 +53,7 @@ def first_tables(symbols: int, size: int, slot_bits: int | None, models: int) ->
     map_bits = min(max(math.ceil(math.log2(max(size, 1))) - 6, 8), 16)
     match_bits = map_bits + 6
     check_memory((8 << slot_bits) * 2, "The table of contexts", "Use fewer `slot_bits`.")
+    # Adaptive maps start as the identity: each cell holds the probability of its log-odds.
     levels = 1 / (1 + np.exp(-(np.arange(CELLS) - CELLS // 2) / 2))
     return {
         "separators": np.zeros(symbols, np.uint8),
@@ -70,7 +71,7 @@ def first_tables(symbols: int, size: int, slot_bits: int | None, models: int) ->
 
 
 def first_weights(models: int) -> Float32[np.ndarray, "rows inputs"]:
-    """Return the weight vectors before anything is learned, padded to whole ``LANES``."""
+    """Return the initial weight vectors, padded with zeros to a multiple of ``LANES``."""
     inputs = OWN_INPUTS + models
     weights = np.zeros((WEIGHT_ROWS, -(-inputs // LANES) * LANES), np.float32)
     weights[:, :inputs] = FIRST_WEIGHT
@@ -79,15 +80,15 @@ def first_weights(models: int) -> Float32[np.ndarray, "rows inputs"]:
 
 
 def check_tables(learned: Mapping[str, Array], own: Mapping[str, Array], models: int) -> None:
-    """Refuse tables that the kernel could not read.
+    """Check tables from a file, so that the kernel can read them without further checks.
 
     Args:
         learned: Tables by name.
-        own: Tables of a model with as many symbols.
-        models: Other models whose distributions are inputs, at least.
+        own: Tables of an untrained model with as many symbols.
+        models: The smallest number of other models.
 
     Raises:
-        ValueError: If there are any.
+        ValueError: If a table has a wrong shape or dtype, or values out of bounds.
     """
     slots, places = _bits(learned["slots"], 0), _bits(learned["places"], 1)
     maps = _bits(learned["maps"], 1)
@@ -105,7 +106,7 @@ def check_tables(learned: Mapping[str, Array], own: Mapping[str, Array], models:
 
 
 def _bits(array: Array, axis: int) -> int:
-    """Return the logarithm of the size of a table along an axis, which is a power of two."""
+    """Return the base-2 logarithm, rounded down, of the size of a table along an axis."""
     return max(array.shape[axis] if array.ndim > axis else 1, 1).bit_length() - 1
 
 
@@ -116,13 +117,13 @@ def check(
     dtype: np.dtype[Any] | type,
     bounds: tuple[float, float],
 ) -> None:
-    """Refuse a tensor of another shape or type, or with numbers out of bounds or none.
+    """Check the shape, dtype and values of a tensor from a file.
 
     Raises:
-        ValueError: If it is one.
+        ValueError: If they differ from what is expected, or a value is NaN or out of bounds.
     """
     array = tensors[name]
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(f"{name} holds {array.dtype} {array.shape}, not {dtype} {shape}")
     if array.size and not (array.min() >= bounds[0] and array.max() <= bounds[1]):
-        raise ValueError(f"{name} holds numbers that no learning gives")
+        raise ValueError(f"{name} holds numbers that no learning gives")  # NaN fails both tests.

@@ -2,10 +2,10 @@
 
     p(w | h) = sum_m l_m(h) p_m(w | h),     sum_m l_m(h) = 1
 
-with weights l that depend on the context h (see ``mixture_weights``). What is known of a context is
-what the n-gram member of the highest order says: which lengths of it were seen, how many different
-words followed, and how much it leaves to what it has not seen. A gate also sees the place in the
-document, and what a cache that backs off says of the context: lengths seen, and counts.
+with weights l that depend on the context h (see ``mixture_weights``), by statistics of the n-gram
+member of the highest order: which lengths of h were seen in train, how many different words
+followed, and how much probability it reserves for unseen ones. A gate also reads the position in
+the document, and the statistics of h in a cache with back-off: lengths seen, and counts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from thence.models.base import (
     State,
     join_tensors,
     load_joined,
-    restart,
+    reset_rows,
     static_model,
 )
 from thence.models.language.cache import Cache
@@ -33,7 +33,7 @@ from thence.models.language.members import (
     MixtureOptions,
     make_member,
     named_gradient_sizes,
-    take_gradient_sizes,
+    pop_gradient_sizes,
 )
 from thence.models.mixture_weights import (
     adapt_gate,
@@ -46,27 +46,27 @@ from thence.models.ngram import NGram
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
-    from thence.models.language.dynamic_evaluation import Rule
+    from thence.models.language.dynamic_evaluation import UpdateRule
     from thence.models.language.neural import NeuralLanguageModel
 
 PLACES = 8
-"""Places from the beginning of a document that a gate tells apart; all later ones are alike."""
+"""Number of first positions of a document that have a feature each; later ones have none."""
 BLOCK = 1 << 16
-"""Targets whose features are held at once."""
+"""Targets whose features are in memory at once."""
 MAX_TARGETS = 100_000
-"""The weights are learned on so many targets of dev at most, evenly spaced."""
+"""Largest number of dev targets, evenly spaced, on which the weights are learned."""
 
 Scores = Float[np.ndarray, "targets models"]
 
 
 @dataclass(frozen=True)
 class Contexts:
-    """What the weights of a mixture depend on, for each of some targets.
+    """Statistics of the contexts of targets, on which the weights of a mixture depend.
 
     Attributes:
-        ngram: What the n-gram member of the highest order knows, shape (B, order - 1).
-        cache: What the cache knows that backs off from the highest order, shape (B, 3).
-        place: The place in the document, shape (B,).
+        ngram: The context ids of the n-gram member of the highest order, shape (B, order - 1).
+        cache: The statistics of the cache with back-off of the highest order, shape (B, 3).
+        place: The position in the document, shape (B,).
     """
 
     ngram: Int64[np.ndarray, "batch order-1"]
@@ -74,7 +74,7 @@ class Contexts:
     place: Int64[np.ndarray, " batch"]
 
     def __getitem__(self, chosen: Any) -> "Contexts":
-        """Return those of some of the targets."""
+        """Return the contexts of some of the targets."""
         return Contexts(self.ngram[chosen], self.cache[chosen], self.place[chosen])
 
 
@@ -82,7 +82,7 @@ class Mixture:
     """A weighted average of models.
 
     Args:
-        options: The members, and what the weights depend on.
+        options: Its settings.
         vocabulary_size: Number of ids (V).
     """
 
@@ -92,9 +92,10 @@ class Mixture:
         self.models: list[LanguageModel] = []
         for number in range(len(options.members)):
             self.models.append(make_member(options.members, number, self.models, vocabulary_size))
-        judges = [model for model in self.models if isinstance(model, NGram)]
-        judge = max(judges, key=lambda model: model.options.order, default=None)
-        self.judge = None if options.weights == "single" else judge
+        # The members whose statistics of a context the weights depend on, if there are any.
+        ngrams = [model for model in self.models if isinstance(model, NGram)]
+        ngram = max(ngrams, key=lambda model: model.options.order, default=None)
+        self.context_ngram = None if options.weights == "single" else ngram
         caches = [model for model in self.models if isinstance(model, Cache)]
         backing_off = [model for model in caches if model.options.discount is not None]
         cache = max(backing_off, key=lambda model: model.options.order, default=None)
@@ -102,15 +103,15 @@ class Mixture:
         count = len(self.models)
         start = 0.0 if options.weights == "gated" else 1 / max(count, 1)
         self.weights = np.full((self._num_rows(), count), start)
-        # Of each member that learns by the rms rule, by its number; see ``dynamic_evaluation``.
+        # Root mean square gradients of members with the rms rule (see ``dynamic_evaluation``).
         self.gradient_sizes: dict[int, Mapping[str, Array]] = {}
 
     def _num_rows(self) -> int:
-        """Return how many features a gate has, or how many buckets a table."""
+        """Return the number of features of the gate, or of buckets of the table."""
         if self.options.weights == "gated":
-            judges = [judge for judge in (self.judge, self._cache) if judge is not None]
-            return 1 + PLACES + sum(judge.num_context_features for judge in judges)
-        return self.judge.num_buckets if self.judge else 1
+            of_contexts = [one for one in (self.context_ngram, self._cache) if one is not None]
+            return 1 + PLACES + sum(one.num_context_features for one in of_contexts)
+        return self.context_ngram.num_buckets if self.context_ngram else 1
 
     def learn_weights(
         self,
@@ -119,14 +120,14 @@ class Mixture:
         scores: Scores | None = None,
         targets: Int64[np.ndarray, " chosen"] | None = None,
     ) -> None:
-        """Find the weights under which dev is likeliest.
+        """Set the weights to those with the highest likelihood of dev.
 
         Args:
-            dev: What to learn from.
-            carry_context: Whether its documents follow one another.
-            scores: What ``member_scores`` gives of it, where that is known already.
-            targets: Which of its targets to learn from; by default as many as there are, or
-                ``MAX_TARGETS`` of them, evenly spaced.
+            dev: The dev tokens.
+            carry_context: Whether context reaches across documents.
+            scores: What ``member_scores`` returned for dev, if it was computed already.
+            targets: Indexes of the targets to learn from; by default all, or ``MAX_TARGETS`` of
+                them, evenly spaced.
         """
         if targets is None:
             targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MAX_TARGETS) or 1)
@@ -161,7 +162,7 @@ class Mixture:
         return score_dynamically(cast("NeuralLanguageModel", model), store, self.rule(number))
 
     def decisions(self, number: int, store: TokenStore, carry_context: bool) -> LogOdds:
-        """Return what the inputs of a member say of every decision of a store."""
+        """Return the log-odds of every decision of a store by the inputs of a context mixing."""
         said = []
         for of in self.options.members[number].inputs:
             member = self.options.members[of]
@@ -171,16 +172,17 @@ class Mixture:
         mixer = cast(ContextMixing, self.models[number])
         return mixer.log_odds(store.targets.astype(np.int32), said)
 
-    def rule(self, number: int) -> "Rule":
-        """Return how a dynamic member learns."""
-        from thence.models.language.dynamic_evaluation import Rule  # With torch.
+    def rule(self, number: int) -> "UpdateRule":
+        """Return the update rule of a member with dynamic evaluation."""
+        from thence.models.language.dynamic_evaluation import UpdateRule  # With torch.
 
         member = self.options.members[number]
-        return Rule(member.dynamic or 0.0, member.dynamic_decay, self.gradient_sizes.get(number))
+        sizes = self.gradient_sizes.get(number)
+        return UpdateRule(member.dynamic or 0.0, member.dynamic_decay, sizes)
 
     def contexts(self, store: TokenStore, carry_context: bool) -> Contexts:
-        """Return what is known before each target, as in the states of ``step``."""
-        ngram, cache = self.judge, self._cache
+        """Return the statistics of the context of each target, as in the states of ``step``."""
+        ngram, cache = self.context_ngram, self._cache
         size = store.num_targets
         return Contexts(
             np.zeros((size, 0), np.int64)
@@ -193,7 +195,7 @@ class Mixture:
         )
 
     def _carries(self, model: LanguageModel) -> bool:
-        """Return whether a member sees the documents before."""
+        """Return whether the context of a member reaches across documents."""
         return self.options.members[self.models.index(model)].carry_context
 
     def _log_weights(self, contexts: Contexts) -> Float[np.ndarray, "batch models"]:
@@ -206,26 +208,26 @@ class Mixture:
 
     def _bucket_ids(self, contexts: Contexts) -> Int64[np.ndarray, " batch"]:
         """Return the bucket of each context."""
-        if self.judge is None:
+        if self.context_ngram is None:
             return np.zeros(len(contexts.place), np.int64)
-        return self.judge.bucket_ids(contexts.ngram)
+        return self.context_ngram.bucket_ids(contexts.ngram)
 
     def _features(self, contexts: Contexts) -> Float[np.ndarray, "batch features"]:
-        """Return what a gate sees of each context: a constant, its place, what is known of it."""
+        """Return the gate's features: a constant, the position, the context's statistics."""
         place = contexts.place
         features = np.zeros((len(place), 1 + PLACES))
         features[:, 0] = 1
         early = np.flatnonzero(place < PLACES)
         features[early, 1 + place[early]] = 1
         parts = [features]
-        if self.judge is not None:
-            parts.append(self.judge.context_features(contexts.ngram))
+        if self.context_ngram is not None:
+            parts.append(self.context_ngram.context_features(contexts.ngram))
         if self._cache is not None:
             parts.append(self._cache.context_features(contexts.cache))
         return np.concatenate(parts, axis=1)
 
     def start(self, batch_size: int) -> list[State]:
-        """Return the states of all members before any text, and the place in the document."""
+        """Return the states of all members before any text, and the position in the document."""
         return [*(model.start(batch_size) for model in self.models), np.full(batch_size, -1)]
 
     def step(
@@ -233,15 +235,14 @@ class Mixture:
     ) -> tuple[Float[np.ndarray, "batch vocab"], list[State]]:
         """Read one id per row; return the log-probabilities of the next and the new state.
 
-        A dynamic member and the weights are as they were learned here: they go on learning only
-        from what is scored.
+        Dynamic members and an adapting gate do not learn here; they do so only in ``score``.
         """
         begins = np.asarray(ids) == self.vocabulary_size - 1
         log_probs: list[Array] = []
         states: list[State] = []
         for model, member, old in zip(self.models, self.options.members, state[:-1], strict=True):
             if begins.any() and not member.carry_context:
-                old = restart(old, model.start(len(ids)), begins)
+                old = reset_rows(old, model.start(len(ids)), begins)
             if member.inputs:
                 said = [log_probs[of] for of in member.inputs]
                 member_log_probs, new = cast(ContextMixing, model).step(ids, old, said)
@@ -251,8 +252,8 @@ class Mixture:
             states.append(new)
         place = np.where(begins, 0, state[-1] + 1)
         ngram, cache = np.zeros((len(ids), 0), np.int64), np.zeros((len(ids), 3), np.int64)
-        if self.judge is not None:
-            ngram = states[self.models.index(self.judge)]
+        if self.context_ngram is not None:
+            ngram = states[self.models.index(self.context_ngram)]
         if self._cache is not None:
             _, cache = states[self.models.index(self._cache)]
         log_weights = self._log_weights(Contexts(ngram, cache, place))
@@ -264,15 +265,15 @@ class Mixture:
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats.
 
-        Of carried context, only those members take note that were trained with it; a dynamic one,
-        and the weights if they ``adapt``, learn from it as they go.
+        Only members that were trained with carried context use it. On running text, dynamic members
+        learn from each window, and an adapting gate from each target, after it was scored.
         """
         return self.mixed(self.member_scores(store, carry_context), store, carry_context)
 
     def mixed(
         self, scores: Scores, store: TokenStore, carry_context: bool = False
     ) -> Float[np.ndarray, " targets"]:
-        """Return what ``score`` gives, of what ``member_scores`` gave."""
+        """Return what ``score`` returns, from the result of ``member_scores``."""
         if self.options.adapt and self.options.weights == "gated" and carry_context:
             gate, rate = self.weights.astype(np.float64), self.options.adapt
             parts = [
@@ -299,28 +300,28 @@ class Mixture:
     def shares(
         self, store: TokenStore, carry_context: bool = False
     ) -> tuple[Scores, Float[np.ndarray, "targets models"]]:
-        """Return what ``member_scores`` gives, and each member's share in each probability.
+        """Return the ``member_scores``, and each member's share in the probability of each target.
 
-        The shares of a target add up to 1; weights that ``adapt`` are as they were learned.
+        The shares of a target sum to 1. An adapting gate has its initial weights throughout.
         """
         scores = self.member_scores(store, carry_context)
         parts = scores.copy()
         for block, log_weights in self.log_weights(store, carry_context):
             parts[block] += log_weights
-        with np.errstate(invalid="ignore"):  # What all members take for impossible has no shares.
+        with np.errstate(invalid="ignore"):  # Where all probabilities are 0, the shares are NaN.
             return scores, np.exp(parts - np.logaddexp.reduce(parts, axis=1, keepdims=True))
 
     def log_weights(
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:
-        """Yield block by block of the targets the logarithm of the members' weights there."""
+        """Yield blocks of targets, with the logarithm of each member's weight."""
         for block, contexts in self._blocks(store, carry_context):
             yield block, self._log_weights(contexts)
 
     def gate_features(
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block features"]]]:
-        """Yield block by block of the targets what a gate sees of their contexts."""
+        """Yield blocks of targets, with the gate's features of their contexts."""
         for block, contexts in self._blocks(store, carry_context):
             yield block, self._features(contexts)
 
@@ -341,25 +342,23 @@ class Mixture:
         return (*members, *(["weights"] if self.options.adapt else []))
 
     def static(self) -> "Mixture | None":
-        """Return the mixture of the members without adapting.
-
-        Members of which nothing is left, such as caches, are left out; None where all are.
-        """
+        """Return the mixture without adaptation and caches; None if nothing else is in it."""
         models = [static_model(model) for model in self.models]
         static = self.only([number for number, model in enumerate(models) if model is not None])
         static.models = [model for model in models if model is not None]
         members = tuple(replace(member, dynamic=None) for member in static.options.members)
         static.options = replace(self.options, members=members, adapt=None)
         static._cache, static.gradient_sizes = None, {}
-        # What is known of a cache comes last, and a static mixture has none.
+        # The features of the cache are last, and a static mixture has no cache.
         static.weights = static.weights[: static._num_rows()]
         return static if static.models else None
 
     def only(self, kept: Sequence[int]) -> "Mixture":
-        """Return the mixture of some members; the weights of the others are theirs in proportion.
+        """Return the mixture of some members, their weights scaled up to sum to 1.
 
         Args:
-            kept: Their numbers. What they read, and what the weights depend on, is among them.
+            kept: Indexes of the members. Members that are inputs of these, and the n-gram member
+                that the weights depend on, must be among them.
         """
         found, members = copy(self), [self.options.members[number] for number in kept]
         members = [
@@ -376,14 +375,14 @@ class Mixture:
         return found
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights, every member's tensors, numbered, and sizes of their gradients."""
+        """Return the weights, every member's tensors (``NUMBER/name``), and gradient sizes."""
         sizes = named_gradient_sizes(self.gradient_sizes)
         return {"weights": self.weights, **join_tensors(self.models), **sizes}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights, the members' tensors, and the sizes of their gradients."""
+        """Set what ``tensors`` returned."""
         others = load_joined(self.models, tensors)
-        self.gradient_sizes = take_gradient_sizes(self.options.members, self.models, others)
+        self.gradient_sizes = pop_gradient_sizes(self.options.members, self.models, others)
         shape = (self._num_rows(), len(self.models))
         if others.keys() != {"weights"} or others["weights"].shape != shape:
             raise ValueError("the weights do not fit the members")
@@ -395,5 +394,5 @@ class Mixture:
         self.weights = weights
 
     def num_parameters(self) -> int:
-        """Return what the members learned or counted, and the weights."""
+        """Return the number of parameters of all members, and of the weights."""
         return sum(model.num_parameters() for model in self.models) + self.weights.size

@@ -37,7 +37,7 @@ from thence.models.network import Dropout
 from thence.models.output_layer import (
     AdaptiveSoftmax,
     FullSoftmax,
-    draw_output,
+    init_output_layer,
     make_output_layer,
 )
 
@@ -55,12 +55,12 @@ GAINS: Mapping[Activation, float] = {
     "sigmoid": 1.0,
     "none": 1.0,
 }
-"""By how much the weights before an activation are larger than 1 / sqrt(fan in), so that what
-comes out of it varies as much as what goes in (PyTorch's ``calculate_gain``)."""
+"""Factors of the weights' standard deviation 1 / sqrt(fan in) before an activation, so that its
+output has about the variance of its input (PyTorch's ``calculate_gain``)."""
 
 
 def size(kind: TextKind, hidden: int) -> Size:
-    """Return a size for ``thence best``, as it did best on names in a minute."""
+    """Return the settings for ``thence best``, which did best on names in a minute."""
     context = {"names": 8, "characters": 10, "words": 4}[kind]
     embedding = embedding_size(kind, hidden, of_words=64)
     return Size(
@@ -102,7 +102,7 @@ class MLP(nn.Module):
         return [layer for layer in self.hidden_layers if isinstance(layer, nn.Linear)]
 
     def start(self, batch_size: int, device: torch.device) -> Int64[Tensor, "batch window"]:
-        """Return the state before any text: nothing but boundaries."""
+        """Return the state before any text: a context of boundaries."""
         return start_window(batch_size, self.context_length, self.boundary_id, device)
 
     def forward(
@@ -132,22 +132,22 @@ def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:
 
 
 def _draw_kaiming(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax, gain: float) -> None:
-    """Draw weights so that units keep the variance of their input (He et al. 2015).
+    """Initialise weights so that units keep the variance of their input (He et al. 2015).
 
-    The output weights are ten times smaller than that: the first loss is then close to ln V.
+    The output weights are ten times smaller, so that the first loss is close to ln V.
     """
     for layer in network.linear_layers:
         nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
         nn.init.zeros_(layer.bias)
-    draw_output(output_layer, 0.1 / math.sqrt(network.output_size))
+    init_output_layer(output_layer, 0.1 / math.sqrt(network.output_size))
 
 
 def _draw_normal(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax) -> None:
-    """Draw everything with a deviation of 1: units saturate, and the first loss is far too high."""
+    """Initialise all weights from the standard normal: units saturate, the first loss is high."""
     weights: list[tuple[Tensor, tuple[int, ...]]] = [(network.embedding.weight, (0,))]
     for layer in network.linear_layers:
         weights += [(layer.weight.T, ()), (layer.bias, ())]
-    if isinstance(output_layer, FullSoftmax):  # An adaptive softmax keeps what it was made with.
+    if isinstance(output_layer, FullSoftmax):  # An adaptive softmax keeps PyTorch's weights.
         output = cast(nn.Linear, output_layer.project)
         weights += [(output.weight.T, (1,)), (output.bias, (0,))]
     draw_standard_normal(weights)

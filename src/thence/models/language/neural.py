@@ -1,8 +1,7 @@
-"""A network and an output layer together are a language model: this wrapper serves every family.
+"""Neural language models: a network and an output layer, with the interface of ``LanguageModel``.
 
 A network maps ids (B, T) and a state to hidden states (B, T, H) and the new state. An output layer
-maps hidden states to log-probabilities. Everything that evaluation and generation ask of a
-language model follows from these two.
+maps hidden states to log-probabilities. This wrapper serves all families of networks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +23,11 @@ from thence.tokens import TokenStore
 
 @runtime_checkable
 class Network(Protocol):
-    """What a family of networks provides."""
+    """The interface of the networks of all families."""
 
     @property
     def context_length(self) -> int | None:
-        """How many ids it reads before each target; None: a sequence, remembered in its state."""
+        """Width of the window that it reads; None: it reads sequences with a state."""
 
     def start(self, batch_size: int, device: torch.device) -> State:
         """Return the state before any text."""
@@ -36,15 +35,15 @@ class Network(Protocol):
     def __call__(
         self, ids: Int64[Tensor, "batch time"], state: State
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
-        """Read ids; return a hidden state after each, and the new state."""
+        """Return the hidden state after each id, and the new state."""
 
 
 class NeuralLanguageModel(NetworkModel):
     """A language model made of a network and an output layer.
 
     Args:
-        network: Ids to hidden states.
-        output_layer: Hidden states to probabilities.
+        network: Maps ids to hidden states.
+        output_layer: Maps hidden states to log-probabilities.
         vocabulary_size: Number of ids (V).
     """
 
@@ -60,24 +59,25 @@ class NeuralLanguageModel(NetworkModel):
         contexts: Int64[Tensor, "batch context"],
         targets: Int64[Tensor, "batch 1"] | Float[Tensor, "batch 1 vocab"],
     ) -> Float[Tensor, ""]:
-        """Return the summed negative log-likelihood of what follows each context, in nats.
+        """Return the summed negative log-likelihood of the targets after contexts, in nats.
 
         Args:
             contexts: The ids before each target.
-            targets: The id that followed, or how often each id did.
+            targets: The target, or the count of each id as a target.
         """
         hidden, _ = self.network(contexts[:, -1:], contexts[:, :-1])
         return self.output_layer.loss(hidden, targets)
 
     def batch_loss(self, batch: Batch, state: State = None) -> tuple[Float[Tensor, ""], State]:
-        """Return the summed negative log-likelihood of a training batch, in nats, and the state.
+        """Return the summed negative log-likelihood of a batch, in nats, and the state after it.
 
         Args:
-            batch: What is read.
-            state: Where the batch before left off; not looked at where this one begins anew.
+            batch: The batch.
+            state: The state after the previous batch; ignored if this one starts new documents.
 
         Returns:
-            The loss, and the state after the batch, without its history.
+            The loss, and the state, detached: gradients do not flow into the batch before
+            (truncated backpropagation through time).
         """
         hidden, state = self._read(batch, state)
         targets = torch.from_numpy(batch.targets).to(self.device)
@@ -128,7 +128,7 @@ class NeuralLanguageModel(NetworkModel):
 
     @property
     def context_length(self) -> int | None:
-        """How many ids are read before each target; None: a sequence, remembered in its state."""
+        """Width of the window that it reads; None: it reads sequences with a state."""
         return self.network.context_length
 
     @torch.inference_mode()
@@ -141,7 +141,7 @@ class NeuralLanguageModel(NetworkModel):
 
     @torch.inference_mode()
     def seconds_to_score(self, store: TokenStore, carry_context: bool = False) -> float:
-        """Return about how long ``score`` takes, measured on a part of the text."""
+        """Return the estimated seconds that ``score`` takes, measured on a part of the text."""
         self.eval()
         return scoring.seconds_to_score(self, store, carry_context)
 
@@ -149,9 +149,9 @@ class NeuralLanguageModel(NetworkModel):
     def hidden_states(
         self, store: TokenStore, carry_context: bool = False
     ) -> Float[Tensor, "targets hidden"]:
-        """Return the hidden state that each target is predicted from, as ``score`` has them.
+        """Return the hidden state from which ``score`` predicts each target.
 
-        Only of a network that reads sequences, and of a store that is not empty.
+        Only for networks that read sequences, and for a store that is not empty.
         """
         self.eval()
         places, parts = zip(*scoring.read_store(self, store, carry_context), strict=True)
@@ -164,7 +164,7 @@ class NeuralLanguageModel(NetworkModel):
     def distributions(
         self, store: TokenStore, carry_context: bool = False, first: int = 0
     ) -> Iterator[scoring.Distributions]:
-        """Yield what could stand at each target from the first on; see ``GivesDistributions``."""
+        """Yield the distributions of targets from ``first`` on; see ``GivesDistributions``."""
         self.eval()
         yield from scoring.distributions(self, store, carry_context, first)
 
@@ -175,28 +175,28 @@ class NeuralLanguageModel(NetworkModel):
         (read,) = self.to_device(ids)
         return self.network(read, state)
 
-    def log_probs_after(self, hidden: Float[Tensor, "read hidden"]) -> Array:
-        """Return the log-probabilities (read, V) of what follows each hidden state."""
+    def hidden_log_probs(self, hidden: Float[Tensor, "read hidden"]) -> Array:
+        """Return the log-probabilities (read, V) after each hidden state."""
         log_probs: Array = self.output_layer.log_probs(hidden).cpu().numpy()
         return log_probs
 
     def target_log_probs(
         self, hidden: Float[Tensor, "read hidden"], targets: Int64[np.ndarray, " read"]
     ) -> Array:
-        """Return the log-probability of one target after each hidden state."""
+        """Return the log-probability of each hidden state's target."""
         (wanted,) = self.to_device(targets)
         log_probs: Array = self.output_layer.target_log_probs(hidden, wanted).cpu().numpy()
         return log_probs
 
-    def after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
-        """Return the log-probabilities of what follows each context, shape (B, V)."""
+    def context_log_probs(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+        """Return the log-probabilities after each context, shape (B, V)."""
         (ids,) = self.to_device(contexts)
         hidden, _ = self.network(ids[:, -1:], ids[:, :-1])
         log_probs: Array = self.output_layer.log_probs(hidden[:, 0]).cpu().numpy()
         return log_probs
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied; in files the output layer is called readout."""
+        """Return copies of the weights by name; in files the output layer is called readout."""
         return {name_in_files(name): weights for name, weights in super().tensors().items()}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
@@ -206,21 +206,21 @@ class NeuralLanguageModel(NetworkModel):
 
 
 def name_in_files(name: str) -> str:
-    """Return the name that a tensor of this name has in files."""
+    """Return the name in files of a parameter of the module."""
     return name.replace("output_layer.", "readout.", 1)
 
 
 def start_window(
     batch_size: int, context: int, boundary_id: int, device: torch.device
 ) -> Int64[Tensor, "{batch_size} {context}-1"]:
-    """Return the state before any text: nothing but boundaries."""
+    """Return the state before any text: a context of boundaries."""
     return torch.full((batch_size, context - 1), boundary_id, dtype=torch.int64, device=device)
 
 
 def slide_window(
     ids: Int64[Tensor, "batch time"], state: Int64[Tensor, "batch window"]
 ) -> tuple[Int64[Tensor, "batch time window+1"], Int64[Tensor, "batch window"]]:
-    """Return the context that ends at each id, and the state after the last."""
+    """Return the window of ids that ends at each id, and the state after the last."""
     context = state.shape[1] + 1
     joined = torch.cat([state, ids], dim=1)  # (B, C - 1 + T)
     return joined.unfold(1, context, 1), joined[:, joined.shape[1] - context + 1 :]
@@ -228,17 +228,17 @@ def slide_window(
 
 @torch.no_grad()
 def draw_standard_normal(weights: Sequence[tuple[Tensor, tuple[int, ...]]]) -> None:
-    """Draw weights from the standard normal distribution, to the digit as a plain script does.
+    """Initialise weights from the standard normal, with the numbers of A. Karpathy's lectures.
 
-    Such a script (A. Karpathy's lectures on names) seeds a generator and draws one tensor after
-    another, with inputs in rows, outputs in columns, and the boundary as symbol 0. Here the
-    boundary is the last symbol. With the same seed both start with the same loss.
+    The scripts of these lectures on names seed a generator and draw one tensor after another, with
+    inputs in rows, outputs in columns, and the boundary as symbol 0. Here the boundary is the last
+    symbol. With the same seed both start with the same loss.
 
     Args:
-        weights: In the script's order and layout, each with the axes that stand for symbols.
+        weights: In the order and layout of the scripts, each with the axes that index symbols.
     """
     generator = torch.Generator().manual_seed(torch.initial_seed())
     for weight, symbol_axes in weights:
-        if not weight.is_meta:  # A network without memory, made to count its weights.
+        if not weight.is_meta:  # On the meta device a network is made only to count its weights.
             drawn = torch.randn(weight.shape, generator=generator)
             weight.copy_(drawn.roll([-1] * len(symbol_axes), symbol_axes) if symbol_axes else drawn)

@@ -1,11 +1,11 @@
-"""The neural cache: what followed similar states of a network is likely to follow again.
+"""The neural cache: symbols that followed similar hidden states are likely to occur again.
 
     p(w | h_t) = sum_i 1[x_(i+1) = w] exp(theta h_t . h_i)  /  sum_i exp(theta h_t . h_i)
 
-with i over the last L places (``length``) before t, h_i the hidden state that a recurrent network
-predicts the symbol x_(i+1) from, and theta how sharply it remembers: 0 makes it the cache of
-symbols. Where nothing has been read yet the distribution is uniform. The network is that of
-another member of a mixture, which also averages the two; here its weights are not kept again.
+with i over the last L positions (``length``) before t, h_i the hidden state from which a recurrent
+network predicts the symbol x_(i+1), and theta an inverse temperature: with 0 it is the cache of
+symbols. At the beginning of a text the distribution is uniform. The network is that of another
+member of the same mixture, which owns its weights.
 
 Source: E. Grave, A. Joulin and N. Usunier 2017, "Improving neural language models with a
 continuous cache", equations 2 to 5.
@@ -20,29 +20,29 @@ from torch import Tensor
 from thence.array_types import Float, Int64, Integer
 from thence.deadline import check_deadline
 from thence.models.base import Array, State
-from thence.models.language.cache import LearnsNothing
+from thence.models.language.cache import CacheBase
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.memory_guard import check_memory
 from thence.tokens import TokenStore
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Values of theta that are tried on dev, as multiples of 1 / mean |h|^2: networks differ in the
-length of their hidden states, and so in the theta that suits them."""
+"""Values of theta that are tried on dev, as multiples of 1 / mean |h|^2, since the length of hidden
+states differs between networks."""
 SHARE = 0.1
-"""The cache's weight beside its network's while theta is chosen."""
+"""Mixture weight of the cache while theta is chosen; the network has the rest."""
 MAX_TARGETS = 20_000
-"""Theta is chosen on the first targets of dev, at most this many."""
+"""Largest number of targets, from the beginning of dev, on which theta is chosen."""
 CELLS = 1 << 21
-"""Products of hidden states held at once while scoring."""
+"""Products of hidden states that are in memory at once while scoring."""
 
 
-class NeuralCache(LearnsNothing):
-    """A memory of hidden states and of what followed them.
+class NeuralCache(CacheBase):
+    """A memory of hidden states and of the symbols that followed them.
 
     Args:
-        options: How far back and how sharply.
-        model: The model of the network (H numbers in a hidden state), which reads sequences.
+        options: Its settings.
+        model: A language model with a network that reads sequences (H is the size of its states).
     """
 
     adapting = ("neural-cache",)
@@ -53,13 +53,13 @@ class NeuralCache(LearnsNothing):
         self.vocabulary_size = model.vocabulary_size
 
     def start(self, batch_size: int) -> State:
-        """Return the state before any text: no ids have been read (-1), and no hidden states.
+        """Return the state before any text.
 
-        It is the network's state, its last L + 1 hidden states, shape (B, L + 1, H), and the id
-        that each came after, shape (B, L + 1).
+        A state is the network's state, its last L + 1 hidden states, shape (B, L + 1, H), and the
+        id after which each was computed, shape (B, L + 1), -1 where there is none yet.
         """
         before = self.model.start(batch_size)
-        # A network does not say how large its hidden state is, so one step is taken to see it.
+        # The size of a network's hidden state is found out by one step.
         hidden, _ = self.model.advance(np.zeros(batch_size, np.int64), before)
         length = self.options.length
         size = 4 * batch_size * (length + 1) * (hidden.shape[1] + 2)
@@ -92,7 +92,7 @@ class NeuralCache(LearnsNothing):
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats.
 
-        All hidden states of the store are held at once.
+        The hidden states of the whole store are in memory at once.
         """
         if store.num_targets == 0:
             return np.zeros(0, np.float32)
@@ -100,32 +100,34 @@ class NeuralCache(LearnsNothing):
         oldest = np.arange(store.num_targets) - self.options.length
         if not carry_context:
             oldest = np.maximum(oldest, np.repeat(store.offsets[:-1] - 1, store.target_counts))
-        found = remembered(hidden, store.targets, np.maximum(oldest, 0), self.options.theta)
+        found = cache_log_probs(hidden, store.targets, np.maximum(oldest, 0), self.options.theta)
         found[np.isnan(found)] = -math.log(self.vocabulary_size)
         return found
 
 
-def remembered(
+def cache_log_probs(
     hidden: Float[Tensor, "targets hidden"],
     targets: Integer[np.ndarray, " targets"],
     oldest: Int64[np.ndarray, " targets"],
     theta: float,
     max_cells: int = CELLS,
 ) -> Float[np.ndarray, " targets"]:
-    """Return the log-probability of every target, in nats; NaN where nothing is remembered.
+    """Return the log-probability of every target by the cache, in nats; NaN if it is empty.
 
     Args:
-        hidden: The hidden state that each target is predicted from.
-        targets: Their ids.
-        oldest: The first place that each remembers; it never goes back.
-        theta: How sharply.
-        max_cells: Products of hidden states held at once.
+        hidden: The hidden state before each target.
+        targets: The ids of the targets.
+        oldest: The first position in each target's cache; ascending.
+        theta: The inverse temperature.
+        max_cells: Products of hidden states that are in memory at once.
     """
     size, device = len(targets), hidden.device
     place, first = torch.arange(size, device=device), torch.from_numpy(oldest).to(device)
     ids = torch.from_numpy(targets.astype(np.int64)).to(device)
     longest = int((np.arange(size) - oldest).max(initial=1))
     found = []
+    # Blocks of targets against the band of positions that any of them has in its cache; masked
+    # positions have log-weight -inf. The target's probability is a ratio of two sums of exp.
     for rows in torch.split(place, max(1, min(longest, max_cells // (2 * longest)))):
         check_deadline()
         band = slice(int(oldest[rows[0]]), int(rows[-1]) + 1)
@@ -140,12 +142,12 @@ def remembered(
 
 
 def choose_theta(model: NeuralLanguageModel, dev: TokenStore, length: int) -> float:
-    """Return the theta under which dev is likeliest, the cache mixed with its network.
+    """Return the theta with the highest likelihood of dev by the cache mixed with its network.
 
     Args:
-        model: The network's model.
+        model: The language model of the network.
         dev: Running text that is not empty.
-        length: Places that are remembered.
+        length: Length of the cache in positions (L).
     """
     dev = dev.beginning(MAX_TARGETS)
     targets = dev.targets[:MAX_TARGETS]
@@ -155,7 +157,7 @@ def choose_theta(model: NeuralLanguageModel, dev: TokenStore, length: int) -> fl
     unit = 1 / float(hidden.square().sum(dim=1).mean())
 
     def likelihood(theta: float) -> float:
-        cached = np.nan_to_num(remembered(hidden, targets, oldest, theta), nan=-np.inf)
+        cached = np.nan_to_num(cache_log_probs(hidden, targets, oldest, theta), nan=-np.inf)
         return float(np.logaddexp(own, cached + math.log(SHARE)).sum(dtype=np.float64))
 
     return max((sharpness * unit for sharpness in SHARPNESS), key=likelihood)

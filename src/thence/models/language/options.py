@@ -1,4 +1,4 @@
-"""Settings of language models that are networks, apart from them: recipes need no torch."""
+"""Settings of neural language models, in a module of their own so that recipes need no torch."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -10,12 +10,13 @@ from thence.settings import DropProbability, PositiveInt, Range, Settings
 Softmax = Literal["full", "sampled", "adaptive"]
 
 SPECIAL_IDS = 2
-"""The last ids, the unknown symbol and the boundary, are frequent though ids are by frequency."""
+"""Number of special symbols, the unknown symbol and the boundary. They have the last ids, though
+all other ids are in order of falling frequency."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputLayerOptions(Settings):
-    """Settings of the output layer, which every network has."""
+    """Settings of the output layer of a network."""
 
     softmax: Softmax = "full"
     """Compare with the whole vocabulary, with a sample of it while training, or by clusters of \
@@ -56,9 +57,9 @@ class MLPOptions(OutputLayerOptions):
     layers: Annotated[int, Range(ge=0, le=MAX_LAYERS)] = 1
     """Hidden layers; 0 for a linear model of the embeddings."""
     activation: Activation = "tanh"
-    """What the units of a hidden layer do with their sum; none leaves it as it is."""
+    """Activation function of the hidden layers; none is the identity."""
     initialization: Initialization = "kaiming"
-    """How the weights are drawn: kaiming (neither flat nor saturated, first loss near ln V), \
+    """How the weights are initialised: kaiming (units keep the variance, first loss near ln V), \
 uniform (PyTorch's defaults), or normal (standard normal, the first loss is far too high)."""
     direct: bool = False
     """Connect the embeddings to the output directly too (W of the paper)."""
@@ -153,8 +154,8 @@ class TransformerOptions(OutputLayerOptions):
     positions: Literal["rotary", "learned"] = "rotary"
     """Rotary embedding (rotates queries and keys), or a learned embedding of each position."""
     feed_forward: Literal["gelu", "swiglu"] = "gelu"
-    """What stands between the two products of the feed-forward part: GELU, or SwiGLU, which \
-multiplies half of the numbers by the SiLU of the others and learns more in the same time."""
+    """Activation of the feed-forward part: GELU, or SwiGLU, which multiplies half of the numbers \
+by the SiLU of the others and learns more in the same time."""
     dropout: DropProbability = 0.1
     """Chance that a number of the embeddings or of a part's output is left out."""
     tied: bool = True
@@ -171,7 +172,7 @@ multiplies half of the numbers by the SiLU of the others and learns more in the 
 
     @property
     def feed_forward_sizes(self) -> tuple[int, int]:
-        """Numbers that come out of the first product, and that go into the second."""
+        """Output size of the first linear layer, and input size of the second."""
         inner = FEED_FORWARD_FACTOR * self.embedding_size
         if self.feed_forward == "gelu":
             return inner, inner
@@ -197,8 +198,8 @@ class NeuralCacheOptions(Settings):
     """Settings of a ``neural-cache`` member of a mixture."""
 
     length: PositiveInt
-    """Places that are remembered (L)."""
+    """Length of the cache in positions (L)."""
     theta: float
-    """How much more similar states count (theta); 0 counts all alike."""
+    """Inverse temperature of the similarity of hidden states (theta); with 0 all count alike."""
     of: int
-    """Number of the member whose network's hidden states are compared."""
+    """Index of the member whose network's hidden states are compared."""

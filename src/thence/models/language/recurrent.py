@@ -1,4 +1,4 @@
-"""Recurrent networks: the state of the text so far in a vector of fixed size.
+"""Recurrent networks: rnn, lstm and gru.
 
     x_t = dropout(sqrt(E) C(w_t))                       the embedding of symbol w_t, E its size
     rnn     h_t = tanh(W x_t + U h_(t-1) + b)
@@ -16,9 +16,9 @@ network based language model" (rnn); S. Hochreiter and J. Schmidhuber 1997, "Lon
 memory", with the forget gate of F. Gers et al. 2000 (lstm); K. Cho et al. 2014, "Learning phrase
 representations using RNN encoder-decoder", in cuDNN's form (gru). Dropout with one mask for a whole
 sequence: Y. Gal and Z. Ghahramani 2016; of recurrent weights and of whole symbols: S. Merity et al.
-2018, "Regularizing and optimizing LSTM language models". Embeddings are read multiplied by the root
-of their size, as in A. Vaswani et al. 2017: so tied ones are small enough for an output layer and
-large enough for an input.
+2018, "Regularizing and optimizing LSTM language models". Embeddings are multiplied by the square
+root of their size, as in A. Vaswani et al. 2017: so tied ones are small enough for an output layer
+and large enough for an input.
 """
 
 import math
@@ -36,12 +36,12 @@ from thence.models.language import graphs
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import Cell, RecurrentOptions
 from thence.models.network import Dropout, LockedDropout
-from thence.models.output_layer import draw_output, make_output_layer
+from thence.models.output_layer import init_output_layer, make_output_layer
 
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 """Blocks of H rows in the weights of a cell: i, f, g, o of an LSTM; r, z, n of a GRU."""
 MOST_SAMPLES = 2048
-"""Of the sampled softmax in ``thence best``."""
+"""Upper bound of the sampled softmax's samples in ``thence best``."""
 FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
 """Functions that compute a whole layer over time in one call, in C++ or cuDNN."""
 
@@ -52,7 +52,7 @@ LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
 
 
 def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
-    """Return a size for ``thence best``, as it did best on names, plays and news in a minute."""
+    """Return the settings for ``thence best``, which did best on names, plays and news."""
     embedding = embedding_size(kind, hidden, of_words=hidden)
     inputs = embedding + (layers - 1) * hidden
     options: dict[str, Any] = {
@@ -65,7 +65,8 @@ def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
     if kind == "characters":
         training |= {"batch_size": 32, "window": 64, "vary_windows": True}
     if kind == "words":
-        # Then the output costs at most half as much as a layer (docs/experiments.md).
+        # With so many samples the output layer costs at most half as much as a recurrent layer
+        # (docs/experiments.md).
         options |= {"tied": True, "softmax": "sampled", "samples": min(4 * hidden, MOST_SAMPLES)}
         dropouts |= {"embedding_dropout": 1 / 8, "input_dropout": 1.0}
         training = {"lr": 0.8 * rate, "batch_size": 40, "window": 35, "vary_windows": True}
@@ -80,9 +81,9 @@ class Layer(nn.Module):
     """One recurrent layer on PyTorch's fused cells.
 
     Args:
-        cell: Which cell.
-        input_size: Numbers it reads at each place.
-        hidden_size: Its units (H).
+        cell: Kind of cell.
+        input_size: Size of its inputs.
+        hidden_size: Number of its units (H).
         weight_drop: Chance that a weight of U is left out at a training step.
     """
 
@@ -107,11 +108,11 @@ class Layer(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch time input"], state: LayerState
     ) -> tuple[Float[Tensor, "batch time hidden"], LayerState]:
-        """Return the hidden states after each input, and the last of each row.
+        """Return the hidden state after each input, and the state after the last.
 
         Args:
-            inputs: What is read.
-            state: The hidden states before, and the cells for an LSTM.
+            inputs: The inputs.
+            state: The hidden states before them and, for an LSTM, the cells.
         """
         recurrent = self.weight_dropout(self.weight_hh)
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
@@ -120,8 +121,8 @@ class Layer(nn.Module):
             # takes ten times as long as the step itself; so generation uses the plain cell.
             hidden, cells = torch.lstm_cell(inputs[:, 0], [part[0] for part in state], *weights)
             return hidden[:, None], (hidden[None], cells[None])
-        # Under autocast all layers must use one precision; a cell that has no bfloat16 here
-        # computes in float32, and its outputs are cast where the next layer reads them.
+        # Under autocast a cell without a bfloat16 kernel on this device computes in float32; the
+        # next layer casts its outputs.
         kind = inputs.device.type
         if torch.is_autocast_enabled(kind) and not takes_bfloat16(self.cell, kind):
             with torch.autocast(kind, enabled=False):
@@ -132,7 +133,9 @@ class Layer(nn.Module):
     def _fused(
         self, inputs: Tensor, state: LayerState, weights: list[Tensor]
     ) -> tuple[Tensor, LayerState]:
+        """Call PyTorch's fused cell over all inputs; see ``forward``."""
         before = state if self.cell == "lstm" else state[0]
+        # Flags: biases, layers, dropout, training, bidirectional, batch first.
         outputs, *after = FUSED[self.cell](
             inputs, before, weights, True, 1, 0.0, self.training, False, True
         )
@@ -141,10 +144,10 @@ class Layer(nn.Module):
 
 @cache
 def takes_bfloat16(cell: Cell, device_type: str) -> bool:
-    """Whether a fused cell computes in bfloat16 on this device.
+    """Return whether a fused cell has a bfloat16 kernel on this device, by trying one.
 
-    oneDNN has an LSTM in bfloat16 only for processors with AVX-512; elsewhere it is computed in
-    float32 and all else in bfloat16. Found out by computing a small one.
+    oneDNN has an LSTM in bfloat16 only for processors with AVX-512; elsewhere the cell is computed
+    in float32, and all else in bfloat16.
     """
     with torch.random.fork_rng(devices=[]):  # The trial must not change what training draws.
         layer = Layer(cell, 1, 1).to(device_type)
@@ -199,7 +202,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Float[Tensor, "batch time output"], State]:
         """Return the last layer's hidden states after each id, and the state after the last."""
         values = functional.embedding(ids, self._table())  # (B, T, E)
-        # Drawn with standard deviation 1 / sqrt(E), so each number has a variance of 1 here.
+        # Initialised with standard deviation 1 / sqrt(E), so the product has a variance of 1.
         values = self.input_dropout(values * math.sqrt(self.options.embedding_size))
         afters = []
         for index, layer in enumerate(self.layers):
@@ -211,7 +214,7 @@ class Recurrent(nn.Module):
         return self.projection(values), new
 
     def _table(self) -> Float[Tensor, "vocab embedding"]:
-        """Return the embeddings, those of some symbols left out while training."""
+        """Return the embedding table, with dropout of whole symbols while training."""
         table, p = self.embedding.weight, self.options.embedding_dropout
         if not self.training or p == 0:
             return table
@@ -228,5 +231,5 @@ def create(options: RecurrentOptions, vocabulary_size: int) -> NeuralLanguageMod
     network = Recurrent(options, vocabulary_size)
     tied_to = network.embedding if options.tied else None
     output_layer = make_output_layer(options, network.output_size, vocabulary_size, tied_to)
-    draw_output(output_layer, 0.1 / math.sqrt(network.output_size))
+    init_output_layer(output_layer, 0.1 / math.sqrt(network.output_size))
     return NeuralLanguageModel(network, output_layer, vocabulary_size)

@@ -1,6 +1,6 @@
-"""A binary code of the symbols of a vocabulary: each is a path of decisions down a tree.
+"""A binary code of the symbols of a vocabulary: each symbol is a path of bits down a tree.
 
-The tree is Huffman's, so that frequent symbols take few decisions. The root is node 0, and nodes
+The tree is a Huffman tree, so that frequent symbols have few bits. The root is node 0, and nodes
 are numbered by falling weight.
 
 Source: D. Huffman 1952, "A method for the construction of minimum-redundancy codes".
@@ -15,7 +15,7 @@ import numpy as np
 from thence.array_types import Int32, UInt8
 
 MAX_DEPTH = 64
-"""Decisions of a symbol at most; counts of below 2^31 never need more than 46."""
+"""Upper bound of the bits of a symbol; counts below 2^31 never need more than 46."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class SymbolCode:
     """The code of V symbols, over V - 1 nodes.
 
     Attributes:
-        starts: Where the decisions of each symbol begin, and where all end (V + 1).
+        starts: Offsets of each symbol's decisions in ``nodes`` and ``bits``; V + 1 of them.
         nodes: The node of each decision, symbol after symbol.
-        bits: The bit that the symbol takes there.
-        children: The two children of each node; a symbol v is V - 1 + v.
-        ranges: In the order of the leaves from left to right, where those below each node begin,
-            where those of bit 1 begin, and where they end.
-        ranks: The place of each symbol in that order.
+        bits: The bit of the symbol at that node.
+        children: The two children of each node; the leaf of symbol v has number V - 1 + v.
+        ranges: For each node, in the order of leaves from left to right: the first leaf below it,
+            the first leaf of bit 1, and the end.
+        ranks: The position of each symbol's leaf in that order.
     """
 
     starts: Int32[np.ndarray, " vocab+1"]
@@ -41,10 +41,10 @@ class SymbolCode:
 
 
 def huffman_code(counts: Sequence[int]) -> SymbolCode:
-    """Return the code of symbols that occur so often each; at least two symbols."""
+    """Return the Huffman code of symbols with these counts; there must be at least two."""
     size = len(counts)
-    # While the tree is made, a node is numbered from the last (V - 2) to the root (0), and symbols
-    # come after the nodes. Ties go by number, so that the code follows from the counts alone.
+    # Nodes are numbered from the first merge (V - 2) to the root (0), and leaves come after them.
+    # Ties are broken by number, so that the code depends on the counts alone.
     heap = [(count, size - 1 + symbol) for symbol, count in enumerate(counts)]
     heapq.heapify(heap)
     children = np.zeros((size - 1, 2), np.int32)
@@ -56,12 +56,12 @@ def huffman_code(counts: Sequence[int]) -> SymbolCode:
 
 
 def _code_of(children: Int32[np.ndarray, "nodes 2"]) -> SymbolCode:
-    """Return the code of a tree."""
+    """Return the code of a tree, by a depth-first walk over its leaves from left to right."""
     size = len(children) + 1
     paths: list[list[tuple[int, int]]] = [[] for _ in range(size)]
     ranges, ranks = np.zeros((size - 1, 3), np.int32), np.zeros(size, np.int32)
-    # Nodes and their paths from left to right; a node comes again, as None, when its leaves of bit
-    # 0 are passed and when all are.
+    # A stack of (node, path, part): a node is visited before its leaves (part 0), between the
+    # leaves of bit 0 and those of bit 1 (part 1), and after all (part 2).
     waiting: list[tuple[int, list[tuple[int, int]], int]] = [(0, [], 0)]
     passed = 0
     while waiting:

@@ -1,14 +1,14 @@
 """Word classes from bigram counts, by the exchange algorithm.
 
-Words are moved between C classes, one after another, each to the class under which the text is
-likeliest by the bigram model of classes p(w | v) = p(c(w) | c(v)) p(w | c(w)). Its log-likelihood
-is, up to a constant,
+Words are moved between C classes, one after another, each to the class with which the text has the
+highest likelihood by the class bigram model p(w | v) = p(c(w) | c(v)) p(w | c(w)). The
+log-likelihood is, up to a constant,
 
     F = sum_{a,b} L(N(a, b)) - sum_a L(N(a, .)) - sum_b L(N(., b))        L(n) = n log n
 
 with N(a, b) how often a word of class b followed one of class a. A move changes two rows and two
-columns of N. What adding a word w to class b gains is the same sum for all b over the classes that
-follow and precede w, so that it is computed for all classes at once.
+columns of N. The gain in F from adding a word w to class b is a sum over the classes that follow
+and precede w, which are the same for all b, so that it is computed for all classes at once.
 
 Source: S. Martin, J. Liermann and H. Ney 1998, "Algorithms for bigram and trigram word clustering".
 The objective is that of P. Brown et al. 1992, "Class-based n-gram models of natural language".
@@ -24,21 +24,21 @@ from thence.array_types import Float64, Int32, Int64
 from thence.deadline import past_deadline
 
 SWEEPS = 20
-"""Times that all words are looked at, at most; later sweeps hardly gain."""
+"""Largest number of passes over all words; later ones hardly gain."""
 LEAST_MOVED = 0.005
-"""The words are classified when fewer than this share of them moves in a sweep."""
+"""The algorithm ends when a smaller share of the words than this moves in a sweep."""
 TABLE = 1 << 20
-"""Counts below this have n log n in a table (8 MB)."""
+"""n log n of counts below this is looked up in a table (8 MB)."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The neighbours of words on one side.
+    """The neighbours of each word on one side: a sparse matrix of bigram counts, by rows.
 
     Attributes:
-        starts: Where the neighbours of each word begin.
+        starts: Offsets of each word's neighbours.
         words: The neighbours.
-        counts: How often they are.
+        counts: The bigram count of each neighbour.
     """
 
     starts: Int64[np.ndarray, " words+1"]
@@ -53,7 +53,7 @@ class Pairs:
         counts: Int64[np.ndarray, " pairs"],
         size: int,
     ) -> "Pairs":
-        """Return the second words of pairs by the first."""
+        """Return the second words of pairs, grouped by the first."""
         order = np.argsort(first, kind="stable")
         starts = np.searchsorted(first[order], np.arange(size + 1))
         return cls(starts, second[order].astype(np.int32), counts[order])
@@ -61,7 +61,7 @@ class Pairs:
     def by_class(
         self, word: int, class_of: Int32[np.ndarray, " words"], size: int
     ) -> tuple[Int64[np.ndarray, " classes"], int]:
-        """Return how often each class is a neighbour of a word; the word itself is kept apart."""
+        """Return the counts of a word's neighbours by class, and apart the word's own count."""
         some = slice(int(self.starts[word]), int(self.starts[word + 1]))
         words, counts = self.words[some], self.counts[some]
         itself = words == word
@@ -70,16 +70,16 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Counts of neighbouring classes; the last four arrays are changed in place.
+class ClassCounts:
+    """Class bigram counts of a classification; the last three arrays are changed in place.
 
     Attributes:
-        after: What followed each word.
-        before: What preceded each word.
-        table: n log n of small n.
+        after: The words that followed each word.
+        before: The words that preceded each word.
+        table: n log n for small n.
         class_of: The class of each word.
-        rows: N(a, b), first classes by row.
-        columns: Its transpose.
+        rows: N(a, b), one row per first class.
+        columns: The transpose of ``rows``, kept so that both are read along memory.
     """
 
     after: Pairs
@@ -92,8 +92,8 @@ class Grid:
     @classmethod
     def of(
         cls, after: Pairs, before: Pairs, class_of: Int32[np.ndarray, " words"], size: int
-    ) -> "Grid":
-        """Return the counts of a classification into so many classes."""
+    ) -> "ClassCounts":
+        """Return the counts of a classification into ``size`` classes."""
         first = class_of[np.repeat(np.arange(len(class_of)), np.diff(after.starts))]
         pairs = first.astype(np.int64) * size + class_of[after.words]
         rows = np.bincount(pairs, after.counts, size * size).astype(np.int64).reshape(size, size)
@@ -106,11 +106,11 @@ class Grid:
         return small if counts.max(initial=0) < len(self.table) else xlogx(counts)
 
     def likelihood(self) -> float:
-        """Return F."""
+        """Return the objective F (see the module)."""
         totals = [xlogx(self.rows.sum(axis=axis)).sum() for axis in (0, 1)]
         return float(xlogx(self.rows).sum() - sum(totals))
 
-    def put(
+    def add_word(
         self,
         index: int,
         sign: int,
@@ -118,7 +118,7 @@ class Grid:
         preceded: Int64[np.ndarray, " classes"],
         itself: int,
     ) -> None:
-        """Add a word's neighbours to a class, or take them out of it (sign -1)."""
+        """Add a word's neighbours to the counts of a class, or subtract them (sign -1)."""
         for grid, across, down in (
             (self.rows, followed, preceded),
             (self.columns, preceded, followed),
@@ -129,7 +129,7 @@ class Grid:
 
 
 def xlogx(counts: Int64[np.ndarray, " counts"]) -> Float64[np.ndarray, " counts"]:
-    """Return n log n, 0 of 0."""
+    """Return n log n, with 0 log 0 = 0."""
     found: Float64[np.ndarray, " counts"] = counts * np.log(np.maximum(counts, 1))
     return found
 
@@ -141,16 +141,16 @@ def exchange(
     classes: int,
     fixed: Int64[np.ndarray, " fixed"],
 ) -> Int32[np.ndarray, " words"]:
-    """Return the class of each word, from 0; the fixed words have classes of their own after those.
+    """Return the class of each word, from 0 on, by the exchange algorithm.
 
-    Once a deadline has passed, the classes are those reached by then.
+    At a deadline it stops early.
 
     Args:
         keys: ``first * size + second`` of each pair of neighbours.
-        counts: How often each occurs.
+        counts: The count of each pair.
         size: Number of words.
-        classes: How many classes the other words are put into.
-        fixed: Words that are not moved.
+        classes: Number of classes.
+        fixed: Words that are not moved; each has a class of its own, after the others.
     """
     first, second = np.divmod(keys, size)
     after, before = Pairs.of(first, second, counts, size), Pairs.of(second, first, counts, size)
@@ -159,17 +159,17 @@ def exchange(
     order = order[~np.isin(order, fixed)]
     class_of = np.zeros(size, np.int32)
     class_of[order] = np.arange(len(order)) % classes
-    order = order[seen[order] > 0]  # Nothing says where the others belong.
+    order = order[seen[order] > 0]  # The likelihood does not depend on the class of unseen words.
     class_of[fixed] = np.arange(classes, classes + len(fixed))
-    grid = Grid.of(after, before, class_of, classes + len(fixed))
+    grid = ClassCounts.of(after, before, class_of, classes + len(fixed))
     for _ in range(SWEEPS):
         if sweep(grid, order, classes) < LEAST_MOVED * len(order) or past_deadline():
             break
     return grid.class_of
 
 
-def sweep(grid: Grid, order: Int64[np.ndarray, " words"], classes: int) -> int:
-    """Move each word, in order, to its best class below ``classes``; return how many moved."""
+def sweep(grid: ClassCounts, order: Int64[np.ndarray, " words"], classes: int) -> int:
+    """Move each word, in order, to the best of the first ``classes``; return how many moved."""
     if library() is None:
         return sweep_in_numpy(grid, order, classes)
     after, before = ((side.starts, side.words, side.counts) for side in (grid.after, grid.before))
@@ -178,8 +178,8 @@ def sweep(grid: Grid, order: Int64[np.ndarray, " words"], classes: int) -> int:
     )
 
 
-def sweep_in_numpy(grid: Grid, order: Int64[np.ndarray, " words"], classes: int) -> int:
-    """Do what the core does, one word after another."""
+def sweep_in_numpy(grid: ClassCounts, order: Int64[np.ndarray, " words"], classes: int) -> int:
+    """Return the same as ``sweep``: the NumPy twin of the kernel in ``_core/classes.c``."""
     rows, class_of, log, size = grid.rows, grid.class_of, grid.log, len(grid.rows)
     first, second, moved = rows.sum(axis=1), rows.sum(axis=0), 0
     for word in order.tolist():
@@ -187,25 +187,27 @@ def sweep_in_numpy(grid: Grid, order: Int64[np.ndarray, " words"], classes: int)
         followed, itself = grid.after.by_class(word, class_of, size)
         preceded, _ = grid.before.by_class(word, class_of, size)
         total, seen = followed.sum() + itself, preceded.sum() + itself
-        grid.put(own, -1, followed, preceded, itself)
+        grid.add_word(own, -1, followed, preceded, itself)
         first[own] -= total
         second[own] -= seen
+        # The gain in F from adding the word to each class: first the terms L(N(a, b)) ...
         gain = np.zeros(size)
         for counts, table in ((followed, grid.columns), (preceded, rows)):
             for other in np.flatnonzero(counts):
                 terms = log(table[other] + counts[other]) - log(table[other])
-                terms[other] = 0
+                terms[other] = 0  # N(b, b) changes by all counts at once, below.
                 gain += terms
         inside = np.diagonal(rows)
         gain += log(inside + followed + preceded + itself) - log(inside)
+        # ... then the marginals L(N(a, .)) and L(N(., b)).
         gain -= log(first + total) - log(first)
         gain -= log(second + seen) - log(second)
         best = int(gain[:classes].argmax())
-        if gain[own] >= gain[best]:
+        if gain[own] >= gain[best]:  # A tie does not move the word.
             best = own
         moved += best != own
         class_of[word] = best
-        grid.put(best, 1, followed, preceded, itself)
+        grid.add_word(best, 1, followed, preceded, itself)
         first[best] += total
         second[best] += seen
     return moved
