@@ -1,4 +1,4 @@
-"""N-gram models: counting, smoothing, asking, reading and writing ARPA files."""
+"""N-gram models: counting, smoothing, pruning, quantisation and queries."""
 
 from thence.models.ngram.model import NGram, NGramOptions
 

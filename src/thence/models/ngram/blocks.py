@@ -1,14 +1,13 @@
-"""Counting a text in blocks, for a cluster: what is counted apart is merged as if counted at once.
+"""Counting a text in blocks on a cluster, and merging the counts exactly.
 
-The n-grams of a text are a tree: below each stand those that are longer by a word. Sorted, all
-that begin with one of a range of words stand together in every order, so a tree is cut into ranges
-of first words without looking at any n-gram. Trees of the same range, counted on different texts,
-are merged order by order; merged ranges are put one after the other.
+The n-grams of a text are a trie: below each are those that are longer by a word. When they are
+sorted, all that begin with a range of words are contiguous in every order, so the trie is cut into
+ranges of first words by binary search. Tries of the same range, counted on different texts, are
+merged order by order; merged ranges are concatenated.
 
-A worker looks at a block twice, first for its symbols, then, when the vocabulary is known, for its
-n-grams; and a third time where the model has to score its own text. Everything here is a plain
-function of values that can be sent from machine to machine; the engine that sends them is
-``cluster``'s.
+A worker reads a block twice, first to count its symbols, then, when the vocabulary is known, its
+n-grams; and a third time if the model has to score its own text. Everything here is a plain
+function of values that can be sent between machines; ``cluster`` sends them.
 """
 
 from collections import Counter
@@ -29,12 +28,12 @@ from thence.tokens import Tokenizer, TokenOptions, TokenStore, count_symbols, en
 
 @dataclass(frozen=True)
 class Branches:
-    """The n-grams of one order that begin with one of a range of words, sorted.
+    """The n-grams of one order that begin with a range of words, sorted.
 
     Attributes:
-        prefixes: Number of each without its last word, among those of the range.
-        words: Last word of each, in the smallest type.
-        counts: How often each occurs, in the smallest type.
+        prefixes: Index of each n-gram's prefix (without its last word) within the range.
+        words: Last word of each, in the smallest dtype.
+        counts: Count of each, in the smallest dtype.
     """
 
     prefixes: Int32[np.ndarray, " ngrams"]
@@ -44,10 +43,10 @@ class Branches:
 
 @dataclass(frozen=True)
 class Part:
-    """All n-grams that begin with one of a range of words.
+    """All n-grams that begin with a range of words.
 
     Attributes:
-        unigrams: How often each word of the range occurs.
+        unigrams: Count of each word of the range.
         longer: The n-grams of orders 2 and up.
     """
 
@@ -56,7 +55,7 @@ class Part:
 
     @property
     def num_bytes(self) -> int:
-        """What it takes in memory, and to be sent."""
+        """Size in bytes, in memory and when it is sent."""
         arrays = [getattr(one, name) for one in self.longer for name in vars(one)]
         return int(self.unigrams.nbytes + sum(array.nbytes for array in arrays))
 
@@ -64,13 +63,13 @@ class Part:
 def ranges_of_words(
     counts: Integer[np.ndarray, " words"], parts: int
 ) -> Int64[np.ndarray, " bounds"]:
-    """Divide the vocabulary where each range's words occur about equally often.
+    """Divide the vocabulary into ranges of words with about equal total counts.
 
-    A word is never divided, so a range may be empty beside one of a very frequent word.
+    A word is never divided, so a range may be empty next to that of a very frequent word.
 
     Args:
-        counts: About how often each word occurs.
-        parts: How many ranges.
+        counts: Approximate count of each word.
+        parts: Number of ranges.
 
     Returns:
         The first word of each range, and the size of the vocabulary.
@@ -78,7 +77,7 @@ def ranges_of_words(
     >>> ranges_of_words(np.array([5, 1, 1, 1, 2]), 2)
     array([0, 1, 5])
     """
-    occurring = np.cumsum(counts.astype(np.int64) + 1)  # One more, so that none counts for nothing.
+    occurring = np.cumsum(counts.astype(np.int64) + 1)  # Plus one, so that no word has weight 0.
     shares = occurring[-1] * np.arange(1, parts) // parts
     cuts = np.searchsorted(occurring, shares, "right")
     return np.concatenate([[0], cuts, [len(counts)]]).astype(np.int64)
@@ -87,11 +86,17 @@ def ranges_of_words(
 def cut_by_first_word(
     counts: Sequence[OrderCounts], bounds: Int64[np.ndarray, " bounds"], vocabulary_size: int
 ) -> list[Part]:
-    """Cut the counts of a text into the n-grams of each range of first words."""
+    """Split the counts of a text by ranges of first words.
+
+    Args:
+        counts: The counts of orders 1 to N.
+        bounds: The first word of each range, and V.
+        vocabulary_size: Number of ids (V).
+    """
     word_type = np.min_scalar_type(vocabulary_size - 1)
     unigrams = [_smallest(counts[0].counts[first:last]) for first, last in pairwise(bounds)]
     longer: list[list[Branches]] = [[] for _ in unigrams]
-    starts = bounds  # of each range, in the order below
+    starts = bounds  # Where each range begins in the order below.
     for order in counts[1:]:
         places = np.searchsorted(order.keys, starts * vocabulary_size)
         for branches, (first, last), start in zip(longer, pairwise(places), starts, strict=False):
@@ -103,10 +108,10 @@ def cut_by_first_word(
 
 
 def merge(parts: Sequence[Part], vocabulary_size: int) -> Part:
-    """Add up the counts of different texts, all of the same range of first words."""
+    """Merge the counts of the same range of first words in several texts."""
     word_type = np.min_scalar_type(vocabulary_size - 1)
     unigrams = np.sum([part.unigrams.astype(np.int64) for part in parts], axis=0)
-    numbers = [np.arange(len(unigrams))] * len(parts)  # of each part's n-grams among all
+    numbers = [np.arange(len(unigrams))] * len(parts)  # Each part's n-grams as merged indexes.
     longer = []
     for level in range(len(parts[0].longer)):
         branches = [part.longer[level] for part in parts]
@@ -127,10 +132,10 @@ def merge(parts: Sequence[Part], vocabulary_size: int) -> Part:
 
 
 def assemble(parts: Sequence[Part], vocabulary_size: int) -> list[OrderCounts]:
-    """Return what ``count_ngrams`` gives for all texts together.
+    """Return the counts of all ranges, as ``count_ngrams`` returns them for a whole text.
 
     Args:
-        parts: One for each range of first words, in order.
+        parts: The merged part of each range of first words, in order.
         vocabulary_size: Number of ids (V).
     """
     unigrams = np.concatenate([part.unigrams for part in parts]).astype(np.int64)
@@ -166,12 +171,12 @@ def count_after(
     vocabulary_size: int,
     memory: int | None = None,
 ) -> list[OrderCounts]:
-    """Count the n-grams of running text that end in a store, whatever of it they begin before.
+    """Count the n-grams of running text that end in a store, including those that begin before it.
 
-    Those of the context alone are listed too, with what is left of their counts: perhaps nothing.
+    N-grams that end in the context are listed too, without the occurrences there: perhaps with 0.
 
     Args:
-        context: What stands before the store's first target: N - 1 ids, or all there are.
+        context: The N - 1 ids before the store's first target, or all there are.
         store: The tokens.
         order: The highest order (N).
         vocabulary_size: Number of ids (V).
@@ -179,7 +184,8 @@ def count_after(
     """
     whole = count_ngrams(following(context, store), order, vocabulary_size, True, memory)
     words = context.astype(np.int64)
-    numbers, counts = words, []  # of the n-grams that end at each place of the context
+    # Subtract the n-grams that end within the context: the previous block counts them.
+    numbers, counts = words, []  # Indexes of the n-grams that end at each position of the context.
     for level, found in enumerate(whole):
         if level:
             numbers = find(found.keys, numbers[:-1], words[level:], vocabulary_size)
@@ -190,7 +196,7 @@ def count_after(
 
 
 def following(context: Integer[np.ndarray, " before"], store: TokenStore) -> TokenStore:
-    """Return a store that begins with a context, for counting or scoring running text."""
+    """Return a store with a context prepended, for counting or scoring running text."""
     ids = np.concatenate([context.astype(store.ids.dtype), store.targets])
     offsets = np.array([1, len(ids)])
     length = np.array([len(ids)])
@@ -198,21 +204,22 @@ def following(context: Integer[np.ndarray, " before"], store: TokenStore) -> Tok
 
 
 def _smallest(counts: Int64[np.ndarray, " counts"]) -> Integer[np.ndarray, " counts"]:
+    """Return counts in the smallest dtype that holds them."""
     return counts.astype(np.min_scalar_type(counts.max(initial=0)))
 
 
 Context = Integer[np.ndarray, " before"] | None
-"""Of running text, the last ids before a block; None where no n-gram crosses documents."""
+"""In running text, the last ids before a block; None if no n-gram crosses documents."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What some blocks hold.
+    """Statistics of some blocks, from the first reading.
 
     Attributes:
-        symbols: How often each symbol occurs.
-        documents: How many documents there are.
-        num_bytes: Bytes of their text.
+        symbols: Count of each symbol.
+        documents: Number of documents.
+        num_bytes: Size of their text in bytes.
         hashes: Content hash of each block's documents, in order.
     """
 
@@ -224,14 +231,14 @@ class Survey:
 
 @dataclass(frozen=True)
 class Plan:
-    """How blocks are counted.
+    """The settings with which all blocks are counted.
 
     Attributes:
         reading: How files are read.
-        tokenizer: Text to ids.
+        tokenizer: The tokenizer.
         order: The highest order (N).
-        bounds: The first word of each range that is merged apart, and V.
-        memory: About how many bytes to count in; None for as many as needed.
+        bounds: The first word of each range that is merged separately, and V.
+        memory: About how many bytes to work in; None: no bound.
     """
 
     reading: ReadingOptions
@@ -258,7 +265,7 @@ def survey(block: Block, reading: ReadingOptions, tokens: TokenOptions) -> Surve
 
 
 def join_surveys(surveys: Sequence[Survey]) -> Survey:
-    """Add up the surveys of blocks, given in order."""
+    """Merge the surveys of blocks, given in order."""
     symbols: Counter[str] = Counter()
     for one in surveys:
         symbols.update(one.symbols)
@@ -271,7 +278,7 @@ def join_surveys(surveys: Sequence[Survey]) -> Survey:
 
 
 def ending(block: Block, plan: Plan) -> Integer[np.ndarray, " last"]:
-    """Return the last targets of a block: what the next one must know of running text."""
+    """Return the last N - 1 targets of a block: context for the next one in running text."""
     targets = plan.store(block).targets
     return targets[max(len(targets) - plan.order + 1, 0) :].copy()
 
@@ -279,7 +286,7 @@ def ending(block: Block, plan: Plan) -> Integer[np.ndarray, " last"]:
 def contexts_of(
     endings: Sequence[Integer[np.ndarray, " last"]], order: int, boundary: int
 ) -> list[Integer[np.ndarray, " before"]]:
-    """Return the last N - 1 ids before each block, fewer near the beginning of the text."""
+    """Return the last N - 1 ids before each block; fewer near the beginning of the text."""
     context = np.array([boundary])
     contexts = []
     for last in endings:
@@ -299,7 +306,7 @@ def count_block(block: Block, context: Context, plan: Plan) -> list[Part]:
 
 
 def nats_of(block: Block, context: Context, plan: Plan, model: NGram) -> float:
-    """Return the log-probability of a block by a model."""
+    """Return the log-probability of a block by a model, in nats."""
     store = plan.store(block)
     if context is None:
         return float(np.sum(model.score(store, False)))

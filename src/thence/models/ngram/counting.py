@@ -1,9 +1,10 @@
-"""Counting n-grams: sort and run-length count, no dictionary.
+"""Counting n-grams by sorting, without a hash table.
 
-The orders are counted one after the other. The occurrences of the n-grams of one order, sorted,
-are nearly those of the next: there only the words that follow the same n-gram are sorted.
+The orders are counted one after the other. Positions of the text are kept sorted by the n-gram that
+ends there; for the next order, only positions with the same n-gram are sorted by the word that
+follows.
 
-In bounded memory the text is counted in blocks, whose counts are put together from disk
+With bounded memory the text is counted in blocks, whose counts are merged on disk
 (``external.py``).
 """
 
@@ -29,10 +30,10 @@ from thence.models.ngram.sorting import (
 from thence.tokens import TokenStore
 
 BYTES_PER_POSITION = 36
-"""What the compiled core takes at most to count a position of a block, besides what goes to disk:
-four numbers of 4 bytes, and at worst 16 bytes to sort what follows a single frequent n-gram."""
+"""Upper bound of the memory that the compiled core takes per position of a block, besides what goes
+to disk: four numbers of 4 bytes, and at worst 16 bytes to sort what follows one frequent n-gram."""
 BYTES_PER_POSITION_IN_NUMPY = 96
-"""The same of NumPy."""
+"""The same for NumPy."""
 
 
 def count_ngrams(
@@ -44,22 +45,22 @@ def count_ngrams(
 ) -> list[OrderCounts]:
     """Count the n-grams of all orders up to the given one.
 
-    A document's first n-grams begin with one boundary; no n-gram reaches further to the left than
-    that, unless context is carried across documents.
+    A document's first n-grams begin with one boundary. No n-gram reaches further to the left,
+    unless context is carried across documents.
 
     Args:
         store: The tokens.
         order: The highest order (N).
         vocabulary_size: Number of ids (V).
         carry_context: Let n-grams reach across documents.
-        memory: About how many bytes to work in, the rest being on disk; no bound by default. The
-            counts are the same, and on disk too.
+        memory: About how many bytes to work in, with the counts on disk; None: no bound. The counts
+            are the same.
 
     Returns:
         The counts of orders 1 to N.
 
     Raises:
-        RunError: If what goes to the disk cannot be written.
+        RunError: If the disk cannot be written.
     """
     if memory is None:
         everything = _Block(store.ids, 0, len(store.ids), 1)
@@ -88,10 +89,10 @@ class _Block:
     """A part of a text that is counted at once.
 
     Attributes:
-        ids: Its tokens, after those that n-grams which end in it may begin with.
-        start: Position of the first of these in the store.
-        stop: Position after the last.
-        first: Place among them of the first that is counted.
+        ids: The N - 1 tokens before it, and its tokens.
+        start: Position in the store of the first of ``ids``.
+        stop: Position in the store after the last of ``ids``.
+        first: Index in ``ids`` of the block's first token: n-grams that end before are not counted.
     """
 
     ids: Integer[np.ndarray, " positions"]
@@ -101,7 +102,7 @@ class _Block:
 
 
 def _blocks_of(store: TokenStore, order: int, memory: int) -> Iterator[_Block]:
-    """Cut a text into blocks that can be counted in so many bytes."""
+    """Yield blocks of a text that can each be counted in ``memory`` bytes."""
     each = BYTES_PER_POSITION if library() is not None else BYTES_PER_POSITION_IN_NUMPY
     for start, stop in pieces(1, len(store.ids), max(memory // each, 1)):
         before = max(start - order + 1, 0)
@@ -117,14 +118,14 @@ def _count_block(
     carry_context: bool,
     column: Columns = MemoryColumn,
 ) -> list[OrderCounts]:
-    """Count the n-grams of orders 2 and up that end in a block."""
-    numbers = block.ids.astype(np.int32)  # of the n-gram so far that ends at each position
+    """Return the counts of orders 2 and up of the n-grams that end in a block."""
+    numbers = block.ids.astype(np.int32)  # Index of the n-gram that ends at each position.
     release(store.ids)
-    followers = np.append(numbers[1:], np.int32(-1))  # the word after each position, or -1
+    followers = np.append(numbers[1:], np.int32(-1))  # The word after each position, or -1.
     places = _place_words(numbers, vocabulary_size)
     ngrams, counts = _Occurrences(numbers[places], places), []
     for length in range(2, order + 1):
-        # Of a word that opens a document, n-grams may begin with no more than the boundary before.
+        # N-grams that end at a document's first word may begin with the boundary, but not before.
         opening = opening_targets(store, length, carry_context, block.start + 1, block.stop)
         followers[opening] = -1
         size = len(ngrams.which)
@@ -138,10 +139,10 @@ def _count_block(
 
 @dataclass
 class _Occurrences:
-    """Where the n-grams of one order stand in the text, in order of their numbers.
+    """All occurrences of the n-grams of one order, sorted by n-gram.
 
     Attributes:
-        which: Number of the n-gram.
+        which: Index of the n-gram of each occurrence.
         places: Position of its last word.
     """
 
@@ -152,7 +153,7 @@ class _Occurrences:
 def _place_words(
     ids: Int32[np.ndarray, " positions"], vocabulary_size: int
 ) -> Int32[np.ndarray, " positions"]:
-    """Return the positions of all words, in order of id."""
+    """Return the positions of all words, sorted by word id (stable)."""
     if library() is not None:
         return core.place_words(ids, vocabulary_size)
     return sort_with_places(ids.astype(np.int64))[1].astype(np.int32)
@@ -165,20 +166,20 @@ def _longer(
     vocabulary_size: int,
     first: int,
 ) -> Iterator[core.Longer]:
-    """Yield keys, counts and suffixes of the n-grams that are longer by a word, in order.
+    """Yield keys, counts and suffixes of the n-grams of the next order, sorted by key.
 
-    ``ngrams`` and ``numbers`` become those of the longer ones.
+    ``ngrams`` and ``numbers`` are updated in place to the next order.
 
     Args:
-        ngrams: The occurrences of the shorter ones.
+        ngrams: The occurrences of the current order.
         followers: The word after each position, or -1.
-        numbers: Number of the n-gram that ends at each position.
+        numbers: Index of the n-gram that ends at each position.
         vocabulary_size: Number of ids (V).
-        first: Position from which on occurrences are counted, and not only numbered.
+        first: Position from which on occurrences are counted; those before are only numbered.
     """
     count = core.count_longer if library() is not None else longer_in_numpy
     which, places = ngrams.which, ngrams.places
-    cuts = np.searchsorted(which, which[BLOCK::BLOCK])  # No n-gram's followers are parted.
+    cuts = np.searchsorted(which, which[BLOCK::BLOCK])  # All followers of an n-gram in one block.
     written = following = 0
     for start, stop in pairwise([0, *cuts.tolist(), len(which)]):
         check_deadline()
@@ -202,7 +203,7 @@ def longer_in_numpy(
     first: int,
     following: int,
 ) -> tuple[core.Longer, int]:
-    """Count what is longer by a word: what ``count_longer`` of the compiled core does."""
+    """Count the next order: the NumPy twin of the kernel ``count_longer``."""
     words = followers[places[part]]
     is_followed = words >= 0
     keys = which[part][is_followed].astype(np.int64) * vocabulary_size + words[is_followed]

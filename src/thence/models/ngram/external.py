@@ -1,9 +1,9 @@
-"""Putting n-gram counts together from disk.
+"""Merging the n-gram counts of blocks on disk (external sorting).
 
-The n-grams of each block of a text are counted and numbered among themselves; on disk, they are a
-run. Order by order the runs are merged in pieces, ranges of keys so narrow that a piece fits into
-memory. Then each n-gram of a run knows its number among all, of which the keys and suffixes of the
-next order's runs are made.
+The sorted n-grams of one block are a run on disk, with indexes of their own. Order by order the
+runs are merged in ranges of keys so narrow that each fits into memory. The merge yields the index
+of each n-gram of a run among all n-grams, with which the keys and suffixes of the next order are
+rewritten.
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,22 @@ from thence.models.ngram.gathering import BLOCK, pieces
 from thence.models.ngram.sorting import OrderCounts, distinct
 
 BYTES_PER_NGRAM = 96
-"""Bytes of memory to sort, number and count one n-gram when sorted runs are merged, at most."""
+"""Upper bound of the memory in bytes to sort, number and count one n-gram in a merge."""
 
 Bounds = list[tuple[int, int]]
+"""Beginnings and ends of ranges."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The sorted runs of one order, one after the other.
+    """The sorted runs of one order, concatenated.
 
     Attributes:
-        counted: Each with its own numbers.
-        keys: Of all, with the numbers among all of their prefixes.
-        suffixes: Numbers among all.
-        numbers: Of each n-gram of the runs among all.
-        bounds: Where each run begins and ends.
+        counted: The counts of each run, with its own indexes.
+        keys: The keys of all runs, with merged indexes of the prefixes.
+        suffixes: The merged indexes of the suffixes.
+        numbers: The merged index of each n-gram of the runs.
+        bounds: The range of each run in these.
     """
 
     counted: list[OrderCounts] = field(default_factory=list)
@@ -52,7 +53,7 @@ def merge_runs(orders: list[Runs], vocabulary_size: int, memory: int) -> list[Or
     """Return the counts of orders 2 and up of all blocks together, on disk.
 
     Args:
-        orders: The runs of each order; what they hold is let go.
+        orders: The runs of each order; emptied to free their disk space.
         vocabulary_size: Number of ids (V).
         memory: About how many bytes to work in.
     """
@@ -67,11 +68,11 @@ def merge_runs(orders: list[Runs], vocabulary_size: int, memory: int) -> list[Or
 
 
 def _renumber(runs: Runs, shorter: Runs | None, vocabulary_size: int) -> None:
-    """Write keys and suffixes with the numbers that shorter n-grams have among all.
+    """Write the keys and suffixes of runs with the merged indexes of the order below.
 
     Args:
-        runs: Of one order.
-        shorter: Of the order below, merged; None: those are words, whose numbers are their ids.
+        runs: The runs of one order.
+        shorter: The merged runs of the order below; None: words, whose indexes are their ids.
         vocabulary_size: Number of ids (V).
     """
     for place, counted in enumerate(runs.counted):
@@ -89,7 +90,7 @@ def _renumber(runs: Runs, shorter: Runs | None, vocabulary_size: int) -> None:
 
 
 def _merge(runs: Runs, block: int) -> OrderCounts:
-    """Count the n-grams of all runs together, and note the number among all of each."""
+    """Merge the runs of one order into counts; store each n-gram's merged index in ``numbers``."""
     keys, counts, suffixes = Spool(np.int64), Spool(np.int64), Spool(np.int32)
     for parts in _narrow_ranges(runs, block):
         run_keys = np.concatenate([runs.keys.read(*part) for part in parts])
@@ -106,7 +107,7 @@ def _merge(runs: Runs, block: int) -> OrderCounts:
 
 
 def _counts_of(runs: Runs, parts: Bounds) -> Int64[np.ndarray, " ngrams"]:
-    """Return the counts of parts of runs, one after the other."""
+    """Return the counts of parts of runs, concatenated."""
     found = []
     for start, stop in parts:
         place = next(place for place, bound in enumerate(runs.bounds) if bound[1] >= stop)
@@ -123,10 +124,10 @@ def _split(
 
 
 def _narrow_ranges(runs: Runs, block: int) -> Iterator[Bounds]:
-    """Yield, range of keys by range of keys, where they are in each run.
+    """Yield ranges of keys, each as its ranges within the runs, of about ``block`` n-grams at most.
 
-    Between two sampled keys a run has no more than ``step`` n-grams, so a range that holds as many
-    samples as there are runs has at most twice as many steps as there are runs.
+    Every ``step``-th key of each run is a sample. Between two samples a run has at most ``step``
+    n-grams, so a range with as many samples as there are runs holds at most 2 x runs x ``step``.
     """
     if not runs.keys.size:
         return

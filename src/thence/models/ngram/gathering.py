@@ -1,8 +1,8 @@
-"""Looking up numbers of n-grams in bounded memory.
+"""Gathering values by n-gram index, and summing by index, in bounded memory.
 
-After the counting, the n-grams of an order are read in turn, a block at a time. Only what is said
-of their suffixes stands anywhere in the order below. Where that is too large for the memory, the
-numbers of the suffixes are sorted by range first, so that one range after the other is looked at.
+After counting, the n-grams of an order are read sequentially, a block at a time; only look-ups by
+suffix in the order below are random accesses. If that order does not fit into memory, the look-ups
+are partitioned by range of indexes first, so that only one range is in memory at a time.
 """
 
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ from thence.array_types import Int64, Integer, Num
 from thence.mapped import Spool, release
 
 BLOCK = 1 << 18
-"""About so many n-grams are worked on at once: their keys stay in the processor's cache."""
+"""Approximate number of n-grams per block, whose keys stay in the processor's cache."""
 PARTS_OF_MEMORY = 8
-"""Each range of values that is looked up may take this share of the memory."""
+"""Each range of values may take one part in this many of the memory."""
 
 
 def pieces(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    """Cut the numbers from ``start`` to ``stop`` into ranges of one size, the last perhaps less."""
+    """Yield consecutive ranges of ``size`` numbers from ``start`` to ``stop``, the last smaller."""
     return pairwise([*range(start, stop, size), stop]) if start < stop else iter(())
 
 
 class Gathered:
-    """``values[numbers]``, to be sliced, wherever in the values the numbers point to.
+    """``values[numbers]``, read slice by slice, in bounded memory.
 
     Args:
-        values: What is looked up.
-        numbers: Which of them.
-        memory: About how many bytes to work in; None: as many as needed.
+        values: The values.
+        numbers: The indexes.
+        memory: About how many bytes to work in; None: no bound.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Gathered:
         return taken
 
     def release(self) -> None:
-        """Give the memory back of what was read of mapped arrays, but for the values."""
+        """Free the pages read from memory-mapped arrays, except those of the values."""
         release(self._numbers, *([] if self._moved is None else [self._moved]))
 
 
 def _gather(
     values: Num[np.ndarray, " values"], numbers: Integer[np.ndarray, " numbers"], memory: int
 ) -> Num[np.ndarray, " numbers"]:
-    """Return values by their numbers: sorted by range, looked up, and put back in their order."""
+    """Return ``values[numbers]`` on disk: partition by range, look up, restore the order."""
     ranges = list(_ranges(values, memory))
     width = ranges[0][1]
     asked = [Spool(np.int64) for _ in ranges]
@@ -87,7 +87,7 @@ def _gather(
 
 
 def _ranges(values: Num[np.ndarray, " values"], memory: int) -> Iterator[tuple[int, int]]:
-    """Return ranges of an array that take a share of the memory each."""
+    """Yield ranges of an array, each of which takes its share of the memory."""
     width = max(memory // PARTS_OF_MEMORY // values.itemsize, 1)
     return pieces(0, len(values), width)
 
@@ -98,13 +98,13 @@ def sum_by_number(
     size: int,
     memory: int | None = None,
 ) -> Int64[np.ndarray, " size"]:
-    """Add up weights by number, as ``np.bincount`` does, in about so many bytes.
+    """Return the sums of weights by index, as ``np.bincount`` does, in bounded memory.
 
     Args:
-        numbers: Each below ``size``.
-        weights: Of each; None: 1.
-        size: How many sums there are.
-        memory: None: as much as needed.
+        numbers: The indexes, each below ``size``.
+        weights: The weight of each; None: 1.
+        size: Number of sums.
+        memory: About how many bytes to work in; None: no bound.
     """
     if memory is None:
         if library() is not None and numbers.dtype == np.int32:

@@ -1,7 +1,7 @@
-"""N-gram models in hash tables, asked as KenLM asks them; ``_core/hashed.c`` says how they work.
+"""N-gram models in KenLM's hash tables (its "probing" format); ``_core/hashed.c`` describes them.
 
-They take what KenLM's files of hash tables hold as it is; ``hashing`` makes the same of a list of
-n-grams. Without the compiled core, Python walks through them; the numbers are the same to the bit.
+The tables of KenLM's binary files are used as they are; ``hashing`` builds the same from a list of
+n-grams. Without the compiled core, queries run in Python, with the same results to the bit.
 """
 
 import struct
@@ -19,26 +19,29 @@ from thence.array_types import Int64, UInt8, UInt64
 from thence.models.ngram.sorting import sort_with_places
 
 A, B = np.uint64(8978948897894561157), np.uint64(17894857484156487943)
-"""What the hash of an n-gram is multiplied by, and the id of the word before it (KenLM)."""
+"""KenLM's multipliers in the hash of an n-gram: of the hash so far, and of the id of the word
+before it (see ``_walk``)."""
 MURMUR = 0xC6A4A7935BD1E995
+"""Multiplier of MurmurHash64A."""
 MASK = (1 << 64) - 1
+"""Keeps the low 64 bits, as arithmetic in C does."""
 MULTIPLIER = 1.5
-"""Slots per n-gram in a table that is made here: KenLM's, where two or three slots are tried."""
+"""Buckets per n-gram in a table that is built here, as in KenLM: a look-up tries two or three."""
 
 
 def buckets_of(count: int, multiplier: float) -> int:
-    """Return how many buckets KenLM gives to so many keys, computed in single precision."""
+    """Return KenLM's number of buckets for so many keys, in its single precision."""
     return max(count + 1, int(np.float32(multiplier) * np.float32(count)))
 
 
 @dataclass(frozen=True)
 class HashTable:
-    """An open hash table with linear probing: in each slot a key of 64 bits, then values.
+    """A hash table with open addressing and linear probing: each slot is a 64-bit key, then values.
 
     Attributes:
-        slots: The bytes of all slots.
-        buckets: A key is looked for from slot key mod buckets on.
-        stride: Bytes of a slot.
+        slots: The bytes of all slots; key 0 marks an empty slot.
+        buckets: The search for a key begins at slot key mod ``buckets``.
+        stride: Size of a slot in bytes.
     """
 
     slots: UInt8[np.ndarray, " bytes"]
@@ -47,15 +50,16 @@ class HashTable:
 
     @property
     def parts(self) -> tuple[UInt8[np.ndarray, " bytes"], int, int]:
-        """What the compiled core needs."""
+        """The slots, buckets and stride, as the compiled core takes them."""
         return self.slots, self.buckets, self.stride
 
     @classmethod
     def of(cls, keys: UInt64[np.ndarray, " keys"], **values: np.ndarray[Any, Any]) -> "HashTable":
-        """Return the table of keys, none of which is 0, and the values of each."""
+        """Build the table of keys (none of them 0) and their values."""
         buckets = buckets_of(len(keys), MULTIPLIER)
         ideal, order = sort_with_places((keys % np.uint64(buckets)).astype(np.int64))
-        # Each stands in its own slot, or in the first free one after the slot of the one before.
+        # With keys sorted by ideal slot, each is put into it or right after the key before:
+        # place_i = max(ideal_i, place_(i-1) + 1), a running maximum of ideal_i - i.
         places = np.maximum.accumulate(ideal - np.arange(len(keys))) + np.arange(len(keys))
         fields = [("key", np.uint64), *((name, value.dtype) for name, value in values.items())]
         slots = np.zeros(max(buckets, int(places[-1:].sum()) + 2), np.dtype(fields))
@@ -66,7 +70,7 @@ class HashTable:
 
     @property
     def count(self) -> int:
-        """How many keys there are."""
+        """Number of keys."""
         return int(np.count_nonzero(self._rows["key"]))
 
     @property
@@ -74,14 +78,14 @@ class HashTable:
         return self.slots.view([("key", np.uint64), ("rest", f"V{self.stride - 8}")])
 
     def closed(self) -> UInt8[np.ndarray, " bytes"]:
-        """Return the slots with as many as buckets, where after the last one comes the first."""
+        """Return a table of exactly ``buckets`` slots, in which probing wraps around at the end."""
         found, beyond = self._rows[: self.buckets].copy(), self._rows[self.buckets :]
         beyond = beyond[beyond["key"] != 0]
         found[np.flatnonzero(found["key"] == 0)[: len(beyond)]] = beyond
         return found.view(np.uint8)
 
     def numbers(self, keys: UInt64[np.ndarray, " keys"]) -> Int64[np.ndarray, " keys"]:
-        """Return the number of the slot of each key, -1 where it has none."""
+        """Return the slot index of each key; -1 if it is not in the table."""
         table = self._rows["key"]
         found = np.full(len(keys), -1)
         asked, slots = np.arange(len(keys)), (keys % np.uint64(self.buckets)).astype(np.int64)
@@ -94,11 +98,11 @@ class HashTable:
         return found
 
     def number(self, form: str, at: int) -> Any:
-        """Return the number that stands somewhere, in a form of ``struct``."""
+        """Return the number at a byte offset, by a format of ``struct``."""
         return struct.unpack_from(form, self.slots.data, at)[0]
 
     def find(self, key: int) -> int | None:
-        """Return where in the bytes the values of a key stand."""
+        """Return the byte offset of a key's values; None if it is not in the table."""
         size = len(self.slots) // self.stride
         for place in range(key % self.buckets, key % self.buckets + size):
             at = place % size * self.stride
@@ -112,13 +116,14 @@ class HashTable:
 
 @dataclass(frozen=True)
 class HashedNGrams:
-    """A model in hash tables.
+    """A back-off model in hash tables.
 
     Attributes:
-        words: The hash of each word, and its id; the unknown word has 0.
-        unigrams: The log10 probability and the back-off weight of each id, as bytes.
-        unigram_stride: How many of them an id has.
-        longer: The n-grams of orders 2, 3 ..., likewise; those of the last have no weight.
+        words: Table from word hashes to ids; the unknown word has id 0.
+        unigrams: The log10 probability and log10 back-off weight of each id, as bytes.
+        unigram_stride: Bytes per id.
+        longer: Tables of the n-grams of orders 2, 3 ..., with the same values; those of the highest
+            order have no back-off weight.
     """
 
     words: HashTable
@@ -128,7 +133,7 @@ class HashedNGrams:
 
     @property
     def order(self) -> int:
-        """Words of the longest n-grams (N)."""
+        """The highest order (N)."""
         return len(self.longer) + 1
 
     @cached_property
@@ -146,7 +151,7 @@ class HashedNGrams:
 
     @cached_property
     def _core(self) -> core.HashedTables | None:
-        """The same in the compiled core, if there is one."""
+        """The tables in the compiled core; None without it."""
         if library() is None:
             return None
         longer = [table.parts for table in self.longer]
@@ -154,7 +159,7 @@ class HashedNGrams:
         return core.HashedTables(*parts)
 
     def id_of(self, word: bytes) -> int:
-        """Return the id of a word; 0: it is unknown."""
+        """Return the id of a word; 0 if it is unknown."""
         at = self.words.find(murmur(word.partition(b"\0")[0]))
         if at is None:
             return 0
@@ -165,9 +170,9 @@ class HashedNGrams:
         """Return the log10 probability of a text after a context, in single precision.
 
         Args:
-            context: What stands before it.
-            text: Words between white space.
-            flags: ``END`` if ``</s>`` follows them, else 0.
+            context: The context before the text.
+            text: Words separated by white space.
+            flags: ``END`` to add ``</s>``, else 0.
 
         Raises:
             ValueError: If the context is of another model.
@@ -180,7 +185,7 @@ class HashedNGrams:
         return float(total)
 
     def words_of(self, context: Context, text: bytes, flags: int) -> list[tuple[float, int, int]]:
-        """Return log10 probability, order of the n-gram that was found and id of each word.
+        """Return the log10 probability, the order of the matched n-gram, and the id of each word.
 
         The arguments are those of ``score``.
         """
@@ -191,12 +196,12 @@ class HashedNGrams:
 
     @cached_property
     def step(self) -> Step:
-        """Of a context and one word, whatever is in it: its log10 probability.
+        """The function ``step(context, word, after, found)``: the log10 probability of a word.
 
-        The context after the word is written into a third argument, which may be the first, and
-        what is known of the word into a fourth, if it is not None. If the context is of another
-        model, what is returned is no number. It is the function of the core itself, since programs
-        that search ask it a million times.
+        The word may contain any bytes. The context after the word is written into ``after``, which
+        may be ``context`` itself; the matched order and id are written into ``found`` if it is not
+        None. Returns NaN if the context is of another model. It is the core's own function, without
+        a wrapper, since decoders call it a million times.
         """
         return self._step if self._core is None else self._core.step
 
@@ -215,7 +220,7 @@ class HashedNGrams:
         return [*map(self.id_of, text.split()), *[self.end] * (flags & END)]
 
     def _walk(self, context: Context, words: list[int]) -> Iterator[tuple[Found, Context]]:
-        """Yield what is known of each word, and the context after it; ``hashed.c`` in Python."""
+        """Yield the match of each word, and the context after it: the twin of ``hashed.c``."""
         length = context.length
         if not 0 <= length < self.order:
             raise ValueError(NO_FIT)
@@ -233,8 +238,11 @@ class HashedNGrams:
                 log_prob, extends = _probability(table.slots, at)
                 if order < self.order:
                     kept.append(np.float32(table.number("<f", at + 4)))
+            # Back off: add the weights of all contexts longer than the one that matched.
             for weight in weights[order - 1 :]:
                 log_prob = np.float32(log_prob + weight)
+            # A weight of -0.0 marks an n-gram that is no context of longer ones: drop it, so that
+            # equal states compare equal (KenLM's state minimisation).
             while kept and kept[-1] == 0 and np.signbit(kept[-1]):
                 kept.pop()
             before, weights = [word, *before][: len(kept)], kept
@@ -242,7 +250,7 @@ class HashedNGrams:
             yield Found(log_prob, order, word), after
 
     def _unigram(self, word: int) -> tuple[np.float32, np.float32, bool]:
-        """Return log10 probability and weight of an id, and whether longer n-grams end with it."""
+        """Return log10 probability and weight of an id, and whether longer n-grams end in it."""
         at = word * self.unigram_stride
         if at >= len(self.unigrams):
             raise ValueError("the context does not fit the model")
@@ -252,13 +260,13 @@ class HashedNGrams:
 
 
 def _probability(slots: UInt8[np.ndarray, " bytes"], at: int) -> tuple[np.float32, bool]:
-    """Return a log10 probability, and whether what it is of is the end of something longer."""
+    """Return a log10 probability, and whether a longer n-gram ends in this one (the sign bit)."""
     value = np.float32(struct.unpack_from("<f", slots.data, at)[0])
     return -abs(value), not np.signbit(value)
 
 
 def murmur(word: bytes) -> int:
-    """Return the MurmurHash64A (A. Appleby) of a word, as KenLM knows it by."""
+    """Return the MurmurHash64A (A. Appleby) of a word, KenLM's key of words."""
     found = len(word) * MURMUR & MASK
     whole = len(word) & ~7
     for at in range(0, whole, 8):
@@ -271,7 +279,7 @@ def murmur(word: bytes) -> int:
 
 
 def murmurs(words: Sequence[bytes]) -> UInt64[np.ndarray, " words"]:
-    """Return the hashes of many words."""
+    """Return the MurmurHash64A of many words."""
     if library() is None:
         return np.fromiter(map(murmur, words), np.uint64, len(words))
     offsets = np.zeros(len(words) + 1, np.int64)

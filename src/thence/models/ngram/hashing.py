@@ -1,8 +1,9 @@
-"""Hash tables of the n-grams that a file or a run lists, as KenLM makes them of an ARPA file.
+"""Building KenLM's hash tables from the n-grams of a file or a run.
 
-N-grams that listed ones end with but that are not listed themselves (SRILM prunes them) are added,
-with the probabilities that backing off gives them, since a query finds longer n-grams by shorter
-ones. What longer n-grams begin or end with is marked by signs; ``_core/hashed.c`` says how.
+Suffixes of n-grams that are not listed themselves (SRILM prunes them) are added with the
+probabilities that backing off gives them, since a query reaches longer n-grams through their
+suffixes. Sign bits mark n-grams that are prefixes or suffixes of longer ones; see
+``_core/hashed.c``.
 """
 
 from collections.abc import Sequence
@@ -17,20 +18,21 @@ from thence.array_types import Float, Int64, Integer, UInt64
 from thence.models.ngram.hashed import A, B, HashedNGrams, HashTable, murmur
 
 NO_UNKNOWN = -100.0
-"""The log10 probability of an unknown word where a model does not say it (KenLM)."""
+"""The log10 probability of an unknown word if the model has none, as in KenLM."""
 UNKNOWN_NAMES = (b"<unk>", b"<UNK>")
 NEVER_CONTEXT = np.float32(-0.0)
-"""The back-off weight of what is no context of any n-gram; that of a free one is 0.0."""
+"""The back-off weight that marks an n-gram that is no context of longer ones; a weight of zero of a
+context is +0.0."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """The n-grams of one order of a model, in any order.
+    """The n-grams of one order of a model, unsorted.
 
     Attributes:
-        places: The words of each, by their places in a list of words.
+        places: The words of each n-gram, as indexes of a list of words.
         log_probs: log10 probabilities.
-        backoffs: Back-off weights, also in log10; not asked for of the last order.
+        backoffs: log10 back-off weights; not read for the highest order.
     """
 
     places: Integer[np.ndarray, "ngrams order"]
@@ -43,7 +45,7 @@ WEIGHTS = [("log_prob", np.float32), ("backoff", np.float32)]
 
 @dataclass
 class _Order:
-    """The n-grams of one order while tables are made."""
+    """The n-grams of one order while the tables are built."""
 
     ids: Integer[np.ndarray, "ngrams order"]
     log_probs: Float[np.ndarray, " ngrams"]
@@ -51,7 +53,7 @@ class _Order:
     is_last: bool
 
     def keys(self, first: int = 0, last: int | None = None) -> UInt64[np.ndarray, " ngrams"]:
-        """Return the hashes of some words of each, all of them by default."""
+        """Return KenLM's hash of a slice of each n-gram's words, by default of all."""
         columns = self.ids[:, first:last].T.astype(np.uint64)
         found: UInt64[np.ndarray, " ngrams"] = columns[-1]
         for column in columns[-2::-1]:
@@ -66,7 +68,7 @@ class _Order:
 
     @cached_property
     def slots(self) -> np.ndarray[Any, Any]:
-        """What is known of each n-gram, in the slots of the table; of a unigram, by its id."""
+        """The values of each n-gram, as a structured view of the table's slots; unigrams by id."""
         if self.ids.shape[1] == 1:
             slots = np.empty(len(self.ids), WEIGHTS)
             slots["log_prob"], slots["backoff"] = self.log_probs, self.backoffs
@@ -75,11 +77,11 @@ class _Order:
         return self.table.slots.view(fields[:2] if self.is_last else fields)
 
     def numbers(self, keys: UInt64[np.ndarray, " keys"]) -> Int64[np.ndarray, " keys"]:
-        """Return the slots of n-grams by their hashes, -1 where there is none."""
+        """Return the slot index of each hash; -1 if there is no such n-gram."""
         return keys.astype(np.int64) if self.ids.shape[1] == 1 else self.table.numbers(keys)
 
     def add(self, ids: Integer[np.ndarray, "ngrams order"]) -> None:
-        """Add n-grams, whose probability is not known yet."""
+        """Add n-grams, whose probabilities are computed later."""
         self.ids = np.concatenate([self.ids, ids])
         self.log_probs = np.append(self.log_probs, np.zeros(len(ids), np.float32))
         self.backoffs = np.append(self.backoffs, np.full(len(ids), NEVER_CONTEXT))
@@ -87,14 +89,15 @@ class _Order:
 
 
 def hashed_ngrams(hashes: UInt64[np.ndarray, " words"], listed: Sequence[Listed]) -> HashedNGrams:
-    """Return the model of listed n-grams.
+    """Build the hash tables of a model.
 
     Args:
-        hashes: Of the words, in whose places n-grams are given.
-        listed: The n-grams of orders 1 to N; those of order 1 are all words in their places.
+        hashes: The hash of each word of the list that n-grams index.
+        listed: The n-grams of orders 1 to N; those of order 1 are all words, in the list's order.
 
     Raises:
-        ValueError: If ``<s>`` or ``</s>`` is no word, or what an n-gram begins with is not listed.
+        ValueError: If ``<s>`` or ``</s>`` is not among the words, or an n-gram's prefix is not
+            listed.
     """
     is_unknown = np.isin(hashes, np.array([murmur(name) for name in UNKNOWN_NAMES], np.uint64))
     ids = np.where(is_unknown, 0, np.cumsum(~is_unknown))
@@ -118,16 +121,16 @@ def hashed_ngrams(hashes: UInt64[np.ndarray, " words"], listed: Sequence[Listed]
 
 
 def _never_contexts(backoffs: Float[np.ndarray, " ngrams"]) -> Float[np.ndarray, " ngrams"]:
-    """Return weights with -0.0 for every 0."""
+    """Return weights in single precision, with -0.0 in place of every 0."""
     found = backoffs.astype(np.float32)
     found[found == 0] = NEVER_CONTEXT
     return found
 
 
 def _add_endings(orders: list[_Order]) -> None:
-    """Add the n-grams that listed ones end with but that are not listed themselves.
+    """Add suffixes of n-grams that are not listed, from the highest order down.
 
-    Their probability is what backing off gives:  p(w1 .. wk) = backoff(w1 .. wk-1) p(w2 .. wk).
+    Their probability is that of backing off:  p(w1 .. wk) = backoff(w1 .. wk-1) p(w2 .. wk).
     """
     added = []
     for k in range(len(orders) - 1, 1, -1):
@@ -148,10 +151,10 @@ def _add_endings(orders: list[_Order]) -> None:
 
 
 def _mark(order: _Order, longer: _Order) -> None:
-    """Mark the n-grams that longer ones begin or end with.
+    """Mark the n-grams that are prefixes or suffixes of longer ones, by signs (see ``hashed.c``).
 
     Raises:
-        ValueError: If what one of these begins with is not listed.
+        ValueError: If the prefix of a longer one is not listed.
     """
     contexts, endings = order.numbers(longer.keys(0, -1)), order.numbers(longer.keys(1))
     if contexts.min(initial=0) < 0:

@@ -1,9 +1,8 @@
 """Jelinek-Mercer smoothing: each order interpolated with the one below, by weights learned on dev.
 
-There is one weight l per order and bucket of C(h), how often the context was
-seen (in powers of two): the more often, the more it is trusted. The weights are learned order by
-order, from the shortest, each by expectation maximisation on dev with the shorter contexts held
-fixed.
+There is one weight l per order and bucket of C(h), the count of the context (buckets are powers of
+two): frequent contexts get more weight. The weights are learned order by order, from the lowest,
+each by expectation maximisation on dev with those of the lower orders fixed.
 
 Source: F. Jelinek and R. Mercer 1980, "Interpolated estimation of Markov source parameters from
 sparse data".
@@ -21,7 +20,9 @@ from thence.models.ngram.sorting import OrderCounts, find
 from thence.tokens import TokenStore
 
 BUCKETS = 32
+"""Number of buckets of context counts, by power of two; the last one has no upper bound."""
 ITERATIONS = 50
+"""Iterations of expectation maximisation for each order."""
 
 
 def interpolate(
@@ -31,14 +32,14 @@ def interpolate(
     carry_context: bool,
     memory: int | None = None,
 ) -> tuple[list[OrderTable], list[Float[np.ndarray, " buckets"]]]:
-    """Return the tables of a model whose weights fit dev best, and those weights.
+    """Return the tables of a model with weights learned on dev, and the weights of each order.
 
     Args:
         counts: The counts of orders 1 to N.
         vocabulary_size: Number of ids (V).
-        dev: Tokens that the counts have not seen.
+        dev: Tokens that were not counted.
         carry_context: Whether context reaches across documents.
-        memory: About how many bytes to work in beside dev, all tables being on disk; None: no
+        memory: About how many bytes to work in besides dev, with the tables on disk; None: no
             bound.
     """
     column = new_columns(memory)
@@ -46,7 +47,7 @@ def interpolate(
     weights = []
     lower = np.full(1, 1 / vocabulary_size)
     words = dev.targets.astype(np.int64)
-    contexts = np.zeros(len(words), np.int64)  # number of the context before each dev target
+    contexts = np.zeros(len(words), np.int64)  # Index of the context before each dev target.
     dev_lower = np.full(len(words), 1 / vocabulary_size)
     reach = None if carry_context else dev.places
     for level, order in enumerate(counts):
@@ -72,7 +73,7 @@ def interpolate(
 def _totals(
     order: OrderCounts, contexts: int, vocabulary_size: int, column: Columns
 ) -> Float[np.ndarray, " contexts"]:
-    """Return how often each context was seen, C(h)."""
+    """Return the count of each context, C(h)."""
     totals = column(np.float64, contexts)
     for ngrams, some in context_blocks(order.keys, contexts, vocabulary_size):
         prefixes = order.keys[ngrams] // vocabulary_size - some.start
@@ -84,11 +85,11 @@ def _totals(
 def _at(
     values: Num[np.ndarray, " values"], numbers: Int64[np.ndarray, " targets"]
 ) -> Float[np.ndarray, " targets"]:
-    """Return values by their numbers, 0 where the number is -1."""
+    """Return values by index, and 0 for index -1."""
     found = np.zeros(len(numbers))
     for start, stop in pieces(0, len(numbers), BLOCK):
         some = numbers[start:stop]
-        known = np.flatnonzero(some >= 0)  # Of an order without any n-grams none are.
+        known = np.flatnonzero(some >= 0)  # An order may have no n-grams at all.
         found[start + known] = values[some[known]]
         release(values)
     return found
@@ -102,7 +103,7 @@ def _mix_order(
     vocabulary_size: int,
     memory: int | None,
 ) -> tuple[Float[np.ndarray, " ngrams"], OrderTable, Float32[np.ndarray, " shorter"]]:
-    """Interpolate one order with learned weights; returns what ``_smooth_order`` does."""
+    """Interpolate one order with learned weights; returns the same as ``_smooth_order``."""
     column = new_columns(memory)
     probabilities, log_probs = (
         column(dtype, len(order.keys)) for dtype in (np.float64, np.float32)
@@ -126,7 +127,7 @@ def _mix_order(
 
 
 def bucket(totals: Float[np.ndarray, " contexts"]) -> Integer[np.ndarray, " contexts"]:
-    """Return the power of two below how often each context was seen."""
+    """Return the bucket of each context: the base-2 logarithm of its count, rounded down."""
     powers: Integer[np.ndarray, " contexts"] = np.log2(np.maximum(totals, 1)).astype(np.int64)
     powers[powers >= BUCKETS] = BUCKETS - 1
     return powers
@@ -141,11 +142,11 @@ def learn(
 
     Args:
         shares: c / C of each dev target in its context.
-        lower: Its probability in the shorter context.
-        which: The bucket of its context.
+        lower: The probability of each dev target by the orders below.
+        which: The bucket of each dev target's context.
     """
     weight = np.full(BUCKETS, 0.5)
-    # One imagined target on either side keeps the weights of rare buckets off 0 and 1.
+    # One pseudo-target for each order keeps the weights of rare buckets away from 0 and 1.
     sizes = np.bincount(which, minlength=BUCKETS) + 2
     for _ in range(ITERATIONS):
         longer = weight[which] * shares

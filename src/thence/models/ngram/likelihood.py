@@ -1,4 +1,4 @@
-"""The log-probability of whole texts: from counts alone, or looked up in bounded memory."""
+"""The log-probability of whole texts: of the train text from its counts, or in bounded memory."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ from thence.models.ngram.sorting import OrderCounts, opening_targets, sort_with_
 from thence.tokens import TokenStore
 
 BYTES_PER_TARGET = 128
-"""Bytes of memory to look up one target, at most."""
+"""Upper bound of the memory in bytes to look up one target."""
 
 
 def log_likelihood(
@@ -21,15 +21,16 @@ def log_likelihood(
     log_probs: Sequence[Float[np.ndarray, " ngrams"]],
     memory: int | None = None,
 ) -> float:
-    """Return the log-probability of the counted text itself, in nats, from counts alone.
+    """Return the log-probability of the counted text itself, in nats, without reading the text.
 
-    Every target is predicted by the longest n-gram that ends there, which was seen: one of the
-    highest order or, near the beginning of a document, one that no longer one ends with.
+    In its own text every target ends a known n-gram of the highest order or, near the beginning of
+    a document, of a lower one. So the sum over n-grams is that of the counts without those in which
+    a longer n-gram ends, times the log-probabilities.
 
     Args:
-        counts: Of orders 1 to N.
-        log_probs: Of the same n-grams, none left out.
-        memory: About how many bytes to work in; None: as many as needed.
+        counts: The counts of orders 1 to N.
+        log_probs: The log-probabilities of the same n-grams, unpruned.
+        memory: About how many bytes to work in; None: no bound.
     """
     nats = 0.0
     for level, (order, values) in enumerate(zip(counts, log_probs, strict=True)):
@@ -47,7 +48,7 @@ def log_likelihood(
 
 
 def counts_as_longest(counts: list[OrderCounts]) -> list[Int64[np.ndarray, " ngrams"]]:
-    """Return how often each n-gram is the longest one of the text that ends at a target."""
+    """Return how often each n-gram is the longest one that ends at a target of the text."""
     found = []
     for level, order in enumerate(counts):
         times = order.counts
@@ -65,18 +66,18 @@ def log_prob_within(
     carry_context: bool,
     memory: int,
 ) -> float:
-    """Return the log-probability of a store by a model, in nats, in about so many bytes.
+    """Return the log-probability of a store by a model, in nats, in about ``memory`` bytes.
 
-    The text is scored in pieces, each order by order: its n-grams are looked up sorted, so that
-    the tables, which may be larger than the memory, are read from beginning to end.
+    The text is scored in pieces, order by order: n-grams are looked up in sorted order, so that the
+    tables, which may be larger than the memory, are read sequentially.
     """
     room = max(memory // BYTES_PER_TARGET, 1)
     nats, before = 0.0, len(tables) - 1
     for start, stop in pieces(0, store.num_targets, room):
-        # Contexts reach back over so many ids, whose own scores are those of the piece before.
+        # The N - 1 ids before the piece are read as context; their own scores are dropped.
         first = max(start - before, 0)
         ids = store.ids[first : stop + 1].astype(np.int64)
-        # The places of first targets of documents, counted from the first of these ids.
+        # First targets of documents, as positions from the first of these ids.
         opening = opening_targets(store, 3, carry_context, first, stop + 1)
         nats += float(_scores(tables, vocabulary_size, ids, opening)[start - first :].sum())
         release(store.ids)
@@ -93,7 +94,7 @@ def _scores(
     words = ids[1:]
     log_probs: Float[np.ndarray, " targets"] = tables[0].log_probs[words].astype(np.float64)
     opening = opening[opening > 0] - 1  # Among the targets.
-    contexts = ids[:-1]  # the number of the context before each target, -1 where not seen
+    contexts = ids[:-1]  # Index of the context before each target; -1: not seen.
     for shorter, table in pairwise(tables):
         known = np.flatnonzero(contexts >= 0)
         wanted, order = sort_with_places(contexts[known] * vocabulary_size + words[known])

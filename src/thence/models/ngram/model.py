@@ -1,4 +1,4 @@
-"""The n-gram model: counting, smoothing, and what else is asked of a model."""
+"""The n-gram model: its settings, fit, and the interface of ``CountedModel``."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from thence.settings import Fraction, NonNegativeFloat, NonNegativeInt, Range, S
 from thence.tokens import Tokenizer, TokenStore
 
 DISTRIBUTION_CELLS = 1 << 20
-"""Log-probabilities that are held at once while a store is gone through (8 MB)."""
+"""Log-probabilities that ``distributions`` yields at once (8 MB)."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class NGramOptions(Settings):
     order: Annotated[int, Range(ge=1, le=100, why="longer n-grams hardly ever recur")] = 5
     """Symbols in the longest n-gram: one less is the context."""
     smoothing: Smoothing | Literal["imported"] = "modified-kneser-ney"
-    """How probability is reserved for unseen n-grams; imported: as thence import found it."""
+    """Smoothing method; imported: the model comes from a file (thence import)."""
     add_k: NonNegativeFloat = 1.0
     """For add-k smoothing: the number that is added to every count."""
     prune: tuple[NonNegativeInt, ...] = ()
-    """Leave out n-grams seen so often or less: a threshold for order 2, 3, ... and beyond."""
+    """Leave out n-grams with this count or less: a threshold for order 2, 3, ... and beyond."""
     prune_entropy: Fraction | None = None
     """Leave out n-grams that raise the perplexity by less than this share, such as 1e-8."""
     memory: str | None = None
@@ -59,17 +59,17 @@ class NGramOptions(Settings):
 
     @property
     def memory_bytes(self) -> int | None:
-        """Bytes that counting may take; None: no bound."""
+        """The memory bound in bytes; None: no bound."""
         return None if self.memory is None else parse_size("memory", self.memory)
 
 
 PARTS = ("keys", "log_probs", "log_backoffs")
-"""Of a table, as the file of weights names them."""
+"""The arrays of a table, as the weights file names them."""
 FOLLOWER_BUCKETS = 8
-"""Buckets of contexts by how many different words followed them, in powers of two."""
+"""Buckets of contexts by the number of different words that followed, in powers of two."""
 MIN_LOG_BACKOFF = -10.0
-"""Lowest log back-off weight that a mixture's gate sees: a context that leaves nothing to shorter
-ones has minus infinity."""
+"""Lower bound of the log back-off weight as a feature of a mixture's gate: a context that reserves
+nothing has minus infinity."""
 
 
 class NGram:
@@ -84,14 +84,14 @@ class NGram:
         self.options = options
         self.vocabulary_size = vocabulary_size
         uniform = np.full(vocabulary_size, -np.log(vocabulary_size), np.float32)
-        nothing = np.zeros(0, np.float32)  # The longest n-grams have no followers.
+        nothing = np.zeros(0, np.float32)  # The highest order has no back-off weights.
         self.tables = [OrderTable(np.arange(vocabulary_size), uniform, nothing)]
         self.counted = [vocabulary_size]
         self.discounts: list[Discounts] = []
 
     @classmethod
     def from_tables(cls, tables: list[OrderTable], vocabulary_size: int) -> "NGram":
-        """Return a model of tables that were smoothed elsewhere."""
+        """Make a model from smoothed tables, such as those of a file."""
         model = cls(NGramOptions(len(tables), "imported"), vocabulary_size)
         model.tables, model.counted = tables, [len(table.keys) for table in tables]
         return model
@@ -107,7 +107,7 @@ class NGram:
         """Count a store and smooth the counts.
 
         Raises:
-            SettingError: As ``check_fit`` says.
+            SettingError: See ``check_fit``.
         """
         self.check_fit(dev)
         options, size = self.options, self.vocabulary_size
@@ -115,11 +115,10 @@ class NGram:
         return self.fit_counts(counts, carry_context, dev)
 
     def check_fit(self, dev: TokenStore | None) -> None:
-        """Refuse, before anything is counted, what cannot be smoothed.
+        """Check, before anything is counted, that the counts can be smoothed.
 
         Raises:
-            SettingError: If the smoothing learns from dev and there is none, cannot be pruned, or
-                is none.
+            SettingError: If the smoothing needs dev and there is none, or cannot be pruned.
         """
         smoothing = self.options.smoothing
         if smoothing == "imported":
@@ -141,13 +140,13 @@ class NGram:
     def fit_counts(
         self, counts: list[OrderCounts], carry_context: bool = False, dev: TokenStore | None = None
     ) -> float | None:
-        """Smooth counts that were made before; see ``fit`` and ``check_fit``."""
+        """Smooth given counts of orders 1 to N; see ``fit`` and ``check_fit``."""
         options, size = self.options, self.vocabulary_size
         memory = options.memory_bytes
         self.discounts = []
         with room_on_disk(memory):
             if options.smoothing == "jelinek-mercer":
-                assert dev is not None  # As check_fit has seen.
+                assert dev is not None  # Checked by check_fit.
                 tables, _ = interpolate(counts, size, dev, carry_context, memory)
             else:
                 assert options.smoothing != "imported"
@@ -162,7 +161,7 @@ class NGram:
             if options.bits is not None:
                 self.tables = quantise(self.tables, options.bits, memory)
         if options.prunes or options.smoothing == "add-k":
-            return None  # Of what was left out the counts do not tell.
+            return None  # The counts give the likelihood only if every n-gram has its probability.
         return log_likelihood(counts, [table.log_probs for table in self.tables], memory)
 
     @property
@@ -177,15 +176,15 @@ class NGram:
 
     @cached_property
     def queries(self) -> Queries:
-        """What is asked of the tables, made ready when it is first asked."""
+        """The look-up structures of the tables, built at the first query."""
         return Queries(self.tables, self.vocabulary_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or another process needs: not the addresses of this one."""
+        """Return the state for pickle and copy, without ``queries``, which holds addresses."""
         return {name: value for name, value in self.__dict__.items() if name != "queries"}
 
     def start(self, batch_size: int) -> Numbers:
-        """Return the state before any text: no n-gram ends there."""
+        """Return the state before any text: -1, as no n-gram ends there."""
         return np.full((batch_size, len(self.tables) - 1), -1)
 
     def step(
@@ -193,7 +192,8 @@ class NGram:
     ) -> tuple[Float[np.ndarray, "batch vocab"], Numbers]:
         """Read one id per row; return the log-probabilities of the next and the new state.
 
-        The state holds the number of the n-gram of each order that ends at the last id, or -1.
+        The state holds the index of the n-gram of each order below N that ends at the last id, or
+        -1 if it was not seen.
         """
         numbers = self.queries.advance(ids[:, None], state)
         return self.queries.distributions(numbers), numbers
@@ -201,7 +201,7 @@ class NGram:
     def read(
         self, ids: Integer[np.ndarray, "batch time"], state: Numbers, last: bool = False
     ) -> tuple[Float[np.ndarray, "batch places vocab"], Numbers]:
-        """Return log-probabilities after each id, or after the last only, and the state."""
+        """Return the log-probabilities after each id (or the last only), and the new state."""
         if last:
             state = self.queries.advance(ids, state)
             return self.queries.distributions(state)[:, None], state
@@ -221,7 +221,7 @@ class NGram:
     def distributions(
         self, store: TokenStore, carry_context: bool = False
     ) -> Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]:
-        """Yield what could follow each context of a store; see ``GivesDistributions``."""
+        """Yield the distributions of a store; see ``GivesDistributions``."""
         contexts = self.contexts(store, carry_context)
         at_once = max(1, DISTRIBUTION_CELLS // self.vocabulary_size)
         for first in range(0, len(contexts), at_once):
@@ -229,11 +229,11 @@ class NGram:
             yield places, self.queries.distributions(contexts[places])
 
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
-        """Return what scores one text, in microseconds, if the tokenizer allows it."""
+        """Return a function that scores one text in microseconds; see ``ScoresText``."""
         return self.queries.text_scorer(tokenizer)
 
     def log_prob(self, store: TokenStore, carry_context: bool = False) -> float:
-        """Return the log-probability of a whole store, in nats, within the bound of memory."""
+        """Return the log-probability of a whole store, in nats, within the memory bound."""
         memory = self.options.memory_bytes
         if memory is None:
             return float(np.sum(self.score(store, carry_context)))
@@ -242,25 +242,22 @@ class NGram:
     def contexts(
         self, store: TokenStore, carry_context: bool = False
     ) -> Int64[np.ndarray, "targets order-1"]:
-        """Return the numbers of the contexts before each target, as in the state of ``step``."""
+        """Return the indexes of the contexts before each target, as in the state of ``step``."""
         return self.queries.contexts(store, carry_context)
 
     @property
     def num_buckets(self) -> int:
-        """Return how many buckets ``bucket_ids`` sorts contexts into."""
+        """Number of buckets of ``bucket_ids``."""
         return 1 + (len(self.tables) - 1) * FOLLOWER_BUCKETS
 
     def bucket_ids(
         self, numbers: Int64[np.ndarray, "batch order-1"]
     ) -> Int64[np.ndarray, " batch"]:
-        """Return what kind of context each is: the longest that is known, and what it has seen.
-
-        Args:
-            numbers: The numbers of the contexts of each length, -1 where not seen.
+        """Return the bucket of each context, given by its indexes at each length (-1: not seen).
 
         Returns:
-            0 where nothing is known, else a number for its length and the power of two below how
-            many different words followed it.
+            0 if no context was seen, else a bucket by the length of the longest one seen, and by
+            the power of two of the number of different words that followed it.
         """
         bucket_ids = np.zeros(len(numbers), np.int64)
         for level in range(len(self.tables) - 1):
@@ -272,19 +269,19 @@ class NGram:
 
     @property
     def num_context_features(self) -> int:
-        """Return how many numbers ``context_features`` gives of each context."""
+        """Number of columns that ``context_features`` returns."""
         return 3 * (len(self.tables) - 1)
 
     def context_features(
         self, numbers: Int64[np.ndarray, "batch order-1"]
     ) -> Float[np.ndarray, "batch features"]:
-        """Return what is known of each context, three numbers for each of its lengths.
+        """Return features of contexts for a mixture's gate: three for each length of context.
 
-        They are 1 where it was seen, the logarithm of how many different words followed it, and
-        the logarithm of what it leaves to shorter contexts; all zero where it was not seen.
+        They are 1 if the context was seen, the logarithm of the number of different words that
+        followed it, and its log back-off weight; all zero if it was not seen.
 
         Args:
-            numbers: The numbers of the contexts of each length, -1 where not seen.
+            numbers: The indexes of the contexts of each length; -1: not seen.
         """
         features = np.zeros((len(numbers), self.num_context_features))
         for level in range(len(self.tables) - 1):
@@ -299,14 +296,14 @@ class NGram:
     def _followers(
         self, contexts: Int64[np.ndarray, " batch"], level: int
     ) -> Int64[np.ndarray, " batch"]:
-        """Return how many different words followed each context of one length; none: 0."""
+        """Return the number of different words that followed each context of one length."""
         bounds = [(contexts + more) * self.vocabulary_size for more in (0, 1)]
         first, last = (np.searchsorted(self.tables[level + 1].keys, bound) for bound in bounds)
         followers: Int64[np.ndarray, " batch"] = np.where(contexts >= 0, last - first, 0)
         return followers
 
     def facts(self, dev: TokenStore | None, carry_context: bool = False) -> list[tuple[str, str]]:
-        """Return what is worth knowing of the counts: names and values in words."""
+        """Return facts for reports: names and values as text."""
         rows = []
         for order, (table, before) in enumerate(zip(self.tables, self.counted, strict=True), 1):
             left_out = f" of {before:,}, the others pruned" if len(table.keys) < before else ""
@@ -345,7 +342,7 @@ class NGram:
         ]
 
     def tensors(self) -> dict[str, Array]:
-        """Return keys, log-probabilities and back-off weights of each order, packed if so asked."""
+        """Return keys, log-probabilities and back-off weights of each order, packed if ``bits``."""
         named: dict[str, Array] = {}
         options = self.options
         if options.bits is not None:
@@ -360,7 +357,7 @@ class NGram:
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the tables."""
+        """Set what ``tensors`` returned."""
         options, size = self.options, self.vocabulary_size
         orders = range(1, options.order + 1)
         names = {f"{order}.{part}" for order in orders for part in PARTS}
@@ -387,12 +384,12 @@ class NGram:
         self.discounts = [Discounts.from_row(row) for row in tensors["discounts"].tolist()]
 
     def num_parameters(self) -> int:
-        """Return how many n-grams the model holds."""
+        """Return the number of n-grams of all orders."""
         return sum(len(table.keys) for table in self.tables)
 
 
 def fit_orders(models: Sequence[NGram], store: TokenStore, carry_context: bool) -> Iterator[NGram]:
-    """Fit models of several orders to a text that is counted once; yield each when it is fitted."""
+    """Fit models of several orders to a text, counting it once; yield each when it is fitted."""
     highest = max(model.options.order for model in models)
     counted = count_ngrams(store, highest, models[0].vocabulary_size, carry_context)
     for model in models:

@@ -1,16 +1,17 @@
-"""Small tables: logarithms in a few bits, keys as a trie of packed words.
+"""Compressed tables: quantised logarithms, and keys as a succinct trie.
 
 **Logarithms.** The values of an order are put into 2^bits bins, and each is replaced by the mean of
-its bin. The number of bins in a part of the range grows with the cube root of how many values are
-there, which errs least (Panter and Dite 1951, "Quantization distortion in pulse-count modulation
-with nonuniform spacing of levels"). Bins of equally many values (KenLM's; Heafield 2011, "KenLM:
-faster and smaller language model queries", section 3.3) leave too few to the probable n-grams, of
-which there are few. 0 and minus infinity keep bins of their own. Single symbols stay as they are.
+its bin. The density of bins is proportional to the cube root of the density of values, which
+minimises the squared error (Panter and Dite 1951, "Quantization distortion in pulse-count
+modulation with nonuniform spacing of levels"). Bins with equally many values (KenLM's; Heafield
+2011, "KenLM: faster and smaller language model queries", section 3.3) leave too few to the probable
+n-grams, of which there are few. 0 and minus infinity have bins of their own. Unigrams are not
+quantised.
 
-**Keys.** Sorted keys are a trie: n-grams with the same prefix stand together. A key is two things:
-its word, in as many bits as the vocabulary needs, and its place among the prefixes, one bit for
-each n-gram and one for each n-gram of the order below: for each of these in turn as many ones as it
-has followers, then a zero. For the bigrams aa, ab, ca of the words a, b, c the bits are 110 0 10.
+**Keys.** Sorted keys are a trie: n-grams with the same prefix are contiguous. A key is stored as
+its last word, in as many bits as the vocabulary needs, and as a unary code of the prefixes: for
+each n-gram of the order below, one 1 for each of its followers, then a 0. For the bigrams aa, ab,
+ca of the words a, b, c the bits are 110 0 10.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,24 +26,24 @@ from thence.models.ngram.gathering import blocks, pieces
 from thence.models.ngram.smoothing import OrderTable, context_blocks, new_columns
 
 LOGARITHMS = ("log_probs", "log_backoffs")
-"""Of a table, by name."""
+"""The arrays of a table that are quantised."""
 SAMPLE = 1 << 22
-"""Values from which the bounds of bins are taken: more would hardly move them."""
+"""Largest number of values from which the bounds of bins are computed; more hardly move them."""
 CELLS = 1 << 12
-"""Equal parts of the range of values, from which bins are put together."""
+"""Cells of the histogram from which the bounds of bins are computed."""
 PACKED_AT_ONCE = 1 << 16
 """Numbers that are packed or unpacked together; a multiple of 8, so that they fill whole bytes."""
 BYTES_PER_NGRAM = 16
-"""Bytes that an n-gram takes in memory when its table is unpacked: key, logarithm, back-off."""
+"""Bytes of an n-gram in memory after unpacking: key, log-probability and back-off weight."""
 
 
 def quantise(tables: list[OrderTable], bits: int, memory: int | None = None) -> list[OrderTable]:
-    """Return tables with at most 2^bits different logarithms of a kind in each order from 2.
+    """Return tables with at most 2^bits distinct logarithms of a kind per order, from order 2 on.
 
     Args:
         tables: A smoothed model.
-        bits: Of each logarithm.
-        memory: About how many bytes to work in, all tables being on disk; None: no bound.
+        bits: Bits per logarithm.
+        memory: About how many bytes to work in, with the tables on disk; None: no bound.
     """
     column = new_columns(memory)
     longer = [
@@ -59,7 +60,7 @@ def quantise(tables: list[OrderTable], bits: int, memory: int | None = None) -> 
 def _quantised(
     values: Float[np.ndarray, " values"], bits: int, column: Columns
 ) -> Float32[np.ndarray, " values"]:
-    """Return the mean of the bin of each value."""
+    """Return the quantised values: each the mean of its bin."""
     step = -(-max(len(values), 1) // SAMPLE)
     sample = np.sort(_ordinary(values[::step]))
     release(values)
@@ -84,7 +85,7 @@ def _quantised(
 
 
 def _bounds(ordered: Float[np.ndarray, " values"], most: int) -> Float32[np.ndarray, " bins"]:
-    """Return the lowest values of at most so many bins, of sorted values."""
+    """Return the lower bounds of at most ``most`` bins, from sorted values."""
     counts, edges = np.histogram(ordered, CELLS)
     shares = np.cumsum(np.cbrt(counts))
     places = np.searchsorted(shares, shares[-1] * np.arange(most) / most, "right")
@@ -92,7 +93,7 @@ def _bounds(ordered: Float[np.ndarray, " values"], most: int) -> Float32[np.ndar
 
 
 def _ordinary(values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " some"]:
-    """Return the values that share bins."""
+    """Return the values that are binned: neither 0 nor infinite."""
     found: Float[np.ndarray, " some"] = values[np.isfinite(values) & (values != 0)]
     return found
 
@@ -100,14 +101,14 @@ def _ordinary(values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " some"
 def _bins(
     bounds: Float[np.ndarray, " bins"], values: Float[np.ndarray, " values"]
 ) -> Int64[np.ndarray, " values"]:
-    """Return the bin of each value, by the lowest values of the bins."""
+    """Return the bin of each value, by the lower bounds of the bins."""
     return np.maximum(np.searchsorted(bounds, values, "right") - 1, 0)
 
 
 def pack_tables(
     tables: list[OrderTable], vocabulary_size: int, bits: int, memory: int | None = None
 ) -> dict[str, Array]:
-    """Return quantised tables as small arrays by name; ``unpack_tables`` is the way back."""
+    """Return quantised tables as compressed arrays by name; ``unpack_tables`` is the inverse."""
     column = new_columns(memory)
     packed: dict[str, Array] = {"sizes": np.array([len(table.keys) for table in tables])}
     packed |= {f"1.{name}": getattr(tables[0], name) for name in LOGARITHMS}
@@ -134,7 +135,7 @@ def pack_tables(
 def _pack(
     parts: Iterator[Integer[np.ndarray, " part"]], bits: int, column: Columns, size: int
 ) -> UInt8[np.ndarray, " bytes"]:
-    """Return numbers of so many bits each, the lowest bit first."""
+    """Return numbers packed in ``bits`` bits each, the lowest bit first."""
     packed = column(np.uint8, -(-size * bits // 8))
     shifts = np.arange(bits)
     writer = _BitWriter(packed)
@@ -166,7 +167,7 @@ class _BitWriter:
 def _pack_followers(
     keys: Int64[np.ndarray, " ngrams"], contexts: int, vocabulary_size: int, column: Columns
 ) -> UInt8[np.ndarray, " bytes"]:
-    """Return a one for each n-gram, and a zero after those of each context."""
+    """Return the unary code of the prefixes: a 1 for each n-gram, and a 0 after each context."""
     writer = _BitWriter(column(np.uint8, -(-(len(keys) + contexts) // 8)))
     for ngrams, some in context_blocks(keys, contexts, vocabulary_size):
         size = some.stop - some.start
@@ -179,7 +180,7 @@ def _pack_followers(
 
 
 def packed_names(order: int) -> set[str]:
-    """Return the names of the arrays of a model of that order, as ``pack_tables`` makes them."""
+    """Return the names of the arrays of ``pack_tables`` for a model of this order."""
     orders = range(2, order + 1)
     logs = {f"{k}.{name}" for k in orders for name in LOGARITHMS}
     keys = {f"{k}.{name}" for k in orders for name in ("words", "followers")}
@@ -190,11 +191,11 @@ def packed_names(order: int) -> set[str]:
 def unpack_tables(
     packed: Mapping[str, Array], order: int, vocabulary_size: int, bits: int
 ) -> list[OrderTable]:
-    """Return the tables of ``pack_tables``, in memory or, if they do not fit, on disk.
+    """Return the tables packed by ``pack_tables``, in memory or, if they do not fit, on disk.
 
     Raises:
-        ValueError: If lengths, types or values do not fit. Lengths are looked at before any memory
-            is taken: no array is larger than the file allows.
+        ValueError: If lengths, dtypes or values do not fit together. Lengths are checked before any
+            memory is reserved, so that no array is larger than the file allows.
     """
     sizes = packed["sizes"]
     if sizes.shape != (order,) or sizes.dtype.kind != "i" or sizes[0] != vocabulary_size:
@@ -242,14 +243,14 @@ def _unpack_logs(
 def _unpack(
     packed: UInt8[np.ndarray, " bytes"], bits: int, size: int
 ) -> Iterator[Int64[np.ndarray, " block"]]:
-    """Yield numbers of so many bits each, a block at a time."""
-    if not bits:  # Of a single word.
+    """Yield blocks of numbers that are packed in ``bits`` bits each."""
+    if not bits:  # The words of a vocabulary of one.
         yield from (np.zeros(stop - start, np.int64) for start, stop in pieces(0, size, 1 << 18))
         return
     for start, stop in pieces(0, size, PACKED_AT_ONCE):
         bytes_ = packed[start * bits // 8 : -(-stop * bits // 8)]
         ones = np.unpackbits(bytes_, bitorder="little", count=(stop - start) * bits)
-        # Eight bytes for each number, of which only as many bits as it has are filled.
+        # Spread each number over 64 bits, with zeros above its own, and read it as an integer.
         room = np.zeros((stop - start, 64), np.uint8)
         room[:, :bits] = ones.reshape(-1, bits)
         yield np.packbits(room, axis=1, bitorder="little").view("<i8").reshape(-1)
@@ -264,7 +265,7 @@ def _unpack_keys(
     vocabulary_size: int,
     column: Columns,
 ) -> Int64[np.ndarray, " ngrams"]:
-    """Return the keys of an order, of which ``NGram`` checks that they ascend."""
+    """Return the keys of an order; ``check_table`` checks that they ascend."""
     width = (vocabulary_size - 1).bit_length()
     words = column(np.int64, size)
     for block in _unpack(packed[f"{order}.words"], width, size):
@@ -288,10 +289,16 @@ def _unpack_keys(
 
 
 def check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -> None:
-    """Refuse arrays that are not one order of a model.
+    """Check the arrays of one order of a model from a file.
+
+    Args:
+        order: The order, for messages.
+        table: The arrays.
+        key_limit: All keys must be below this.
+        is_last: Whether it is the highest order, without back-off weights.
 
     Raises:
-        ValueError: If types, lengths or keys do not fit.
+        ValueError: If dtypes, lengths, keys or logarithms do not fit.
     """
     kinds = [array.dtype.kind for array in (table.keys, table.log_probs, table.log_backoffs)]
     shapes = [table.keys.shape, table.log_probs.shape, table.log_backoffs.shape]

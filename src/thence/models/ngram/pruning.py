@@ -1,21 +1,21 @@
-"""Pruning: fewer n-grams for a little less likelihood; and sums of a model's probabilities.
+"""Pruning of n-grams, by counts or by relative entropy; and sums of a model's probabilities.
 
-By counts: n-grams seen no more often than a threshold are left out. By relative entropy: an n-gram
-is left out if the perplexity on text like the model's own rises by less than a given share without
-it. With p(h) the probability of its context,
+By counts: n-grams with a count up to a threshold are left out. By relative entropy: an n-gram is
+left out if the perplexity on text drawn from the model would rise by less than a given share. With
+p(h) the probability of its context,
 
     D = -p(h) { p(w|h) [log p(w|h') + log g' - log p(w|h)] + [log g' - log g] P(others | h) }
 
-is what the model loses, g and g' being the weight of h's shorter context before and after, and
-P(others | h) the probability of all words not listed after h. Either way the probability of what is
-left out goes to the shorter context, so every distribution still sums to one.
+is the relative entropy of the models before and after, g and g' being the back-off weight of h
+before and after, and P(others | h) the probability of all words not listed after h. Either way the
+back-off weights are recomputed, so that every distribution still sums to one.
 
-The sum of the probabilities of all words after each context that a model knows is
+The sum of the probabilities of all words after each context h that a model lists is
 
     sum(h)  =  sum_w p(w | h)  +  backoff(h) (sum(h') - sum_w p(w | h'))
 
-with w the words that are listed after h, and h' the context without its first word. The models that
-are counted here sum to one by construction; files of other programs may hold anything.
+with w the words that are listed after h, and h' the context without its first word. Models that are
+counted here sum to one by construction; files of other programs may not.
 
 Source: A. Stolcke 1998, "Entropy-based pruning of backoff language models", equations 3 to 6.
 """
@@ -32,11 +32,11 @@ from thence.models.ngram.smoothing import OrderTable, context_blocks, new_column
 from thence.models.ngram.sorting import OrderCounts, find
 
 TOLERANCE = 0.01
-"""A sum may be so far from one, which changes a likelihood by 0.01 nats per token at most: files
-that were made with few decimals stay within it, and those of KenLM and SRILM far within."""
+"""Difference of a sum from one that is accepted; it changes a likelihood by at most 0.01 nats per
+token. Files with few decimals stay within it, those of KenLM and SRILM far within."""
 ROUNDING = 1e-5
-"""And by so much of what was added and taken away: files hold about six digits of each number, and
-where a context leaves next to nothing its back-off weight is large."""
+"""Difference that is accepted besides, relative to the terms of the sum: files have about six
+digits per number, and back-off weights can be large."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Sums:
     """The sums of probabilities after the contexts of one length.
 
     Attributes:
-        totals: The sum after each context; of the empty one alone for length 0.
-        uncertain: How far each may be from one by rounding.
+        totals: The sum after each context; one number, for the empty context, at length 0.
+        uncertain: The difference from one that rounding may cause, for each.
     """
 
     totals: Float[np.ndarray, " contexts"]
@@ -53,13 +53,13 @@ class Sums:
 
     @property
     def above(self) -> Float[np.ndarray, " contexts"]:
-        """How far each is above one, beyond what may be rounding; 0 where it is not."""
+        """The excess of each sum over one; 0 if it is within ``uncertain``."""
         over: Float[np.ndarray, " contexts"] = self.totals - 1
         return np.where(over > self.uncertain, over, 0)
 
     @property
     def below(self) -> Float[np.ndarray, " contexts"]:
-        """How far each is below one, beyond what may be rounding; 0 where it is not."""
+        """The shortfall of each sum below one; 0 if it is within ``uncertain``."""
         under: Float[np.ndarray, " contexts"] = 1 - self.totals
         return np.where(under > self.uncertain, under, 0)
 
@@ -69,12 +69,12 @@ def sums(
     vocabulary_size: int,
     words: Bool[np.ndarray, " vocab"] | None = None,
 ) -> list[Sums]:
-    """Return the sums after contexts of 0, 1, 2, ... words, in order of their numbers.
+    """Return the sums of probabilities after contexts of 0, 1, 2, ... words.
 
     Args:
         tables: The model.
         vocabulary_size: Number of ids (V).
-        words: Add up the probabilities of these words only; None: of all.
+        words: Sum the probabilities of these words only; None: of all.
     """
     words = np.ones(vocabulary_size, bool) if words is None else words
     empty = np.exp(tables[0].log_probs.astype(np.float64))[words].sum(keepdims=True)
@@ -102,9 +102,9 @@ def _sums_below(
     totals: list[Float[np.ndarray, " contexts"]],
     vocabulary_size: int,
 ) -> Float[np.ndarray, " contexts"]:
-    """Return the sum after the shorter context of each context of ``level`` words.
+    """Return sum(h') for each context h of ``level`` words.
 
-    One that is not listed backs off without a weight.
+    If h' is not listed, it is the sum after the longest suffix of h' that is.
     """
     spelled = spell(tables, level - 1, vocabulary_size)
     below = np.full(len(spelled), totals[0][0])
@@ -117,11 +117,11 @@ def _sums_below(
 def shorter_log_probs(
     tables: list[OrderTable], level: int, vocabulary_size: int
 ) -> Float[np.ndarray, " ngrams"]:
-    """Return log p(w | h') of each n-gram of an order, by the tables of the orders below."""
+    """Return log p(w | h') of each n-gram (h, w) of an order, by the orders below."""
     spelled = spell(tables, level, vocabulary_size)
     words = spelled[:, -1]
     log_probs: Float[np.ndarray, " ngrams"] = tables[0].log_probs.astype(np.float64)[words]
-    for length in range(1, level):  # contexts of 1, 2, ... words up to h'
+    for length in range(1, level):  # The contexts of 1, 2, ... words, up to h'.
         contexts = _numbers(tables, spelled[:, level - length : level], vocabulary_size)
         found = find(tables[length].keys, contexts, words, vocabulary_size)
         known = contexts >= 0
@@ -133,7 +133,7 @@ def shorter_log_probs(
 def _numbers(
     tables: list[OrderTable], words: Int64[np.ndarray, "ngrams order"], vocabulary_size: int
 ) -> Int64[np.ndarray, " ngrams"]:
-    """Return the number of each n-gram, -1 where it is not listed."""
+    """Return the index of each n-gram, given by its words; -1 if it is not listed."""
     numbers: Int64[np.ndarray, " ngrams"] = words[:, 0]
     for table, word in zip(tables[1:], words.T[1:], strict=False):
         numbers = find(table.keys, numbers, word, vocabulary_size)
@@ -143,7 +143,7 @@ def _numbers(
 def spell(
     tables: list[OrderTable], level: int, vocabulary_size: int
 ) -> Int64[np.ndarray, "ngrams order"]:
-    """Return the words of each n-gram of an order."""
+    """Return the words of all n-grams of an order."""
     return words_of(tables, level, np.arange(len(tables[level].keys)), vocabulary_size)
 
 
@@ -153,7 +153,7 @@ def words_of(
     numbers: Int64[np.ndarray, " chosen"],
     vocabulary_size: int,
 ) -> Int64[np.ndarray, "chosen order"]:
-    """Return the words of some n-grams of an order."""
+    """Return the words of some n-grams of an order, given by their indexes."""
     words = []
     for table in reversed(tables[: level + 1]):
         words.append(table.keys[numbers] % vocabulary_size)
@@ -162,7 +162,7 @@ def words_of(
 
 
 LEAST = 1e-12
-"""What rounding leaves of a probability is held above this."""
+"""Lower bound of differences of probabilities that rounding may make zero or negative."""
 
 
 def prune(
@@ -173,19 +173,19 @@ def prune(
     share: float | None = None,
     memory: int | None = None,
 ) -> list[OrderTable]:
-    """Leave out n-grams by how often they were seen, then those that hardly matter.
+    """Prune n-grams by counts, then by relative entropy.
 
-    Single symbols always stay, and so does what begins a longer n-gram that stays.
+    Unigrams always stay, and so do prefixes of n-grams that stay.
 
     Args:
         tables: A smoothed model.
-        counts: That it was made of.
+        counts: The counts that it was made of.
         vocabulary_size: Number of ids (V).
-        thresholds: One per order from 2; n-grams seen so often or less go. The last holds for all
-            higher orders; none at all: nothing goes.
-        share: Leave out n-grams without which the perplexity rises by less than this share, such
-            as 1e-8; None: none.
-        memory: About how many bytes to work in, all tables being on disk; None: no bound.
+        thresholds: For each order from 2 on, the highest count that is pruned. The last holds for
+            all higher orders too; empty: no pruning by counts.
+        share: Prune n-grams without which the perplexity rises by less than this share, such as
+            1e-8; None: no pruning by relative entropy.
+        memory: About how many bytes to work in, with the tables on disk; None: no bound.
     """
     pruner = _Pruner(tables, counts, vocabulary_size, memory)
     if thresholds:
@@ -200,11 +200,11 @@ def prune(
 def renormalized(
     tables: list[OrderTable], counts: list[OrderCounts], vocabulary_size: int
 ) -> list[OrderTable]:
-    """Return tables with the back-off weights that make every context sum to one.
+    """Return tables with back-off weights with which every distribution sums to one.
 
     Args:
-        tables: Their back-off weights are not read.
-        counts: Of these the keys and suffixes are read; every suffix of an n-gram is there.
+        tables: The probabilities; back-off weights in them are ignored.
+        counts: The keys and suffixes of the same n-grams; every suffix must be listed.
         vocabulary_size: Number of ids (V).
     """
     pruner = _Pruner(tables, counts, vocabulary_size, None)
@@ -213,11 +213,11 @@ def renormalized(
 
 
 class _Pruner:
-    """A model whose n-grams are marked to be left out, and keep their numbers until all are.
+    """A model whose n-grams are marked as kept or not, and removed at the end.
 
     Args:
         tables: A smoothed model.
-        counts: That it was made of; every suffix of an n-gram is there too.
+        counts: The counts that it was made of; every suffix of an n-gram is listed.
         vocabulary_size: Number of ids (V).
         memory: About how many bytes to work in; None: no bound.
     """
@@ -237,19 +237,20 @@ class _Pruner:
             for block in blocks(table.keys):
                 kept.append(np.ones(len(block), bool))
             self._kept.append(kept.array())
-        # log p(w | h) of each n-gram, kept or not, by what is kept.
+        # log p(w | h) of each n-gram by the pruned model, also of those that are not kept.
         self._log_probs = [table.log_probs for table in tables]
 
     def drop_rare(self, thresholds: Sequence[int]) -> None:
-        """Leave out n-grams by their counts."""
+        """Prune n-grams by their counts."""
         for level in range(len(self._tables) - 1, 0, -1):
             threshold = thresholds[min(level - 1, len(thresholds) - 1)]
             counts = self._counts[level].counts
             self._keep(level, (block > threshold for block in blocks(counts)))
 
     def drop_by_entropy(self, share: float) -> None:
-        """Leave out the n-grams that lower the perplexity least, the longest first."""
-        probs = [np.exp(self._tables[0].log_probs.astype(np.float64))]  # of the words in a row
+        """Prune n-grams by relative entropy, from the highest order down."""
+        # The probability of each n-gram's words in sequence, p(h) of the order above.
+        probs = [np.exp(self._tables[0].log_probs.astype(np.float64))]
         for level, table in enumerate(self._tables[1:-1], 1):
             column = self._column(np.float64, len(table.keys))
             for ngrams, prefixes, contexts in self._blocks(level):
@@ -262,7 +263,7 @@ class _Pruner:
             self._keep(level, (block >= np.log1p(share) for block in losses))
 
     def _blocks(self, level: int) -> Iterator[tuple[slice, Int64[np.ndarray, " ngrams"], slice]]:
-        """Yield the n-grams of an order with their prefixes, counted from those of the block."""
+        """Yield (n-grams, prefixes, contexts): slices, and prefixes relative to the contexts."""
         keys = self._tables[level].keys
         shorter = len(self._tables[level - 1].keys)
         for ngrams, contexts in context_blocks(keys, shorter, self._size):
@@ -270,7 +271,7 @@ class _Pruner:
             release(keys)
 
     def _keep(self, level: int, kept: Iterable[Bool[np.ndarray, " block"]]) -> None:
-        """Keep some n-grams of an order, and those that begin a longer one that has stayed."""
+        """Mark which n-grams of an order are kept; prefixes of longer ones that are kept stay."""
         begins = self._begins_longer(level)
         column, start = self._column(bool, len(self._kept[level])), 0
         for block in kept:
@@ -281,7 +282,7 @@ class _Pruner:
         self._kept[level] = column.array()
 
     def _begins_longer(self, level: int) -> Bool[np.ndarray, " ngrams"] | None:
-        """Return which n-grams of an order begin a longer one; None of the highest."""
+        """Return which n-grams are prefixes of kept ones; None for the highest order."""
         if level + 1 == len(self._tables):
             return None
         column, longer = self._column(bool, len(self._kept[level])), self._kept[level + 1]
@@ -293,7 +294,7 @@ class _Pruner:
     def _losses(
         self, level: int, context_probs: Float[np.ndarray, " contexts"]
     ) -> Iterator[Float[np.ndarray, " block"]]:
-        """Yield D of each n-gram of an order, in nats."""
+        """Yield D (see the module) of the n-grams of an order, in nats, block by block."""
         table, kept = self._tables[level], self._kept[level]
         lower = Gathered(self._log_probs[level - 1], self._counts[level].suffixes, self._memory)
         for ngrams, prefixes, contexts in self._blocks(level):
@@ -301,6 +302,7 @@ class _Pruner:
             log_lower = lower[ngrams].astype(np.float64)
             others, lower_others = _unlisted(prefixes, log_p, log_lower, kept[ngrams], contexts)
             weight = np.log(others) - np.log(lower_others)
+            # log g': the context's weight if this n-gram were unlisted as well.
             after = np.log(others[prefixes] + np.exp(log_p)) - np.log(
                 lower_others[prefixes] + np.exp(log_lower)
             )
@@ -313,7 +315,7 @@ class _Pruner:
             lower.release()
 
     def mend_backoffs(self) -> None:
-        """Set every back-off weight to what makes its context's distribution sum to one."""
+        """Recompute all back-off weights, so that every distribution sums to one."""
         for level in range(1, len(self._tables)):
             table, below = self._tables[level], self._tables[level - 1]
             suffixes, kept = self._counts[level].suffixes, self._kept[level]
@@ -332,11 +334,11 @@ class _Pruner:
                 release(table.log_probs, kept)
                 lower.release()
             self._tables[level - 1] = replace(below, log_backoffs=backoffs.array())
-            if level + 1 < len(self._tables):  # Else no n-gram is longer, to ask for it.
+            if level + 1 < len(self._tables):  # The highest order's are never looked up.
                 self._log_probs[level] = found.array()
 
     def kept_tables(self) -> list[OrderTable]:
-        """Return the tables of what is kept, numbered anew."""
+        """Return the tables of the kept n-grams, with new indexes."""
         first, tables = self._tables[0], []
         tables.append(first)
         for level in range(1, len(self._tables)):
@@ -361,7 +363,7 @@ class _Pruner:
 
 
 def _any(prefixes: Int64[np.ndarray, " ngrams"], contexts: slice) -> Bool[np.ndarray, " contexts"]:
-    """Return which contexts of a block are the prefix of an n-gram."""
+    """Return which contexts of a block occur among the prefixes."""
     found = np.zeros(contexts.stop - contexts.start, bool)
     found[prefixes] = True
     return found
@@ -374,7 +376,10 @@ def _unlisted(
     kept: Bool[np.ndarray, " ngrams"],
     contexts: slice,
 ) -> tuple[Float[np.ndarray, " contexts"], Float[np.ndarray, " contexts"]]:
-    """Return what is left for unlisted words after each context, by it and by the shorter one."""
+    """Return the probability of unlisted words after each context h, by p(. | h) and p(. | h').
+
+    Their ratio is the back-off weight of h.
+    """
     size = contexts.stop - contexts.start
     left, lower_left = (
         1 - np.bincount(prefixes[kept], np.exp(log_p[kept]), size),

@@ -1,13 +1,13 @@
 """Queries of the tables of a smoothed n-gram model: scores, states and distributions.
 
-The log-probability of a word is that of the longest n-gram which ends with it, plus the back-off
-weights of the contexts that were longer (Katz 1987), from the shortest context to the longest:
+The log-probability of a word is that of the longest known n-gram that ends with it, plus the log
+back-off weights of all longer contexts (Katz 1987). It is computed from the shortest context up:
 
-    l = log p(w);  for each length k = 1 .. N-1 of which the context is known:
-        l += log backoff(context of length k);  if it was followed by w: l = its log p
+    l = log p(w);  for each length k = 1 .. N-1 whose context is known:
+        l += log backoff(context of length k);  if the n-gram with w is known: l = its log p
 
-The compiled core walks through a text target by target, NumPy order by order over all targets; both
-give the same numbers, to the bit.
+The compiled core goes through a text target by target, NumPy order by order over all targets, with
+the same results to the bit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,29 +31,29 @@ from thence.tokens.tokenizer import normalize
 from thence.tokens.words import WordTokenizer
 
 Numbers = Int64[np.ndarray, "batch order-1"]
-"""The number of the n-gram of each length 1 to N-1 that ends at the last word, or -1."""
+"""The index of the n-gram of each length 1 to N-1 that ends at the last word; -1: not seen."""
 
 
 BYTES_PER_NGRAM = 44
-"""Bytes of memory for an n-gram at most: 16 in arrays, 16 in the core, 12 in its hash tables."""
+"""Upper bound of the bytes of an n-gram: 16 in arrays, 16 in the core, 12 in its hash tables."""
 MOST_NGRAMS = (1 << 32) - 2
-"""N-grams of one order at most that the compiled core can number, in 32 bits."""
+"""Largest number of n-grams of one order in the compiled core, whose indexes have 32 bits."""
 TARGETS_AT_ONCE = 1 << 17
-"""Targets scored by one thread at once, by whole documents: it bounds the memory."""
+"""Targets per part, in whole documents, that a thread scores at once: it bounds the memory."""
 
 
 class Queries:
-    """Scores, states and distributions of a model's tables, which must not change meanwhile.
+    """Scores, states and distributions by a model's tables, which must not change afterwards.
 
     Args:
-        tables: Of orders 1 to N.
+        tables: The tables of orders 1 to N.
         vocabulary_size: Number of ids (V).
     """
 
     def __init__(self, tables: Sequence[OrderTable], vocabulary_size: int) -> None:
         self.tables, self.vocabulary_size = tables, vocabulary_size
         self.core: NGramTables | None = None
-        """The same in the compiled core, where there is one and it reads such arrays."""
+        """The tables in the compiled core; None without it, or if it cannot read these arrays."""
         size = sum(len(table.keys) for table in tables) * BYTES_PER_NGRAM
         is_readable = all(_is_readable(table) for table in tables)
         if library() is not None and is_readable and fits_into_memory(size):
@@ -80,14 +80,14 @@ class Queries:
         return log_probs
 
     def _release(self) -> None:
-        """Free memory, if the tables are on disk since they do not fit into memory."""
+        """Free the pages read from tables on disk."""
         for table in self.tables:
             release(table.keys, table.log_probs, table.log_backoffs)
 
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
-        """Return what scores one text by the compiled core; None if it cannot.
+        """Return a function that scores one text in the compiled core; None if there is none.
 
-        It gives None for a text with a symbol that has no id, and for a long text.
+        It returns None for a text with a symbol without an id, and for a long text.
         """
         core, level, vocabulary = self.core, tokenizer.level, tokenizer.vocabulary
         if core is None or not isinstance(level, WordTokenizer | CharacterTokenizer):
@@ -108,7 +108,7 @@ class Queries:
                 text = normalize(text, options)
             try:
                 return scorer_of(text.isascii())(text.encode("utf-8"))
-            except UnicodeEncodeError:  # The long way says what is wrong.
+            except UnicodeEncodeError:  # Scoring by a token store raises the proper error.
                 return None
 
         return score
@@ -116,7 +116,7 @@ class Queries:
     def contexts(
         self, store: TokenStore, carry_context: bool
     ) -> Int64[np.ndarray, "targets order-1"]:
-        """Return the numbers of the contexts before each target."""
+        """Return the indexes of the contexts before each target."""
         if self.core is not None:
             parts = [
                 self.core.score(*part, contexts=True)[1] for part in _parts(store, carry_context)
@@ -128,9 +128,10 @@ class Queries:
     def walk(
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, " targets"]]]:
-        """Yield, for contexts of 1, 2, ... symbols, two numbers per target, -1 where not seen.
+        """Yield, for contexts of 1, 2, ... symbols, two indexes per target; -1: not seen.
 
-        The first is that of the context before the target, the second that of both together.
+        The first is that of the context before the target, the second that of the n-gram of context
+        and target.
         """
         words = store.targets.astype(np.int64)
         reach = None if carry_context else store.places
@@ -144,7 +145,7 @@ class Queries:
                 contexts[reach < level] = -1
 
     def advance(self, ids: Integer[np.ndarray, "batch time"], states: Numbers) -> Numbers:
-        """Return the states after reading ids one after another."""
+        """Return the states after reading ids (batch, time)."""
         if self.core is not None:
             return self.core.advance(ids, states)
         for column in ids.T:
@@ -190,7 +191,7 @@ class Queries:
         return log_probs
 
     def _extend(self, log_probs: Array, level: int, contexts: Int64[np.ndarray, " batch"]) -> None:
-        """Overwrite, in place, the log-probabilities of shorter contexts by those of one order."""
+        """Update, in place, log-probabilities by shorter contexts to those by one order more."""
         table, longer = self.tables[level], self.tables[level + 1]
         size = self.vocabulary_size
         starts = np.searchsorted(longer.keys, contexts * size)
@@ -202,7 +203,7 @@ class Queries:
 
 
 def _is_readable(table: OrderTable) -> bool:
-    """Return whether an order is of the types and of a size that the compiled core reads."""
+    """Return whether the compiled core can read a table: dtypes, layout and size."""
     if len(table.keys) > MOST_NGRAMS:
         return False
     arrays = ((table.keys, "int64"), (table.log_probs, "float32"), (table.log_backoffs, "float32"))
@@ -212,9 +213,9 @@ def _is_readable(table: OrderTable) -> bool:
 def _parts(
     store: TokenStore, carry_context: bool
 ) -> Iterator[tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " _"]]]:
-    """Yield the ids of some documents, and where they begin, until all of the store are done.
+    """Yield the ids of groups of documents, and the offsets of their first targets.
 
-    Where context is carried over, the store is a single document.
+    With carried context the store is a single document.
     """
     offsets = np.array([1, len(store.ids)]) if carry_context else store.offsets.astype(np.int64)
     first = 0

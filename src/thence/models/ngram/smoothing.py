@@ -1,13 +1,13 @@
 """Smoothing: from counts to probabilities and back-off weights, order by order.
 
-Every method here has the one form (Chen and Goodman 1999, equation 2.12)
+Every method here has the same form (Chen and Goodman 1999, equation 2.12)
 
     p(w | h) = f(w | h) + g(h) p(w | h')       h' is h without its first word
 
-where f is what the seen counts of context h give and g(h) what they leave to the shorter context;
-for words not seen after h, f is zero. At the bottom stands the uniform distribution 1 / V. So a
-model is, for each order, one log-probability per n-gram and one log-weight g per context, whatever
-the method was.
+where f is the discounted estimate from the counts after h, zero for words not seen after h, and
+g(h) the probability reserved for the shorter context. Below the unigrams is the uniform
+distribution 1 / V. So a model has, for each order, one log-probability per n-gram and one
+log-weight g per context, whatever the method.
 
     mle                 f = c / C                    g = 0
     add-k               f = c / (C + k V)            g = k V / (C + k V), and h' is uniform
@@ -18,8 +18,8 @@ the method was.
     modified-kneser-ney f = max(c - D_c, 0) / C      g = (D_1 N_1 + D_2 N_2 + D_3 N_3+) / C
     stupid-backoff      f = c / C where c > 0, else 0.4 times the shorter context's (no probability)
 
-with c the count of the n-gram, C the sum of c over the words seen after h, T how many different
-words those are, and N_j how many of them were seen j times.
+with c the count of the n-gram, C the sum of c over the words seen after h, T the number of
+different words among them, and N_j the number of them with count j.
 
 Sources: S. Chen and J. Goodman 1999, "An empirical study of smoothing techniques for language
 modeling"; the trigram baseline of Bengio et al. 2003; T. Brants et al. 2007, "Large language
@@ -50,7 +50,9 @@ Smoothing = Literal[
     "stupid-backoff",
 ]
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
+"""Discounts of counts 1, 2 and 3 or more if they cannot be estimated, as in KenLM's lmplz."""
 STUPID_WEIGHT = 0.4
+"""Back-off weight of stupid back-off (Brants et al. 2007)."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class OrderTable:
     """One order of a smoothed model.
 
     Attributes:
-        keys: ``prefix * V + word``, sorted.
+        keys: ``prefix * V + word`` of each n-gram, sorted; the prefix by its index.
         log_probs: log p(word | prefix) of each n-gram, in nats.
-        log_backoffs: log g of each n-gram as a context; zero where nothing was seen after it.
+        log_backoffs: log g of each n-gram as a context; zero if nothing was seen after it.
     """
 
     keys: Int64[np.ndarray, " ngrams"]
@@ -73,10 +75,10 @@ class Discounts:
     """The discounts of one order.
 
     Attributes:
-        order: Of the n-grams.
-        counts_of_counts: How many n-grams have count 1, 2, 3 and 4.
-        values: Taken off counts of 1, 2, and 3 or more.
-        fallback: Whether the counts of counts could not give them.
+        order: The order of the n-grams.
+        counts_of_counts: Number of n-grams with count 1, 2, 3 and 4.
+        values: Discounts of counts 1, 2, and 3 or more.
+        fallback: Whether they are the fallback, since the counts of counts give no estimate.
     """
 
     order: int
@@ -85,18 +87,18 @@ class Discounts:
     fallback: bool
 
     def to_row(self) -> list[float]:
-        """Return all of it as numbers, for the file of weights."""
+        """Return all fields as numbers, for the weights file."""
         return [self.order, *self.counts_of_counts, *self.values, float(self.fallback)]
 
     @classmethod
     def from_row(cls, row: Sequence[float]) -> "Discounts":
-        """Return what ``to_row`` wrote."""
+        """Return the discounts of a row of ``to_row``."""
         n1, n2, n3, n4 = (int(count) for count in row[1:5])
         return cls(int(row[0]), (n1, n2, n3, n4), (row[5], row[6], row[7]), bool(row[8]))
 
 
 def counts_of_counts(counts: Integer[np.ndarray, " ngrams"]) -> tuple[int, int, int, int]:
-    """Return how many n-grams have count 1, 2, 3 and 4."""
+    """Return the number of n-grams with count 1, 2, 3 and 4."""
     found = np.zeros(6, np.int64)
     for block in blocks(counts):
         found += np.bincount(np.minimum(block, 5), minlength=6)
@@ -129,16 +131,16 @@ def single_discount(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Disco
 def adjusted_counts(
     counts: list[OrderCounts], level: int, memory: int | None = None
 ) -> Int64[np.ndarray, " ngrams"]:
-    """Return how many different words precede each n-gram of an order below the highest.
+    """Return the continuation count of each n-gram: the number of different words that precede it.
 
-    An n-gram that nothing precedes opens the text; it keeps its own count. (Chen and Goodman
-    1999, section 3; Heafield et al. 2013, "Scalable modified Kneser-Ney language model
+    An n-gram that no word precedes begins the text or a document; it keeps its own count. (Chen and
+    Goodman 1999, section 3; Heafield et al. 2013, "Scalable modified Kneser-Ney language model
     estimation", section 3.2.)
 
     Args:
-        counts: Of orders 1 to N.
-        level: One less than the order.
-        memory: About how many bytes to work in; None: as many as needed.
+        counts: The counts of orders 1 to N.
+        level: One less than the order, which must be below N.
+        memory: About how many bytes to work in; None: no bound.
     """
     below = counts[level].counts
     preceding = sum_by_number(counts[level + 1].suffixes, None, len(below), memory)
@@ -164,19 +166,19 @@ def smooth(
     Args:
         counts: The counts of orders 1 to N.
         vocabulary_size: Number of ids (V).
-        method: Which smoothing.
-        add_k: What ``add-k`` adds.
+        method: The smoothing method.
+        add_k: k of ``add-k``.
         carry_context: Whether the n-grams were counted across documents.
-        memory: About how many bytes to work in, all tables being on disk; None: no bound.
+        memory: About how many bytes to work in, with the tables on disk; None: no bound.
 
     Returns:
-        One table per order, and the discounts where the method has them.
+        One table per order, and the discounts if the method has them.
     """
     if method == "add-k":
         return _add_k_tables(counts, vocabulary_size, add_k, carry_context, memory), []
     tables: list[OrderTable] = []
     discounts: list[Discounts] = []
-    lower = np.full(1, 1 / vocabulary_size)  # p(w | h') of each n-gram's suffix; uniform at first
+    lower = np.full(1, 1 / vocabulary_size)  # p of the order below; before the unigrams, uniform.
     for level, order in enumerate(counts):
         used = order.counts
         if method in ("kneser-ney", "modified-kneser-ney") and level + 1 < len(counts):
@@ -197,7 +199,7 @@ def smooth(
 
 
 def new_columns(memory: int | None) -> Columns:
-    """Return what makes columns: in memory, or on disk if the memory is bounded."""
+    """Return the class of new columns: in memory, or on disk if the memory is bounded."""
     return MemoryColumn if memory is None else Spool
 
 
@@ -210,20 +212,20 @@ def _smooth_order(
     is_context: bool,
     memory: int | None,
 ) -> tuple[Float[np.ndarray, " ngrams"], OrderTable, Float32[np.ndarray, " shorter"]]:
-    """Smooth one order, a block at a time, as little else is then in memory than the results.
+    """Smooth one order, a block at a time, so that hardly more than the results is in memory.
 
     Args:
-        order: Its n-grams, with the counts to go by.
+        order: Its n-grams, with their (continuation) counts.
         lower: The probabilities of the order below, whose n-grams are the contexts.
         vocabulary_size: Number of ids (V).
-        method: Which smoothing.
-        discounts: Taken off counts of 1, 2, and 3 or more.
-        is_context: Whether longer n-grams ask for the probabilities of these.
+        method: The smoothing method.
+        discounts: Discounts of counts 1, 2, and 3 or more.
+        is_context: Whether there is a higher order, which needs the probabilities.
         memory: About how many bytes to work in; None: no bound.
 
     Returns:
-        The probabilities of the n-grams, if they are asked for, their table, and the log-weights of
-        the contexts.
+        The probabilities of the n-grams if ``is_context`` (else empty), their table, and the
+        log-weights of the contexts.
     """
     column = new_columns(memory)
     probabilities, log_probs = (
@@ -240,7 +242,7 @@ def _smooth_order(
         found = share.seen + left[prefixes] * shorter[ngrams]
         if is_context:
             probabilities.append(found)
-        if method == "stupid-backoff":  # What was seen is not interpolated.
+        if method == "stupid-backoff":  # Seen n-grams are not interpolated: f = c / C.
             left = np.where(share.known, STUPID_WEIGHT, 1.0)
         with np.errstate(divide="ignore"):
             log_probs.append(np.log(found))
@@ -255,11 +257,11 @@ def _smooth_order(
 def context_blocks(
     keys: Int64[np.ndarray, " ngrams"], contexts: int, vocabulary_size: int
 ) -> Iterator[tuple[slice, slice]]:
-    """Yield ranges of n-grams and of their contexts; no context's n-grams are parted.
+    """Yield blocks of n-grams with the range of their contexts; no context is split.
 
     Args:
-        keys: Of the n-grams.
-        contexts: How many contexts there are.
+        keys: The keys of the n-grams.
+        contexts: Number of contexts.
         vocabulary_size: Number of ids (V).
     """
     firsts = np.unique(keys[BLOCK::BLOCK] // vocabulary_size)
@@ -273,12 +275,12 @@ def context_blocks(
 
 @dataclass(frozen=True)
 class _Shares:
-    """What one order gives to seen n-grams and leaves to shorter contexts.
+    """The estimates of one order for a block of contexts.
 
     Attributes:
         seen: f of each n-gram.
         left: g of each context.
-        known: Whether anything was seen after each context.
+        known: Whether each context was followed by any word.
     """
 
     seen: Float[np.ndarray, " ngrams"]
@@ -314,16 +316,16 @@ def _add_k_tables(
     carry_context: bool,
     memory: int | None,
 ) -> list[OrderTable]:
-    """Add k to every count of the longest context there is, and to no other.
+    """Return the tables of add-k smoothing, which uses full contexts only.
 
-    That is a context of N - 1 words or, near the beginning of a document that sees no other, all
-    of it so far. Every shorter context gives the uniform distribution, and so does one never seen.
+    A full context has N - 1 words or, near the beginning of a document, all words so far. Every
+    other context, and one never seen, has the uniform distribution.
     """
     uniform = -np.log(vocabulary_size)
     boundary = vocabulary_size - 1
     column = new_columns(memory)
     tables: list[OrderTable] = []
-    opens = np.zeros(1, bool)  # whether each n-gram begins with the boundary
+    opens = np.zeros(1, bool)  # Whether each n-gram begins with the boundary.
     for level, order in enumerate(counts):
         log_probs, fulls = (column(dtype, len(order.keys)) for dtype in (np.float32, bool))
         backoffs = column(np.float32, len(opens))

@@ -1,8 +1,9 @@
-"""The n-grams of one order, packed as numbers: what they are, sorting, numbering, looking up.
+"""N-grams of one order as integer keys: sorting, numbering and look-up.
 
-An n-gram of order k is the number of its prefix (an n-gram of order k - 1) and its last word,
-packed in one integer ``prefix * V + word``. Sorting those of order k numbers them in turn, so every
-n-gram knows its prefix (``key // V``), and what begins with the same words stands together.
+An n-gram of order k is one integer ``prefix * V + word``: the index of its prefix among the n-grams
+of order k - 1, and its last word. Its own index is its rank among the sorted keys of order k. So
+every n-gram knows its prefix (``key // V``), and n-grams that begin with the same words are
+contiguous.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ class OrderCounts:
 
     Attributes:
         keys: ``prefix * V + word``; for order 1 the word itself, every id of the vocabulary.
-        counts: How often each occurs.
-        suffixes: Number of each n-gram without its first word, in the order below.
+        counts: Count of each n-gram.
+        suffixes: Index in the order below of each n-gram without its first word.
     """
 
     keys: Int64[np.ndarray, " ngrams"]
@@ -31,7 +32,7 @@ class OrderCounts:
     suffixes: Integer[np.ndarray, " ngrams"]
 
     def prefixes(self, vocabulary_size: int) -> Int64[np.ndarray, " ngrams"]:
-        """Return the number of each n-gram without its last word, in the order below."""
+        """Return the index in the order below of each n-gram without its last word."""
         return self.keys // vocabulary_size
 
     def words(self, vocabulary_size: int) -> Int64[np.ndarray, " ngrams"]:
@@ -42,9 +43,10 @@ class OrderCounts:
 def opening_targets(
     store: TokenStore, length: int, carry_context: bool, start: int, stop: int
 ) -> Int64[np.ndarray, " openings"]:
-    """Return which of the positions from start to stop, counted from start, no n-gram may cross.
+    """Return the first targets of documents within positions start to stop, relative to start.
 
-    Those are the first targets of documents, for n-grams longer than the boundary and the target.
+    N-grams of ``length`` may not end there, as they would reach before the boundary. Empty if they
+    may: with carried context, or for lengths up to 2 (the boundary and the target).
     """
     if carry_context or length < 3:
         return np.zeros(0, np.int64)
@@ -61,11 +63,11 @@ def distinct(
     Int32[np.ndarray, " keys"],
     Integer[np.ndarray, " found"],
 ]:
-    """Sort, number and count keys that are not negative: ``np.unique``, but faster.
+    """Sort, count and number non-negative keys, as ``np.unique`` does, but faster.
 
     Returns:
-        The distinct keys, how often each occurs, the number of each key among the distinct ones,
-        and where each first occurs.
+        The distinct keys, their counts, the index of each key among the distinct ones, and the
+        first position of each distinct one.
     """
     ordered, places = sort_with_places(keys)
     bounds, numbers = number_sorted(ordered)
@@ -78,7 +80,7 @@ def distinct(
 def number_sorted(
     ordered: Int64[np.ndarray, " keys"],
 ) -> tuple[Int64[np.ndarray, " bounds"], Int32[np.ndarray, " keys"]]:
-    """Return where each distinct one of sorted keys begins, and the end; and each key's number."""
+    """Return the bounds of runs of equal sorted keys, and the index of each key's run."""
     is_new = np.ones(len(ordered) + 1, bool)
     np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:-1])
     return np.flatnonzero(is_new), np.cumsum(is_new[:-1], dtype=np.int32) - np.int32(1)
@@ -87,10 +89,11 @@ def number_sorted(
 def sort_with_places(
     keys: Int64[np.ndarray, " keys"],
 ) -> tuple[Int64[np.ndarray, " keys"], Integer[np.ndarray, " keys"]]:
-    """Return keys in order and where each was, equal ones from left to right.
+    """Return sorted keys and their original positions (a stable argsort).
 
-    Each key is packed with its place into one integer, as integers are sorted faster than places.
-    Where they do not fit, small and large keys, which need fewer bits, are sorted apart.
+    Each key is packed with its position into one integer, since sorting integers is faster than
+    argsort. If that needs more than 63 bits, the lower and the upper half of the range of keys,
+    with a bit less each, are sorted separately.
     """
     if not len(keys):
         return keys, np.zeros(0, np.int64)
@@ -107,7 +110,7 @@ def sort_with_places(
     packed = keys - low
     packed <<= bits
     packed |= np.arange(len(keys))
-    packed.sort(kind="stable")  # Much faster where keys are nearly in order, as they often are.
+    packed.sort(kind="stable")  # Much faster if keys are nearly in order, as they often are.
     order = packed & ((1 << bits) - 1)
     packed >>= bits
     packed += low
@@ -120,12 +123,12 @@ def find(
     words: Integer[np.ndarray, " queries"],
     vocabulary_size: int,
 ) -> Int64[np.ndarray, " queries"]:
-    """Return the numbers of n-grams given by prefix (-1: none) and last word, -1 where not seen."""
+    """Return the indexes of n-grams given by prefix (-1: none) and last word; -1: not seen."""
     numbers = np.full(len(prefixes), -1)
     if not len(keys):
         return numbers
     asked = np.flatnonzero(prefixes >= 0)
-    for start in range(0, len(asked), BLOCK):  # In order, to wait for memory less often.
+    for start in range(0, len(asked), BLOCK):  # Sorted look-ups miss the cache less often.
         block = asked[start : start + BLOCK]
         wanted, order = sort_with_places(prefixes[block] * vocabulary_size + words[block])
         places = np.searchsorted(keys, wanted)

@@ -1,12 +1,11 @@
 """Static interpolation: several back-off models as one, over the union of their n-grams and words.
 
-    p(w | h) = l_1 p_1(w | h) + ... + l_M p_M(w | h)        of every n-gram that a model lists
+    p(w | h) = l_1 p_1(w | h) + ... + l_M p_M(w | h)        for every n-gram that any model lists
 
-The back-off weight of each context h is what makes its distribution sum to one, and gives all
-other words their probability. For those the mixture is not exact: dynamic interpolation mixes the
-probabilities of every word in every context. A model gives no probability to a word that only
-others know. In a context it reads such a word as ``<unk>`` or, if it has none, as one that it has
-never seen.
+The back-off weight of each context h is such that its distribution sums to one. For words that no
+model lists after h the mixture is therefore not exact, unlike dynamic interpolation, which mixes
+the probabilities of every word in every context. A model gives probability zero to a word that only
+others know. In a context it reads such a word as ``<unk>`` or, if it has none, as an unseen one.
 
 Source: A. Stolcke 2002, "SRILM - an extensible language modeling toolkit", section 3.3
 (``ngram -mix-lm``).
@@ -24,24 +23,25 @@ from thence.models.ngram.sorting import OrderCounts, find, number_sorted
 from thence.tokens.vocabulary import Vocabulary
 
 REST = 1e-6
-"""What is left to other words where those that are listed add up to more than one: small beside any
-probability, large beside the rounding of their sum."""
+"""Probability of unlisted words after a context whose listed words sum to more than one: far below
+any probability, far above the rounding of the sum."""
 Keys = Int64[np.ndarray, " ngrams"]
+"""Sorted keys of one order; see ``OrderTable``."""
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """A back-off model and how it reads the ids of another vocabulary.
+    """A back-off model with a mapping of its ids to those of another vocabulary.
 
     Attributes:
         tables: Its tables, over its own vocabulary.
         size: Its own number of ids.
-        targets: Its id for each id of the other vocabulary, -1 where it does not know it.
-        contexts: The same for what stands in a context: ``<unk>`` where it does not know it.
+        targets: Its id for each id of the other vocabulary as a target; -1: unknown to it.
+        contexts: The same for ids in a context, where ``<unk>`` stands for unknown ones.
         unknown: The id of ``<unk>`` in the other vocabulary.
-        lacking: The probability of all words that the other vocabulary lacks after each context of
-            0, 1, ... words; None if it lacks none. It goes to ``<unk>``; without that, the
-            probabilities of single words grow in proportion.
+        lacking: The probability of all words that are not in the other vocabulary, after each
+            context of 0, 1, ... words; None if there are none. It is added to ``<unk>``; without
+            ``<unk>`` the unigram probabilities are scaled up.
     """
 
     tables: list[OrderTable]
@@ -53,7 +53,7 @@ class Backoff:
 
     @classmethod
     def within(cls, tables: list[OrderTable], own: Vocabulary, other: Vocabulary) -> "Backoff":
-        """Return a model as it reads the ids of another vocabulary."""
+        """Map a model of one vocabulary (``own``) to another."""
         if own == other:
             targets = np.arange(len(own))
         else:
@@ -73,7 +73,7 @@ class Backoff:
         """Yield log p(w | h) of the n-grams of each order, in nats, by the model.
 
         Args:
-            ngrams: The keys of each order over the other vocabulary; of order 1 all ids.
+            ngrams: The keys of each order over the other vocabulary; all ids for order 1.
         """
         size, tables = len(self.targets), self.tables
         known, unigrams = self.targets >= 0, self.tables[0].log_probs.astype(np.float64)
@@ -81,7 +81,7 @@ class Backoff:
         if self.lacking is not None and self.unknown is None:
             unigrams -= np.log1p(-self.lacking[0])
         yield self._with_lacking(unigrams, np.arange(size), np.zeros((size, 0), np.int64))
-        # The numbers of the model's n-grams that each n-gram ends with, shortest first.
+        # The indexes of the model's own n-grams that are suffixes of each n-gram, shortest first.
         numbers = self.contexts[:, None]
         for keys in ngrams[1:]:
             prefixes, words = np.divmod(keys, size)
@@ -103,7 +103,7 @@ class Backoff:
         words: Int64[np.ndarray, " ngrams"],
         contexts: Int64[np.ndarray, "ngrams lengths"],
     ) -> Float64[np.ndarray, " ngrams"]:
-        """Add to n-grams that end in ``<unk>`` what the vocabulary lacks after their contexts."""
+        """Add the probability in ``lacking`` to n-grams that end in ``<unk>``."""
         if self.lacking is None or self.unknown is None:
             return log_probs
         places = np.flatnonzero(words == self.unknown)
@@ -116,7 +116,7 @@ class Backoff:
 
 
 def union(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
-    """Return the words of all vocabularies in order of appearance, ``<unk>`` if one has it."""
+    """Return the union of vocabularies, in order of appearance, with ``<unk>`` if one has it."""
     symbols = dict.fromkeys(symbol for one in vocabularies for symbol in one.symbols)
     unknown = {one.unknown for one in vocabularies}
     unknown.discard("refuse")
@@ -131,8 +131,8 @@ def interpolate(
     """Return the static interpolation of models, over their common vocabulary.
 
     Args:
-        models: All read the same vocabulary.
-        weights: Of each, above 0; they sum to one.
+        models: The models, all mapped to the same vocabulary.
+        weights: The weight of each, above 0; they sum to one.
         share: Prune n-grams without which the perplexity rises by less than this share.
     """
     size = len(models[0].targets)
@@ -154,11 +154,11 @@ def normalized(
     size: int,
     share: float | None = None,
 ) -> list[OrderTable]:
-    """Return tables with the back-off weights that make every context sum to one.
+    """Return tables with back-off weights with which every distribution sums to one.
 
     Args:
-        tables: Probabilities; the weights are not read.
-        suffixes: The number of each n-gram without its first word, as ``close`` gives it.
+        tables: The probabilities; back-off weights in them are ignored.
+        suffixes: The suffix indexes, as ``close`` returns them.
         size: Number of ids (V).
         share: Prune n-grams without which the perplexity rises by less than this share.
     """
@@ -169,10 +169,10 @@ def normalized(
 
 
 def renormalize_tables(tables: list[OrderTable], vocabulary: Vocabulary) -> list[OrderTable]:
-    """Return a model whose probabilities add up to one after every context.
+    """Return a model whose probabilities sum to one after every context.
 
-    Single words are scaled to add up to one, and what is listed after a context so as not to add up
-    to more; then the back-off weights are computed anew.
+    Unigrams are scaled to sum to one, and the words listed after a context so that they do not sum
+    to more; then the back-off weights are recomputed.
     """
     scaled, contexts = [], 1
     for order, table in enumerate(tables):
@@ -187,9 +187,10 @@ def renormalize_tables(tables: list[OrderTable], vocabulary: Vocabulary) -> list
 
 
 def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
-    """Return the keys of what any model lists, of words that the common vocabulary has.
+    """Return the keys, in the common vocabulary, of all n-grams that any model lists.
 
-    A word that it lacks is ``<unk>`` at the end of an n-gram; in a context it leaves none.
+    A word that is not in it becomes ``<unk>`` at the end of an n-gram; n-grams with such a word in
+    the context are left out.
     """
     size = len(models[0].targets)
     found = [np.arange(size)]
@@ -197,7 +198,7 @@ def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
     for ids, model in zip(common, models, strict=True):
         known = np.flatnonzero(model.targets >= 0)
         ids[model.targets[known]] = known
-    numbers = list(common)  # of each n-gram among those that were found; -1 where it is not
+    numbers = list(common)  # Index of each model's n-gram in ``found``; -1: not in it.
     for level in range(1, max(len(model.tables) for model in models)):
         translated = {}
         for index, model in enumerate(models):
@@ -217,14 +218,14 @@ def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
 
 
 def close(ngrams: list[Keys], size: int) -> tuple[list[Keys], list[Integer[np.ndarray, " ngrams"]]]:
-    """Add the n-grams that others end with, where they are missing.
+    """Add missing suffixes of n-grams, so that every suffix is listed.
 
     Args:
-        ngrams: The keys of each order; what begins an n-gram is among those of the order below.
+        ngrams: The keys of each order; every prefix is listed in the order below.
         size: Number of ids (V).
 
     Returns:
-        The keys of each order, and the number of each n-gram without its first word.
+        The keys of each order, and the index of each n-gram without its first word.
     """
     suffixes: list[Integer[np.ndarray, " ngrams"]] = [np.zeros(size, np.int64)]
     for order, keys in enumerate(ngrams[1:], start=2):
@@ -239,7 +240,7 @@ def close(ngrams: list[Keys], size: int) -> tuple[list[Keys], list[Integer[np.nd
 
 
 def _with_suffixes(ngrams: list[Keys], size: int) -> list[Keys]:
-    """Return the keys of all n-grams and of their suffixes."""
+    """Return the keys of all n-grams and of all their suffixes."""
     tables = [OrderTable(keys, keys, keys) for keys in ngrams]
     spelled = [spell(tables, level, size) for level in range(len(ngrams))]
     for level in range(len(ngrams) - 1, 1, -1):
@@ -255,7 +256,7 @@ def _with_suffixes(ngrams: list[Keys], size: int) -> list[Keys]:
 
 
 def _distinct(keys: Keys) -> Keys:
-    """Return distinct keys in order; ``np.unique`` hashes them, which takes longer."""
+    """Return the distinct keys, sorted; faster than ``np.unique``, which hashes them."""
     keys = np.sort(keys)
     found: Keys = keys[number_sorted(keys)[0][:-1]]
     return found
