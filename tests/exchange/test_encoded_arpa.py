@@ -8,7 +8,7 @@ import pytest
 
 from thence.errors import SettingError
 from thence.exchange import export
-from thence.exchange.arpa import encoded
+from thence.exchange.arpa import offset_vocabulary
 from thence.exchange.arpa_reader import read_arpa
 from thence.runs import Run
 from thence.tokens.vocabulary import Vocabulary
@@ -49,8 +49,8 @@ def test_words_may_be_ids_of_any_tokenizer(tmp_path: Path) -> None:
 
 
 def test_bytes_have_ids_too() -> None:
-    assert encoded(Vocabulary((), "bytes"), 100, False).symbols[-1] == chr(355)
-    found = encoded(Vocabulary(("a",), "symbol"), 40, False)
+    assert offset_vocabulary(Vocabulary((), "bytes"), 100, False).symbols[-1] == chr(355)
+    found = offset_vocabulary(Vocabulary(("a",), "symbol"), 40, False)
     assert (found.symbols, found.unknown) == ((chr(40),), "symbol")
 
 
@@ -58,7 +58,7 @@ def test_bytes_have_ids_too() -> None:
 def test_an_offset_without_characters_is_refused(count: int, offset: int) -> None:
     vocabulary = Vocabulary(tuple(f"s{index}" for index in range(count)), "refuse")
     with pytest.raises(SettingError, match=f"`encode_offset` is {offset}, but ids from 0 to"):
-        encoded(vocabulary, offset, False)
+        offset_vocabulary(vocabulary, offset, False)
 
 
 def test_it_goes_with_arpa_alone(tmp_path: Path) -> None:

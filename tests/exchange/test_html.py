@@ -20,7 +20,7 @@ from thence.errors import RunError, SettingError
 from thence.exchange import export, export_checked
 from thence.exchange.html import PAGE, best_page, export_html
 from thence.exchange.html.language import OPERATORS, _as_ngrams
-from thence.exchange.html.packing import Pack, rounded, scaled
+from thence.exchange.html.packing import Pack, quantize_rows, rounded
 from thence.models.language.bigram_counts import BigramCounts, BigramCountsOptions
 
 NAMES = ("anna", "annabel", "maria", "martin", "otto", "nora", "</script>", "a<b&c") * 6
@@ -126,7 +126,7 @@ FLOATS = st.floats(-1e3, 1e3, width=32) | st.just(-np.inf)
 )
 def test_rounding_keeps_to_half_a_step(values: np.ndarray, bits: Any) -> None:
     found = rounded(values, bits)
-    codes, scales = scaled(values, bits)
+    codes, scales = quantize_rows(values, bits)
     finite = np.isfinite(values)
     assert np.array_equal(np.isneginf(found), np.isneginf(values))
     steps = np.broadcast_to(scales[:, None], values.shape)[finite]

@@ -18,7 +18,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.exchange import export
-from thence.exchange.html import LARGEST, Page, labels, language, page_with, tokenizer_of_page
+from thence.exchange.html import LARGEST, Page, build_page, labels, language, tokenizer_of_page
 from thence.generation.sampling_filters import DecodingOptions, apply_filters, softmax
 from thence.models.base import read, static_model
 from thence.runs import ClassifierRun, LanguageRun, Run
@@ -264,7 +264,7 @@ def test_an_ensemble(visit: Callable[..., Any], folder: Path, tmp_path: Path) ->
     run = ClassifierRun(thence.mix([first, second, third], tmp_path / "all"))
     page = visit(run)
     assert "convolution: other parts have their weight" in page.inner_text(".facts")
-    run.__dict__["classifier"], left_out = labels.asked_of(run)
+    run.__dict__["classifier"], left_out = labels.exportable_part(run)
     assert left_out == ("convolution",)
     check_classifier(page, run)
 
@@ -286,12 +286,12 @@ def test_files_of_fasttext(visit: Callable[..., Any], tmp_path: Path, name: str)
 def test_fewer_bits(visit: Callable[..., Any], members: list[Run], tmp_path: Path) -> None:
     """The page says what the model with rounded weights says, in any number of bits."""
     run = LanguageRun(thence.mix(members, tmp_path / "mix"))
-    model, _ = language.asked_of(run)
+    model, _ = language.exportable_part(run)
     tokenizer = tokenizer_of_page(run.tokenizer, "characters")
     for bits in (8, 12):
-        made = page_with(run, tokenizer, bits, LARGEST)[1]
+        made = build_page(run, tokenizer, bits, LARGEST)[1]
         assert made is not None and made.difference > 0
-        run.__dict__["model"] = language.with_bits(model, bits)
+        run.__dict__["model"] = language.quantized(model, bits)
         check_language(visit(run, made), run)
         run.__dict__["model"] = model
 

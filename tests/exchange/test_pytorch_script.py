@@ -18,7 +18,7 @@ import torch
 import thence
 from thence.errors import RunError, SettingError
 from thence.evaluation import LikelihoodReport
-from thence.exchange.pytorch_script import filled
+from thence.exchange.pytorch_script import fill_template
 
 from .conftest import OTHERWISE
 
@@ -197,5 +197,5 @@ def test_the_text_itself_may_stand_beside_the_script(names: Path, tmp_path: Path
 
 def test_lines_are_kept_by_facts() -> None:
     template = "a  #? big\nb  #? !big\nc  #? big small\n$size\n"
-    assert filled(template, {"big": True, "size": 3}) == "a\n3\n"
-    assert filled(template, {"small": 1, "size": 3}) == "b\n3\n"
+    assert fill_template(template, {"big": True, "size": 3}) == "a\n3\n"
+    assert fill_template(template, {"small": 1, "size": 3}) == "b\n3\n"

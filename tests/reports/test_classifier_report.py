@@ -15,7 +15,7 @@ from thence.reports import plot, report
 from thence.reports.classifier import MOST_LABELS, listed_labels, strongest_section
 from thence.reports.content import Note
 from thence.reports.markup import to_html
-from thence.reports.plots.training import training_plots
+from thence.reports.plots.charts import training_plots
 from thence.reports.report import report_html, splits_section
 from thence.runs.metrics import best_line
 

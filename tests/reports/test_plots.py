@@ -18,9 +18,8 @@ from thence.reports.plots.bigrams import (
     pair_counts,
     plot_bigrams,
 )
-from thence.reports.plots.charts import to_figure
+from thence.reports.plots.charts import plot_loss, to_figure, training_plots
 from thence.reports.plots.embeddings import draw_points, plot_embeddings
-from thence.reports.plots.training import plot_loss, training_plots
 from thence.reports.reading import read_dev
 from thence.reports.report import report_html, samples_section, splits_section
 from thence.reports.style import drawable, to_svg

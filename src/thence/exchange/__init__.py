@@ -1,7 +1,7 @@
-"""Runs from and for other programs.
+"""Import and export of models in the formats of other programs.
 
-ARPA files, transducers, files of fastText, word vectors, ONNX files, Hugging Face folders, and
-scripts of PyTorch.
+ARPA files, KenLM's binary files, transducers of OpenFst, files of fastText, word vectors, ONNX
+files, Hugging Face folders, PyTorch scripts, and HTML pages.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Format = Literal[
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
-    "kenlm": ("kenlm_writer", "export_kenlm"),
+    "kenlm": ("kenlm_model", "export_kenlm"),
     "fst": ("fst", "export_fst"),
     "fasttext": ("fasttext", "export_fasttext"),
     "word2vec": ("word2vec", "export_word2vec"),
@@ -31,18 +31,18 @@ _WRITERS: dict[Format, tuple[str, str]] = {
     "pytorch": ("pytorch_script", "export_pytorch"),
     "html": ("html", "export_html"),
 }
-"""Where each format is written: module and function."""
+"""The function that writes each format: its module and name."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export has made.
+    """The result of an export.
 
     Attributes:
         path: The file or folder.
-        difference: How far its log-probabilities are from the run's at most, in nats; None for
-            the formats that are not asked for any.
-        note: What else there is to know of it, in a sentence with the difference.
+        difference: Largest absolute difference of its log-probabilities from the run's, in nats;
+            None for formats that are not checked.
+        note: A sentence on the size and precision of the result; may be empty.
     """
 
     path: Path
@@ -97,7 +97,7 @@ def export_checked(
     to: Format | None = None,
     encode_offset: int | None = None,
 ) -> Exported:
-    """Do what ``export`` does; return also how exactly the file says what the run does."""
+    """Export a run; return also the difference of its log-probabilities. See ``export``."""
     run, path = open_run(run), Path(path)
     to = to or _usual_format(run, path)
     module, function = _WRITERS[validate("to", to, Format)]
@@ -124,11 +124,11 @@ def import_model(
     allow_unnormalized: bool = False,
     renormalize: bool = False,
 ) -> Run | Path:
-    """Make a run of a file of another program, which its first bytes tell.
+    """Import a file of another program as a run; the format is detected by its first bytes.
 
-    N-grams in an ARPA file or a trie of KenLM, see ``import_arpa``, or a classifier of fastText
-    (``.bin``, ``.ftz``), with equal predictions. The run has no text of its own. Word vectors of
-    fastText become a word2vec file, as ``vectors`` of a training may name it.
+    It may be an n-gram model in an ARPA file or a trie of KenLM (see ``import_arpa``), or a
+    classifier of fastText (``.bin``, ``.ftz``), with equal predictions. The run has no text of its
+    own. Word vectors of fastText become a word2vec file, for ``vectors`` of a training.
 
     Args:
         path: The file.
@@ -153,6 +153,7 @@ def import_model(
 
 
 def _usual_format(run: Run, path: Path) -> Format:
+    """Return the default format, by the suffix of the path and the model of the run."""
     by_suffix: dict[str, Format] = {".onnx": "onnx", ".html": "html", ".py": "pytorch"}
     if path.suffix in by_suffix:
         return by_suffix[path.suffix]

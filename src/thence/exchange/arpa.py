@@ -1,4 +1,4 @@
-"""N-gram models as ARPA files, out and in."""
+"""Import and export of n-gram models as ARPA files."""
 
 import re
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ from thence.runs.weights import save_model
 from thence.tokens import Tokenizer, TokenOptions, Vocabulary, tokenizer_of
 
 SPELLED = re.compile(r"<U\+[0-9A-F]+>|<unk>")
-"""Symbols that the export of a model of characters spells out."""
+"""Words of several letters that the export of a character model may have, such as ``<U+0020>``."""
 NUMBER = re.compile(r"0|[1-9][0-9]{0,6}")
-"""How an id of a tokenizer is written."""
+"""A token id in decimal."""
 LAST = 0x10FFFF
-"""The last code point."""
+"""The last code point of Unicode."""
 
 
 def export_arpa(run: Run, path: Path, encode_offset: int | None = None) -> None:
@@ -38,34 +38,35 @@ def export_arpa(run: Run, path: Path, encode_offset: int | None = None) -> None:
     Args:
         run: The run.
         path: The file to make.
-        encode_offset: Write each token as the character of its id plus this; see ``encoded``.
+        encode_offset: Write tokens as characters; see ``offset_vocabulary``.
 
     Raises:
-        RunError: If the run has none.
-        SettingError: If the format cannot say the model.
+        RunError: If the run has no n-gram model.
+        SettingError: If the format cannot hold the model.
         OSError: If the file cannot be written.
     """
     check_model(run)
     vocabulary = run.tokenizer.vocabulary
     if encode_offset is not None:
-        vocabulary = encoded(vocabulary, encode_offset, run.tokenizer.options.tokens == "words")
+        vocabulary = offset_vocabulary(
+            vocabulary, encode_offset, run.tokenizer.options.tokens == "words"
+        )
     write_arpa(cast(NGram, run.model).tables, vocabulary, path)
 
 
-def encoded(vocabulary: Vocabulary, offset: int, by_name: bool) -> Vocabulary:
+def offset_vocabulary(vocabulary: Vocabulary, offset: int, by_name: bool) -> Vocabulary:
     """Return a vocabulary whose symbols are the characters ``chr(id + offset)``.
 
-    So decoders of speech ask n-gram models of subwords, whatever these look like: NeMo with an
-    offset of 100.
+    Speech decoders query n-gram models of subwords in this encoding; NeMo's offset is 100.
 
     Args:
         vocabulary: The vocabulary.
-        offset: What is added to each id.
-        by_name: Whether the symbols are ids of another tokenizer, as decimal numbers, and their ids
-            here do not count.
+        offset: Number that is added to each id.
+        by_name: Whether the symbols are themselves the ids of another tokenizer, as decimal
+            numbers, which are then used in place of our ids.
 
     Raises:
-        SettingError: If an id has no such character, or a symbol is no number.
+        SettingError: If an id has no such character, or a symbol is not a number.
     """
     count = vocabulary.boundary_id - (vocabulary.unknown_id is not None)
     names = vocabulary.names()[:count]
@@ -87,11 +88,11 @@ def encoded(vocabulary: Vocabulary, offset: int, by_name: bool) -> Vocabulary:
 
 
 def check_model(run: Run) -> None:
-    """Refuse a run without n-grams that have probabilities.
+    """Check that a run is of an n-gram model with probabilities.
 
     Raises:
-        RunError: If its model is another.
-        SettingError: If its scores are not probabilities.
+        RunError: If it is of another model.
+        SettingError: If its scores are not probabilities (stupid back-off).
     """
     if run.recipe.model != "ngram":
         raise RunError(
@@ -111,22 +112,22 @@ def import_arpa(
     allow_unnormalized: bool = False,
     renormalize: bool = False,
 ) -> Run:
-    """Make a run of an ARPA file, as KenLM, SRILM and others write them, or of a trie of KenLM.
+    """Import an ARPA file, as KenLM, SRILM and others write them, or a trie of KenLM, as a run.
 
     Its tokens are words between white space; it has no text of its own. The probabilities after
-    every context of the file are added up: where they are below one, a ``ThenceWarning`` says so;
-    where they are above, a likelihood would look better than it is, and the file is refused.
+    every context are summed. If a sum is below one, a ``ThenceWarning`` says so; if one is above,
+    likelihoods would be too high, and the file is refused.
 
     Args:
         path: The file, plain or compressed; a binary file of KenLM must be a trie with its words.
         output: The run folder to make.
-        allow_unnormalized: Take probabilities that add up to more than one, too, with a warning.
-        renormalize: Make them add up to one: back-off weights are computed anew, and probabilities
-            that add up to more than one by themselves are scaled.
+        allow_unnormalized: Accept sums above one, with a warning.
+        renormalize: Make all sums one: back-off weights are recomputed, and the probabilities after
+            a context are scaled if they alone sum to more than one.
 
     Raises:
-        TextError: If it is neither kind of file (names the line), or its probabilities add up to
-            more than one.
+        TextError: If it is neither kind of file (names the line), or a sum of probabilities is
+            above one.
         RunError: If the output exists or cannot be written.
     """
     with new_folder(Path(output)) as new:
@@ -155,14 +156,14 @@ def new_imported_run(
     path: Path,
     hashes: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the run of a model that has no text of its own.
+    """Write a run for a model without a text of its own.
 
     Args:
-        new: Its folder.
+        new: The folder of the run.
         model: The model.
-        tokenizer: Of its vocabulary.
+        tokenizer: The tokenizer with its vocabulary.
         path: The file that it was imported from.
-        hashes: That of the file, if it was imported earlier.
+        hashes: Hash of this file; by default it is computed.
     """
     recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
     known = hashes or {"arpa": _sha256(path)}
@@ -176,16 +177,16 @@ def new_imported_run(
 
 
 def arpa_tokenizer(read: ListedModel) -> Tokenizer:
-    """Return the tokenizer of a file: its tokens are words between white space."""
+    """Return the tokenizer for a model from a file: words between white space."""
     options = TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown)
     return tokenizer_of(read.symbols, options)
 
 
 def check_sums(read: ListedModel, path: Path, allow_above: bool = False) -> None:
-    """Warn where probabilities do not add up to one.
+    """Check that the probabilities after every context sum to one, and warn if they do not.
 
     Raises:
-        TextError: If they add up to more and that is not allowed.
+        TextError: If a sum is above one, unless ``allow_above``.
     """
     found = sums(read.tables, len(read.vocabulary))
     above, below = [some.above for some in found], [some.below for some in found]
@@ -204,7 +205,7 @@ def check_sums(read: ListedModel, path: Path, allow_above: bool = False) -> None
 
 
 def _note_characters(read: ListedModel, path: Path) -> None:
-    """Warn that a model of characters is read as one of words, which occur in no ordinary text."""
+    """Warn if a file looks like a character model, since it is read as a model of words."""
     words = [word for word in read.symbols if not SPELLED.fullmatch(word)]
     if len(words) > 1 and all(len(word) == 1 for word in words):
         warn(
@@ -219,7 +220,7 @@ def _note_characters(read: ListedModel, path: Path) -> None:
 def _worst(
     read: ListedModel, found: list[Sums], misses: list[Float[np.ndarray, " contexts"]]
 ) -> str:
-    """Return after which context a sum misses one most, what it is, and how many others do."""
+    """Return in words the context whose sum is farthest from one, its sum, and how many are off."""
     length = int(np.argmax([miss.max(initial=0) for miss in misses]))
     number = int(misses[length].argmax())
     total = found[length].totals[number]

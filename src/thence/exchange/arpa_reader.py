@@ -1,4 +1,4 @@
-"""Reading an ARPA file, whoever wrote it; what is broken is refused with its line."""
+"""Reading ARPA files of any program; errors name the line."""
 
 import re
 from array import array
@@ -27,9 +27,10 @@ from thence.models.ngram.hashed import HashTable, murmurs
 
 _FIELD = re.compile(rb"[^ \t\r\n]+")
 LONGEST_LINE = 1 << 20
-"""Bytes; an n-gram has a few dozen. A packed file may hold a line longer than memory."""
+"""Longest line in bytes; an n-gram has a few dozen. A hostile compressed file could hold a line
+larger than memory."""
 BLOCK = 1 << 20
-"""Bytes that are read together."""
+"""Bytes per read."""
 _COUNT = re.compile(rb"ngram (\d+) ?= ?(\d+)$")
 
 
@@ -63,27 +64,27 @@ def arpa_sections(path: Path) -> Iterator[Sections]:
 
 
 class _Lines:
-    """The lines of a file that are not blank, cut into fields, with the number of the current one.
+    """Iterator over the lines of a file that are not blank, as lists of fields; counts lines.
 
-    As in KenLM fields end at spaces, tabs and the ends of lines: any other white space is part of a
+    As in KenLM, only spaces, tabs and line ends separate fields; any other white space is part of a
     word.
     """
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path, self.number, self._file = path, 0, file
         self._ahead = BytesIO()
-        """What was taken from the file and not read yet."""
+        """Bytes that were read from the file but not yet consumed."""
 
     def __iter__(self) -> Iterator[list[bytes]]:
         while line := self._ahead.readline() or self._line():
             self.number += 1
-            # What ``split`` cuts at besides is rare.
+            # ``split`` is faster, but also splits at these two characters.
             rare = b"\v" in line or b"\f" in line
             if fields := _FIELD.findall(line) if rare else line.split():
                 yield fields
 
     def _line(self) -> bytes:
-        """Return the next line of the file; none at its end."""
+        """Return the next line of the file; empty at its end."""
         line = self._file.readline(LONGEST_LINE)
         if len(line) == LONGEST_LINE:
             raise TextError(
@@ -93,9 +94,9 @@ class _Lines:
         return line
 
     def read_many(self, read: Callable[[bytes], tuple[int, int]]) -> int:
-        """Call a function on whole lines; it returns how many it has read, and their bytes.
+        """Pass a block of whole lines to a function that returns how many lines and bytes it used.
 
-        What it leaves is read next. Returns how many lines were read.
+        The rest stays for the next read. Returns the number of lines used.
         """
         block = self._ahead.read() or self._file.read(BLOCK)
         block += b"" if block.endswith(b"\n") else self._line()
@@ -110,6 +111,7 @@ class _Lines:
 
 
 def _parse(lines: _Lines) -> Sections:
+    """Read the header and the 1-grams; longer n-grams are read by the iterator ``orders``."""
     reader = iter(lines)
     announced, section = _read_header(lines, reader)
     places: dict[bytes, int] = {}
@@ -140,7 +142,7 @@ def _parse(lines: _Lines) -> Sections:
 
 
 def _read_header(lines: _Lines, reader: Iterator[list[bytes]]) -> tuple[list[int], bytes]:
-    """Return how many n-grams of each order are announced, and the line after that."""
+    """Return the numbers of n-grams of each order in the header, and the line after it."""
     first = next(reader, [])
     while first and first[0].startswith(b"#"):  # A comment, which KenLM skips too.
         first = next(reader, [])
@@ -166,14 +168,14 @@ def _shown(line: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The n-grams of a section, as far as they are read.
+class _SectionBuffers:
+    """The n-grams of a section that were read so far.
 
     Attributes:
-        numbers: The line of each.
-        log_probs: Its number before the words.
-        places: Its words, one after another.
-        backoffs: Its number after the words, 0 if it has none.
+        numbers: Line number of each.
+        log_probs: Its log10 probability.
+        places: Places of its words, concatenated.
+        backoffs: Its log10 back-off weight, 0 if missing.
     """
 
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
@@ -182,7 +184,7 @@ class _Found:
     backoffs: "array[float]" = field(default_factory=lambda: array("d"))
 
     def read_many(self, lines: _Lines, order: int, announced: int, words: HashTable) -> None:
-        """Read by the compiled core, up to the first line that does not look as most do."""
+        """Read lines with the compiled core, up to the first one in an unusual form."""
 
         def read(text: bytes) -> tuple[int, int]:
             most = announced - len(self.numbers)
@@ -198,7 +200,7 @@ class _Found:
             pass
 
     def entries(self, order: int) -> Entries:
-        """Return them as arrays."""
+        """Return the n-grams as arrays."""
         return Entries(
             np.array(self.places, np.int32).reshape(-1, order),
             np.array(self.log_probs),
@@ -216,7 +218,7 @@ def _read_section(
     words: HashTable | None = None,
 ) -> tuple[Entries, bytes]:
     """Read the n-grams of an order; return them and the line after them."""
-    found, section = _Found(), b""
+    found, section = _SectionBuffers(), b""
     if words is not None:
         found.read_many(lines, order, announced, words)
     for fields in reader:

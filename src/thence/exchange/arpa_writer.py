@@ -15,19 +15,19 @@ from thence.tokens.vocabulary import Vocabulary
 
 START, END = "<s>", "</s>"
 NEVER = -99.0
-"""How ARPA files write the logarithm of zero."""
+"""The log10 of zero in ARPA files, by convention."""
 LN_10 = float(np.log(10))
 COMPRESSION = 6
 _SPACE = re.compile(r"[ \t\r\n\0]")
-"""What cannot be in a word of a file; KenLM takes all other white space for part of a word."""
+"""White space that separates words in ARPA files; KenLM treats all other as part of a word."""
 
 
 def write_arpa(tables: list[OrderTable], vocabulary: Vocabulary, path: Path) -> None:
     """Write a model as an ARPA file, whole or not at all, compressed if the name ends in ``.gz``.
 
     Raises:
-        SettingError: If the format cannot say it: n-grams reach across documents, or two symbols
-            would have one name.
+        SettingError: If the format cannot hold it: n-grams reach across documents, or two symbols
+            would have the same name.
         OSError: If the file cannot be written.
     """
     check_no_crossing(tables, vocabulary)
@@ -36,7 +36,7 @@ def write_arpa(tables: list[OrderTable], vocabulary: Vocabulary, path: Path) -> 
         if path.suffix != ".gz":
             file.writelines(lines)
             return
-        # Neither name nor time, so that the same model is the same file.
+        # No file name and no time in the header, so that equal models give equal files.
         with gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed:
             packed.writelines(lines)
 
@@ -45,15 +45,15 @@ def arpa_lines(tables: list[OrderTable], vocabulary: Vocabulary) -> Iterator[str
     """Yield the lines of an ARPA file.
 
     Raises:
-        SettingError: If two symbols would have one name.
+        SettingError: If two symbols would have the same name.
     """
     size, boundary = len(vocabulary), vocabulary.boundary_id
-    words = written_names(vocabulary)
+    words = arpa_names(vocabulary)
     yield "\\data\\"
     for order, table in enumerate(tables, start=1):
         yield f"ngram {order}={len(table.keys) + (order == 1)}"
     opened = [START if index == boundary else word for index, word in enumerate(words)]
-    names = opened  # of each n-gram as a context: what opens a document is <s>
+    names = opened  # Names of n-grams as contexts, where the boundary is <s>.
     for order, table in enumerate(tables, start=1):
         yield f"\n\\{order}-grams:"
         shown = words
@@ -65,8 +65,8 @@ def arpa_lines(tables: list[OrderTable], vocabulary: Vocabulary) -> Iterator[str
     yield "\n\\end\\"
 
 
-def written_names(vocabulary: Vocabulary) -> list[str]:
-    """Return the word of a file for every id, that of the boundary as a target."""
+def arpa_names(vocabulary: Vocabulary) -> list[str]:
+    """Return the word in an ARPA file for every id; that of the boundary is ``</s>``."""
     names = [_SPACE.sub(lambda m: f"<U+{ord(m[0]):04X}>", name) for name in vocabulary.names()]
     names[vocabulary.boundary_id] = END
     seen = {START}
@@ -81,7 +81,7 @@ def written_names(vocabulary: Vocabulary) -> list[str]:
 
 
 def check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None:
-    """Refuse n-grams of three words and more that go on after a boundary."""
+    """Raise ``SettingError`` if n-grams go on after a boundary, as ``w </s> v``."""
     size = len(vocabulary)
     for shorter, table in pairwise(tables[1:]):
         continued = shorter.keys[table.keys // size] % size
@@ -93,12 +93,12 @@ def check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None:
 
 
 def _order_lines(table: OrderTable, names: list[str], boundary: int | None) -> Iterator[str]:
-    # Rounding may leave a certain target a little above one, which others refuse to read.
+    # By rounding, a probability may be slightly above one, which other programs refuse to read.
     log_probs = np.clip(table.log_probs.astype(np.float64) / LN_10, NEVER, 0).tolist()
     weights = np.maximum(table.log_backoffs.astype(np.float64) / LN_10, NEVER).tolist()
     endings = [f"\t{weight:.7g}" for weight in weights] or [""] * len(names)
     for index, (p, name, ending) in enumerate(zip(log_probs, names, endings, strict=True)):
-        if index == boundary:  # One symbol here, two in the file.
+        if index == boundary:  # Our boundary is two words: <s> as context, </s> as target.
             yield f"{NEVER:g}\t{START}{ending}"
             yield f"{p:.7g}\t{END}"
         else:

@@ -1,4 +1,4 @@
-"""Files of fastText as runs or word vectors, and runs as files of fastText."""
+"""Import of files of fastText, as runs or word vectors, and export of runs to such files."""
 
 from contextlib import suppress
 from hashlib import file_digest
@@ -26,17 +26,17 @@ from thence.tokens.vocabulary import UNKNOWN
 
 
 def import_fasttext(path: str | Path, output: str | Path) -> Run | Path:
-    """Make a run of a classifier of fastText, or a word2vec file of its word vectors.
+    """Import a classifier of fastText as a run, or word vectors of fastText as a word2vec file.
 
     Args:
         path: A ``.bin`` or ``.ftz`` file.
         output: The run folder to make, or the file, compressed if its name ends in ``.gz``.
 
     Returns:
-        The run; of word vectors the file, which ``vectors`` of a training may name.
+        The run, or the word2vec file, for ``vectors`` of a training.
 
     Raises:
-        TextError: If it is no such file, or damaged.
+        TextError: If it is not such a file, or damaged.
         RunError: If the output exists or cannot be written.
     """
     path, output = Path(path), Path(output)
@@ -48,7 +48,7 @@ def import_fasttext(path: str | Path, output: str | Path) -> Run | Path:
 
 
 def _vectors_of(model: FastTextModel, path: Path, output: Path) -> Path:
-    """Write the vector of each word, made with its subwords; ``</s>`` is left out."""
+    """Write the vector of each word, computed with its subwords; ``</s>`` is left out."""
     refuse_existing(output)
     named = {
         name.decode(): place
@@ -63,7 +63,7 @@ def _vectors_of(model: FastTextModel, path: Path, output: Path) -> Path:
 
 
 def is_text(name: bytes) -> bool:
-    """Return whether the bytes of a word are UTF-8, as all programs but fastText expect."""
+    """Return whether the bytes of a word are valid UTF-8 and not empty."""
     with suppress(UnicodeDecodeError):
         return bool(name.decode())
     return False
@@ -81,7 +81,7 @@ def _import_into(new: NewFolder, model: FastTextModel, path: Path) -> Run:
     classifier.set_model(model, np.arange(len(labels)))
     tensors = classifier.tensors()
     try:
-        classifier.load_tensors(tensors)  # What no run holds is refused now, not when it is opened.
+        classifier.load_tensors(tensors)  # Checks the tensors now, and not when the run is opened.
     except ValueError as error:
         raise TextError(f"{path} cannot be imported: {error}.") from error
     words = [word for word in model.dictionary.words.names() if word != UNKNOWN]
@@ -101,10 +101,10 @@ def _import_into(new: NewFolder, model: FastTextModel, path: Path) -> Run:
 
 
 def label_names(model: FastTextModel, path: Path) -> list[str]:
-    """Return the labels of a file without their mark, if all have it.
+    """Return the labels of a file, without the prefix ``__label__`` if all have it.
 
     Raises:
-        TextError: If they cannot be told apart.
+        TextError: If two are equal, or there is only one and a document has exactly one label.
     """
     mark, names = LABEL.decode(), model.dictionary.labels.names()
     if all(name.startswith(mark) and len(name) > len(mark) for name in names):
@@ -117,10 +117,10 @@ def label_names(model: FastTextModel, path: Path) -> list[str]:
 
 
 def export_fasttext(run: Run, path: Path) -> None:
-    """Write a run as a file that fastText reads, with the same predictions.
+    """Write a run as a file of fastText with the same predictions.
 
     Raises:
-        RunError: If it is no run of the model ``fasttext``.
+        RunError: If the run is not of the model ``fasttext``.
         OSError: If the file cannot be written.
     """
     if run.recipe.model != "fasttext":

@@ -1,13 +1,13 @@
-"""N-gram models as weighted finite-state acceptors, in the text format of OpenFst.
+"""Export of n-gram models as weighted finite-state acceptors, in the text format of OpenFst.
 
-A state is a context that the model knows; the first is that of ``<s>``. An arc is a word, with the
-cost -ln p(w | h), and leads to the longest context that ends the words so far; the cost of
-``</s>`` is that of ending there. From every context but the empty one a *back-off arc* ``#0``, with
-the cost of its back-off weight, leads to the longest shorter context.
+A state is a context of the model; the start state is that of ``<s>``. An arc is a word with the
+cost -ln p(w | h); it leads to the longest context that is a suffix of the words so far. The final
+cost of a state is that of ``</s>``. From every context but the empty one, a *back-off arc* ``#0``
+with the cost of its back-off weight leads to the longest shorter context.
 
-The cost of a text is -ln p where a back-off arc is taken only if the state has no arc for the next
-word (or is not final, at the end). That is the failure transition of OpenFst (a phi matcher); a
-search that may take it at any time finds a path that is as cheap or cheaper.
+The cost of a text is -ln p if back-off arcs are failure transitions (OpenFst's phi matcher), taken
+only if the state has no arc for the next word, or is not final at the end. If they are epsilon
+arcs, the best path is as cheap or cheaper.
 
 Source: C. Allauzen, M. Mohri and B. Roark 2003, "Generalized algorithms for constructing
 statistical language models".
@@ -23,7 +23,7 @@ import numpy as np
 from thence.array_types import Bool, Float64, Int64
 from thence.atomic import new_folder
 from thence.exchange.arpa import check_model
-from thence.exchange.arpa_writer import END, START, check_no_crossing, written_names
+from thence.exchange.arpa_writer import END, START, arpa_names, check_no_crossing
 from thence.models.ngram import NGram
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.sorting import find
@@ -31,11 +31,11 @@ from thence.runs.run import Run
 from thence.tokens.vocabulary import Vocabulary
 
 EPSILON, BACKOFF = "<eps>", "#0"
-"""The label that reads nothing, which has the number 0, and that of back-off arcs."""
+"""The epsilon label, with the number 0, and the label of back-off arcs."""
 ARCS, SYMBOLS = "fst.txt", "words.txt"
-"""The files of the folder."""
+"""The files in the folder: arcs and symbol table."""
 AT_ONCE = 1 << 16
-"""Arcs that become lines at once."""
+"""Arcs that are converted to lines in one step, which bounds the memory."""
 Numbers = Int64[np.ndarray, " ngrams"]
 
 
@@ -44,12 +44,12 @@ def export_fst(run: Run, path: Path) -> None:
 
     Raises:
         RunError: If the run has none, or the folder cannot be written.
-        SettingError: If the format cannot say the model.
+        SettingError: If the format cannot hold the model.
     """
     check_model(run)
     tables, vocabulary = cast(NGram, run.model).tables, run.tokenizer.vocabulary
     check_no_crossing(tables, vocabulary)
-    names = written_names(vocabulary)[:-1]  # Without the boundary, which is no label of an arc.
+    names = arpa_names(vocabulary)[:-1]  # Without the boundary, which labels no arc.
 
     def write(folder: Path) -> None:
         labels = [EPSILON, *names, BACKOFF, START, END]
@@ -63,7 +63,7 @@ def export_fst(run: Run, path: Path) -> None:
 
 
 def fst_lines(tables: Sequence[OrderTable], vocabulary: Vocabulary) -> Iterator[str]:
-    """Yield the lines of a transducer, the arcs of the start first; labels are ids plus 1."""
+    """Yield the lines of an acceptor, the arcs of the start state first; labels are ids plus 1."""
     size, boundary = len(vocabulary), vocabulary.boundary_id
     contexts = _Contexts(tables, size, boundary)
     sources, targets, labels, costs = [], [], [], []
@@ -79,7 +79,7 @@ def fst_lines(tables: Sequence[OrderTable], vocabulary: Vocabulary) -> Iterator[
         known = np.flatnonzero(contexts.are_states[level])
         sources.append(contexts.state_of(level, known))
         targets.append(contexts.shorter(level, known))
-        labels.append(np.full(len(known), size))  # Of #0: after all words but the boundary.
+        labels.append(np.full(len(known), size))  # #0, the number after all words.
         costs.append(-table.log_backoffs[known].astype(np.float64))
     arcs = [np.concatenate(parts) for parts in (sources, targets, labels)]
     yield from _lines(arcs[0], arcs[1], arcs[2], np.concatenate(costs), size)
@@ -92,7 +92,7 @@ def _lines(
     costs: Float64[np.ndarray, " arcs"],
     backoff: int,
 ) -> Iterator[str]:
-    """Yield a line for each arc, by source and label; without a target it ends a text there."""
+    """Yield a line for each arc, sorted by source and label; target -1 is a final cost."""
     order = np.lexsort((labels, targets < 0, sources))
     for start in range(0, len(order), AT_ONCE):
         some = order[start : start + AT_ONCE]
@@ -106,14 +106,14 @@ def _lines(
 
 
 class _Contexts:
-    """Which n-grams are states, and where they back off to.
+    """The states of the acceptor, and their back-off states.
 
-    All n-grams are numbered through, order by order; the empty one is the number -1.
+    N-grams of all orders are numbered consecutively, order by order; the empty one is -1.
 
     Args:
         tables: The model.
         size: Number of ids (V).
-        boundary: The id that opens a text.
+        boundary: The id of the boundary, whose state is the start.
     """
 
     def __init__(self, tables: Sequence[OrderTable], size: int, boundary: int) -> None:
@@ -128,12 +128,13 @@ class _Contexts:
         self._states = self._numbered(boundary if len(tables) > 1 else -1)
 
     def _longest_suffixes(self) -> Numbers:
-        """Return for each n-gram the longest one that is listed among those it ends with."""
-        suffixes = np.full(int(self._firsts[-1]) + 1, -1)  # The last is that of the empty one.
+        """Return for each n-gram its longest proper suffix that is in the model."""
+        suffixes = np.full(int(self._firsts[-1]) + 1, -1)  # The last is of the empty n-gram.
         for level, table in enumerate(self._tables[1:], start=1):
             prefixes, words = np.divmod(table.keys, self._size)
             found, left = np.full(len(words), -1), np.arange(len(words))
-            ends = suffixes[self._firsts[level - 1] + prefixes]  # of the contexts
+            # As in Aho-Corasick: that of hw is sw, for the longest suffix s of h with sw known.
+            ends = suffixes[self._firsts[level - 1] + prefixes]
             while len(left):
                 matches = self._followed(ends, words[left])
                 found[left[matches >= 0]] = matches[matches >= 0]
@@ -143,7 +144,7 @@ class _Contexts:
         return suffixes
 
     def _followed(self, contexts: Numbers, words: Numbers) -> Numbers:
-        """Return the number of each context followed by a word; -1 where that is not listed."""
+        """Return the number of each context extended by a word; -1 if that is not in the model."""
         found = np.where(contexts < 0, words, -1)
         for level, first in enumerate(self._firsts[:-2]):
             here = (contexts >= first) & (contexts < self._firsts[level + 1])
@@ -153,8 +154,8 @@ class _Contexts:
         return found
 
     def _numbered(self, start: int) -> Numbers:
-        """Return the state of each n-gram, or of the longest state that it ends with."""
-        are_states = np.concatenate([*self.are_states, [True]])  # The empty one is the last.
+        """Return the state of each n-gram: its own, or that of its longest suffix with a state."""
+        are_states = np.concatenate([*self.are_states, [True]])  # The last is the empty n-gram.
         states = np.full(len(are_states), -1)
         known = np.flatnonzero(are_states)
         known = known[np.argsort(known != start % len(states), kind="stable")]  # The start is 0.
@@ -166,20 +167,20 @@ class _Contexts:
         return states
 
     def state_of(self, level: int, numbers: Numbers) -> Numbers:
-        """Return the states of n-grams of an order, by their numbers there; level -1: the empty."""
+        """Return the states of n-grams of order ``level`` + 1, by their indices there."""
         if level < 0:
             return np.full(len(numbers), self._states[-1])
         found: Numbers = self._states[self._firsts[level] + numbers]
         return found
 
     def shorter(self, level: int, numbers: Numbers) -> Numbers:
-        """Return the states that contexts back off to."""
+        """Return the back-off states of contexts."""
         found: Numbers = self._states[self._suffixes[self._firsts[level] + numbers]]
         return found
 
 
 def _are_contexts(table: OrderTable, longer: OrderTable, size: int) -> Bool[np.ndarray, " ngrams"]:
-    """Return which n-grams something follows, or have a weight."""
+    """Return which n-grams are contexts: they are extended, or have a back-off weight."""
     found: Bool[np.ndarray, " ngrams"] = table.log_backoffs != 0
     found[longer.keys // size] = True
     return found

@@ -1,7 +1,7 @@
-"""A network that models language as a folder that Hugging Face's libraries load.
+"""Export of a network that models language as a folder for Hugging Face's ``transformers``.
 
-The folder is complete: weights, tokenizer, settings, and the code of the model in one file, which
-is ``modeling_thence`` of this package and needs nothing of thence.
+The folder has weights, tokenizer, config, and the code of the model in one file, a copy of
+``modeling_thence`` of this package, which does not need thence.
 """
 
 import json
@@ -28,15 +28,15 @@ from thence.runs.run import Run
 MODELING = "modeling_thence"
 FAMILIES = ("rnn", "lstm", "gru", "transformer")
 TOLERANCE = 1e-5
-"""How far log-probabilities may be from the run's."""
+"""Largest allowed difference of log-probabilities from the run's."""
 SIZES = ("embedding_size", "hidden_size", "layers", "heads", "context", "positions", "feed_forward")
 SYMBOLS = 10_000
-"""So many symbols of a vocabulary are put into a text on which the tokenizers must agree."""
+"""Symbols of the vocabulary that are joined into a text on which both tokenizers must agree."""
 SAMPLE = (
     "",
     "The  cat's\thats, “two” (of 3).\n<unk> <boundary> don''t ÀÉ e\u0301 ΟΔΟΣ İ 😀 \u200d \x85 \0",
 )
-"""Texts with what tokenizers stumble over."""
+"""Texts with difficult cases for tokenizers: white space, quotes, accents, Greek, emoji, NUL."""
 READ_ME = """# {name}
 
 A language model ({family}, {parameters:,} parameters, {tokens} as tokens) trained with thence
@@ -56,11 +56,11 @@ The code of the model is `{modeling}.py` in this folder; nothing is downloaded.
 
 
 def export_hugging_face(run: Run, path: Path) -> float:
-    """Write a network as a folder; return its greatest difference from the run, in nats.
+    """Write a network as a folder; return its largest difference from the run, in nats.
 
     Raises:
-        RunError: If the run has no such network, or the folder would differ.
-        SettingError: If the libraries cannot say what the run does.
+        RunError: If the run has no such network, or the result differs.
+        SettingError: If the format cannot hold the model or its tokenizer.
         MissingExtraError: If transformers is not installed.
         OSError: If the folder cannot be written.
     """
@@ -89,7 +89,7 @@ def _check_settings(run: Run) -> None:
 
 
 def folder_files(run: Run, model: NeuralLanguageModel, name: str) -> dict[str, bytes]:
-    """Return what the folder of a name holds, by file name."""
+    """Return the contents of the files in the folder, by file name."""
     boundary = run.tokenizer.vocabulary.boundary_id
     ends = {"bos_token_id": boundary, "eos_token_id": boundary, "pad_token_id": boundary}
     options = run.recipe.options
@@ -139,7 +139,7 @@ def _tokenizer_config(run: Run) -> dict[str, Any]:
         "tokenizer_class": "PreTrainedTokenizerFast",
         **dict.fromkeys(ends, BOUNDARY_TOKEN),
         **unknown,
-        # A text that holds the name of a special token does not hold that token.
+        # The name of a special token within a text is ordinary text.
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,
         "padding_side": "left",
@@ -148,7 +148,7 @@ def _tokenizer_config(run: Run) -> dict[str, Any]:
 
 
 def renamed(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the weights under the names that they have in ``modeling_thence``."""
+    """Return the weights by their names in ``modeling_thence``."""
     found = {}
     for name, value in tensors.items():
         parts = name.split(".")
@@ -161,10 +161,10 @@ def renamed(tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def check_tokens(run: Run, path: Path) -> None:
-    """Check that a tokenizer file gives the ids that the run's tokenizer does.
+    """Check that a tokenizer file gives the same ids as the run's tokenizer.
 
     Raises:
-        RunError: If it does not.
+        RunError: If a text gets other ids.
     """
     from tokenizers import Tokenizer
 
@@ -183,14 +183,14 @@ def check_tokens(run: Run, path: Path) -> None:
 
 
 def load_model(folder: Path) -> Any:
-    """Return the model of a folder, as a class of transformers."""
+    """Load the model in a folder with transformers, in evaluation mode."""
     modeling = import_module(f"{__package__}.{MODELING}")
     with _quiet():
         return modeling.ThenceForCausalLM.from_pretrained(folder, local_files_only=True).eval()
 
 
 def load_folder(folder: Path) -> Callable[[Ids], LogProbs]:
-    """Load the model of a folder; return a function that asks it for log-probabilities."""
+    """Load the model in a folder; return a function from ids to its log-probabilities."""
     model = load_model(folder)
 
     @torch.inference_mode()
@@ -203,7 +203,7 @@ def load_folder(folder: Path) -> Callable[[Ids], LogProbs]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the remarks and bars of transformers to itself."""
+    """Context manager: hides warnings and progress bars of transformers."""
     chatter: Any = import_module("transformers.utils.logging")
     level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
     chatter.set_verbosity(logging.ERROR)

@@ -1,15 +1,16 @@
-"""KenLM's binary files (format 5): hash tables as they are, tries as lists of n-grams.
+"""Reading KenLM's binary files (format 5): hash tables unchanged, tries as lists of n-grams.
 
-A file is a header, the vocabulary, the n-grams, and the words as text if it was made with them. Its
-two kinds (Heafield 2011, "KenLM: faster and smaller language model queries"):
+A file has a header, the vocabulary, the n-grams, and the words as text if it was made with them.
+There are two kinds (Heafield 2011, "KenLM: faster and smaller language model queries"):
 
-**Hash tables** ("probing") hold a hash of each n-gram, never its words. They are asked as they are.
+**Hash tables** ("probing") hold a hash of each n-gram, not its words. They are queried unchanged.
 
-**Tries** hold n-grams by their last word, then the one before it, and so on: every entry is a word,
-its logarithms, and where the entries that put a word before it begin. Their numbers are packed in
-as few bits as they need. Logarithms may be codes of a table of values (``-q``), and where entries
-begin may be cut in two, the upper bits being told by an array of where they grow (``-a``; Raj and
-Whittaker 2003, "Lossless compression of language model structure and word identifiers").
+**Tries** hold n-grams in reversed order, the last word first: every entry has a word, its log10
+probability and back-off weight, and a pointer to the first entry that adds a word before it.
+Numbers are bit-packed. Logarithms may be quantised, as indices into a table of values (``-q``), and
+pointers may be split, with their upper bits stored as an array of the positions where they increase
+(``-a``; Raj and Whittaker 2003, "Lossless compression of language model structure and word
+identifiers").
 """
 
 import sys
@@ -37,7 +38,7 @@ from thence.models.ngram.hashed import HashedNGrams, HashTable, buckets_of, murm
 BEGINNING = b"mmap lm http://kheafield.com/code"
 MAGIC = BEGINNING + b" format version 5\n\0"
 SANITY = np.dtype([("magic", "S56"), ("floats", "<f4", 3), ("words", "<u4", 3), ("one", "<u8")])
-"""What a file begins with: numbers that look otherwise on a machine that could not read it."""
+"""Beginning of a file: numbers with known values, by which byte order and types are checked."""
 PARAMETERS = np.dtype(
     {
         "names": ["order", "multiplier", "kind", "has_words", "version"],
@@ -50,7 +51,7 @@ UNIGRAM = np.dtype([("log_prob", "<f4"), ("backoff", "<f4"), ("begin", "<u8")])
 PROBING, REST_PROBING, TRIE, QUANTISED_TRIE, ARRAY_TRIE, QUANTISED_ARRAY_TRIE = range(6)
 MOST_ORDER = 100
 MOST_BITS = 25
-"""Of the code of a logarithm."""
+"""Bits of a quantised logarithm at most."""
 
 
 def read_ngrams(path: Path) -> ListedModel:
@@ -73,26 +74,26 @@ def read_ngrams(path: Path) -> ListedModel:
 
 
 def is_kenlm_file(path: Path) -> bool:
-    """Return whether a file is a binary file of KenLM, of whatever version."""
+    """Return whether a file is a binary file of KenLM, of any version."""
     try:
         with path.open("rb") as file:
             return file.read(len(BEGINNING)) == BEGINNING
-    except OSError:  # Whoever reads it says why.
+    except OSError:  # The read that follows reports it.
         return False
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file and what its header says.
+    """A file and its parsed header.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         content: Its bytes.
-        kind: Which of the six kinds of models.
-        multiplier: Slots of a hash table for each of its keys.
-        counts: The numbers of n-grams of orders 1 to N.
-        has_words: Whether the words stand at the end.
-        start: Where the vocabulary begins.
+        kind: The kind of model, one of the six constants.
+        multiplier: Slots of a hash table per key.
+        counts: Numbers of n-grams of orders 1 to N.
+        has_words: Whether the words are at the end.
+        start: Offset of the vocabulary.
     """
 
     path: Path
@@ -109,13 +110,13 @@ class _File:
         return TextError(f"{self.path}{where}: {problem}")
 
     def part(self, start: int, size: int) -> UInt8[np.ndarray, " bytes"]:
-        """Return some bytes of the file."""
+        """Return ``size`` bytes from an offset; raise an error if the file is shorter."""
         if size > len(self.content) - start:
             raise self.error("the file is cut short.")
         return self.content[start : start + size]
 
     def words(self, start: int) -> list[bytes]:
-        """Return the words, which stand from a place to the end."""
+        """Return the words, which are stored from an offset to the end, checked in number."""
         words = self.content[start:].tobytes().split(b"\0")
         if not self.has_words:
             raise self.error(
@@ -128,6 +129,7 @@ class _File:
 
 
 def _open(path: Path, mapped: bool) -> _File:
+    """Read or map a file, and parse and check its header."""
     try:
         content: UInt8[np.ndarray, " bytes"] = (
             np.memmap(path, np.uint8, "r") if mapped else np.frombuffer(read_whole(path), np.uint8)
@@ -136,7 +138,7 @@ def _open(path: Path, mapped: bool) -> _File:
         raise TextError(f"The file {path} cannot be read: {error}.") from error
     header = SANITY.itemsize + PARAMETERS.itemsize
     if len(content) < header or not content[: len(MAGIC)].tobytes() == MAGIC:
-        raise TextError(_not_this_version(path, content[:64].tobytes()))
+        raise TextError(_wrong_version_message(path, content[:64].tobytes()))
     sanity = np.frombuffer(content[: SANITY.itemsize].tobytes(), SANITY)[0]
     ones = sanity["words"].tolist()[:2] == [1, 0xFFFFFFFF] and sanity["one"] == 1
     if sys.byteorder != "little" or sanity["floats"].tolist() != [0, 1, -0.5] or not ones:
@@ -157,14 +159,14 @@ def _open(path: Path, mapped: bool) -> _File:
     if not 1 <= parameters["multiplier"] < len(content):
         raise TextError(f"{path}: its header is damaged.")
     counts = np.frombuffer(content[header : header + 8 * order].tobytes(), "<u8").tolist()
-    if max(counts) > 8 * len(content):  # An n-gram takes a bit at least.
+    if max(counts) > 8 * len(content):  # An n-gram takes at least one bit.
         raise TextError(f"{path}: its header names more n-grams than fit into it.")
     start = -(-(header + 8 * order) // 8) * 8
     has_words = bool(parameters["has_words"])
     return _File(path, content, kind, float(parameters["multiplier"]), counts, has_words, start)
 
 
-def _not_this_version(path: Path, beginning: bytes) -> str:
+def _wrong_version_message(path: Path, beginning: bytes) -> str:
     if beginning.startswith(BEGINNING + b" incomplete"):
         return f"{path} is a binary file of KenLM that was not finished; make it again."
     version = beginning[len(BEGINNING) :].partition(b"\n")[0].decode(errors="replace").strip()
@@ -179,7 +181,7 @@ def read_kenlm(path: Path, mapped: bool = False) -> "HashedNGrams | Trie":
 
     Args:
         path: The file.
-        mapped: Leave hash tables in the file, memory-mapped. Nobody may write over it then.
+        mapped: Memory-map hash tables. The file must not be changed while the model is used.
 
     Raises:
         TextError: If the file is damaged or of a version that is not known.
@@ -189,6 +191,7 @@ def read_kenlm(path: Path, mapped: bool = False) -> "HashedNGrams | Trie":
 
 
 def _hash_tables(file: _File) -> HashedNGrams:
+    """Return the hash tables of a file as views of its bytes."""
     unigram, longest = (8, 12) if file.kind == PROBING else (12, 12)
     at = file.start
     (version, bound) = file.part(at, 8).view("<u4").tolist()
@@ -216,8 +219,8 @@ class Trie:
     """The n-grams of a file that is a trie.
 
     Attributes:
-        hashes: Of the words, in the order of their places; that of ``<unk>`` is the first.
-        orders: The n-grams of order 1, 2 ..., read when they are asked for, once.
+        hashes: Hashes of the words, in the order of their places; that of ``<unk>`` is the first.
+        orders: Iterator over the n-grams of order 1, 2, ...; it can be read only once.
     """
 
     hashes: UInt64[np.ndarray, " words"]
@@ -239,16 +242,16 @@ class Trie:
 
 @dataclass(frozen=True)
 class _Level:
-    """How the n-grams of one order stand in a file.
+    """The bit-packed n-grams of one order in a trie.
 
     Attributes:
-        bits: Their bytes: for each n-gram its word, its logarithms, where longer ones begin.
-        count: How many there are.
+        bits: Their bytes: for each n-gram its word, its logarithms, and its pointer.
+        count: Number of n-grams.
         word: Bits of a word.
         total: Bits of an n-gram.
-        begin: Bits that say where longer ones begin, at the end of each.
-        growth: Before which n-grams the upper bits of where longer ones begin grow by one, from 0.
-        is_last: Whether there are no longer ones.
+        begin: Bits of a pointer to the first longer n-gram, without split-off upper bits.
+        growth: Indices of the n-grams from which on the upper bits of pointers are one larger.
+        is_last: Whether this is the highest order, which has no pointers.
     """
 
     bits: UInt8[np.ndarray, " bytes"]
@@ -260,21 +263,22 @@ class _Level:
     is_last: bool
 
     def numbers(self, start: int, bits: int, extra: int = 0) -> UInt64[np.ndarray, " ngrams"]:
-        """Return numbers of so many bits from a place in each n-gram on; of some more than all."""
+        """Return the ``bits`` bits at bit ``start`` of each n-gram, and of ``extra`` more."""
         places = np.arange(self.count + extra) * self.total + start
-        # Every byte begins a number of 64 bits, of which those asked for are at most 57.
+        # An overlapping view with a 64-bit word at every byte: 57 bits after a shift by up to 7.
         whole = np.ndarray((len(self.bits) - 7,), "<u8", self.bits.data, 0, (1,))
         found: UInt64[np.ndarray, " ngrams"] = whole[places >> 3]
         return found >> (places & 7).astype(np.uint64) & np.uint64((1 << bits) - 1)
 
     def begins(self) -> Int64[np.ndarray, " _"]:
-        """Return where the longer ones of each begin, and the end."""
+        """Return the pointers to the longer n-grams of each n-gram, and their end."""
         lower = self.numbers(self.total - self.begin, self.begin, extra=1).astype(np.int64)
         upper = np.searchsorted(self.growth, np.arange(self.count + 1), "right")
         return lower + (upper - 1 << self.begin) if len(self.growth) else lower
 
 
 def _trie(file: _File) -> Trie:
+    """Return the trie of a file; its n-grams are decoded by the iterator ``orders``."""
     counts = file.counts
     (size,) = file.part(file.start, 8).view("<u8").tolist()
     if size != counts[0] - 1:
@@ -288,11 +292,11 @@ def _trie(file: _File) -> Trie:
 
 @dataclass(frozen=True)
 class _Codes:
-    """How logarithms are written.
+    """The encoding of logarithms in a trie.
 
     Attributes:
         widths: Bits of a log10 probability and of a back-off weight.
-        values: What the codes of each order from 2 stand for; None: they are no codes.
+        values: Tables of the quantised values for each order from 2; None if not quantised.
     """
 
     widths: tuple[int, int] = (31, 32)
@@ -300,7 +304,7 @@ class _Codes:
 
 
 def _codes(file: _File, at: int) -> tuple[_Codes, int]:
-    """Return how logarithms are written, which stands at a place, and what comes after it."""
+    """Parse the quantisation tables at an offset; return them and the offset after them."""
     if file.kind not in (QUANTISED_TRIE, QUANTISED_ARRAY_TRIE):
         return _Codes(), at
     version, *widths = file.part(at, 8)[:3].tolist()
@@ -316,7 +320,7 @@ def _codes(file: _File, at: int) -> tuple[_Codes, int]:
 
 
 def _levels(file: _File, at: int, codes: _Codes) -> tuple[list[_Level], int]:
-    """Return the orders from 2 on, which begin at a place, and what comes after them."""
+    """Parse the layout of orders 2 and up at an offset; return it and the offset after them."""
     counts, levels, most_chopped = file.counts, [], 0
     word = counts[0].bit_length()
     for k in range(1, len(counts)):
@@ -327,7 +331,7 @@ def _levels(file: _File, at: int, codes: _Codes) -> tuple[list[_Level], int]:
                 version, most_chopped = file.part(at, 2).tolist()
                 if version:
                     raise file.error(f"its pointers are coded in version {version}: not known.")
-            begin -= _chop(counts[k] + 1, counts[k + 1], most_chopped)
+            begin -= _array_bits(counts[k] + 1, counts[k + 1], most_chopped)
             entries = (counts[k + 1] >> begin) + 1
             growth = file.part(-(-at // 8) * 8 + 8, 8 * entries).view("<u8")
             at += 8 * (1 + entries) + 7
@@ -341,8 +345,8 @@ def _levels(file: _File, at: int, codes: _Codes) -> tuple[list[_Level], int]:
     return levels, at
 
 
-def _chop(entries: int, longer: int, most: int) -> int:
-    """Return how many bits of pointers the array stands for: those that make the file smallest."""
+def _array_bits(entries: int, longer: int, most: int) -> int:
+    """Return the number of upper bits of pointers in the array: as KenLM, that of least size."""
     required = longer.bit_length()
     costs = [
         (longer >> (required - chop)) * 64 - entries * chop
@@ -357,7 +361,7 @@ def _orders(
     levels: list[_Level],
     codes: _Codes,
 ) -> Iterator[Entries]:
-    """Yield the n-grams of each order."""
+    """Yield the n-grams of each order, with the words of each from first to last."""
     size = file.counts[0]
     places = np.arange(size, dtype=np.int32)[:, None]
     begins = unigrams["begin"].astype(np.int64)
@@ -387,7 +391,7 @@ def _logarithms(
     of_probs, of_backoffs = codes.widths
     backoffs = np.zeros(level.count, np.float32)
     if codes.values is None:
-        sign = np.uint64(1 << 31)  # Which is left out, since no probability is above 1.
+        sign = np.uint64(1 << 31)  # Not stored, since log-probabilities are never positive.
         log_probs = (level.numbers(level.word, of_probs) | sign).astype("<u4").view("<f4")
         if not level.is_last:
             backoffs = level.numbers(level.word + of_probs, of_backoffs).astype("<u4").view("<f4")

@@ -1,11 +1,11 @@
 """Networks trained with thence, for Hugging Face's transformers; needs PyTorch and transformers.
 
-This file travels with exported runs and imports nothing of thence, so it is a second copy of the
-equations in ``thence/models/language``; every export compares the two on random texts, and so do
-the tests.
+This file is copied into exported folders and imports nothing of thence, so it is a second copy of
+the equations in ``thence/models/language``; every export compares the two on random texts, and so
+do the tests.
 
-A text begins with the boundary (``config.bos_token_id``), which the tokenizer puts there. The whole
-text is read anew for each token that is generated: nothing is cached.
+A text begins with the boundary (``config.bos_token_id``), which the tokenizer adds. There is no
+key/value cache: the whole text is read again for each token that is generated.
 
     rnn, lstm, gru   sqrt(E) times the embeddings, recurrent layers, a projection if the output
                      weights are the embeddings and sizes differ
@@ -37,8 +37,8 @@ class ThenceConfig(PretrainedConfig):
         positions: ``rotary`` or ``learned``.
         feed_forward: ``gelu`` or ``swiglu``.
         tied: Whether the embeddings are the output weights.
-        dropout: Chance that an output of a layer is left out while training.
-        kwargs: What all configurations have.
+        dropout: Dropout probability in training.
+        kwargs: Arguments of ``PretrainedConfig``.
     """
 
     model_type = "thence"
@@ -72,7 +72,7 @@ class ThenceConfig(PretrainedConfig):
         boundary = vocabulary_size - 1
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             kwargs.setdefault(name, boundary)
-        # The embeddings are shared below, without transformers' own way of doing so.
+        # Tied weights are shared by ``OutputLayer``, not by the mechanism of transformers.
         kwargs["tie_word_embeddings"] = False
         kwargs["use_cache"] = False
         super().__init__(**kwargs)
@@ -106,7 +106,7 @@ class Recurrent(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of each place to those that a mask lets it see."""
+    """Multi-head self-attention with a boolean mask (True: may attend)."""
 
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(size, size)
 
     def forward(self, values: Tensor, mask: Tensor, rotations: Tensor | None) -> Tensor:
-        """Return what each place reads."""
+        """Return the attention output (batch, time, H)."""
         projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         queries, keys, read = projected
         if rotations is not None:
@@ -125,7 +125,7 @@ class Attention(nn.Module):
 
 
 def rotate(values: Tensor, rotations: Tensor) -> Tensor:
-    """Return the values with each pair of numbers rotated by the angle of its place."""
+    """Apply rotary position embedding: rotate each pair of numbers by the angle of its place."""
     cosines, sines = rotations
     first, second = values.chunk(2, dim=-1)
     rotated = [first * cosines - second * sines, first * sines + second * cosines]
@@ -133,16 +133,16 @@ def rotate(values: Tensor, rotations: Tensor) -> Tensor:
 
 
 class SwiGLU(nn.Module):
-    """The second half of what it reads, times the SiLU of the first."""
+    """SwiGLU (Shazeer 2020): the second half of the input times the SiLU of the first half."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return half as many numbers."""
+        """Return the gated values, half as many as the input has."""
         gates, inner = values.chunk(2, dim=-1)
         return functional.silu(gates) * inner
 
 
 class Layer(nn.Module):
-    """Attention, then a feed-forward part, each added to what it reads."""
+    """A pre-norm transformer layer: attention and feed-forward with residual connections."""
 
     def __init__(self, config: ThenceConfig) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Transformer(nn.Module):
 
 
 class OutputLayer(nn.Module):
-    """The output layer; its weights may be the embeddings."""
+    """The output layer, with weights of its own or tied to the embeddings."""
 
     def __init__(self, config: ThenceConfig) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class OutputLayer(nn.Module):
 
 
 class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
-    """A network and its output layer: what comes next, after each id of a text."""
+    """A causal language model: a network and its output layer."""
 
     config_class = ThenceConfig
     main_input_name = "input_ids"
@@ -228,7 +228,7 @@ class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Leave weights as PyTorch makes them: they are loaded in any case."""
+        """Do nothing: weights are always loaded, so PyTorch's initialisation stays."""
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the embeddings."""
@@ -245,13 +245,12 @@ class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
         """Return the logits after each id and, with labels, the mean loss of the next ones.
 
         Args:
-            input_ids: What is read, shape (batch, time).
-            attention_mask: 0 where a row is filled up, at its beginning or end; else 1.
-            labels: The ids themselves, -100 where they do not count; each is predicted from those
-                before it.
-            num_items_in_batch: What the summed loss is divided by in place of the labels' number,
-                where gradients of several batches are added up.
-            kwargs: Not looked at.
+            input_ids: The ids, shape (batch, time).
+            attention_mask: 0 for padding, at the beginning or end of a row; else 1.
+            labels: The ids themselves, -100 where ignored; they are shifted inside.
+            num_items_in_batch: Divisor of the summed loss in place of the number of labels, for
+                gradient accumulation.
+            kwargs: Ignored.
         """
         logits = self._read(input_ids, attention_mask)
         loss = None
@@ -264,7 +263,7 @@ class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
         return CausalLMOutput(loss=loss, logits=logits)
 
     def _read(self, ids: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the logits; what fills rows up is moved to their ends, where nothing sees it."""
+        """Return the logits; padding is moved to the end of rows, where nothing attends to it."""
         if mask is None or bool(mask.all()):
             return self.readout(self.network(ids), self.network.embedding.weight)
         order = torch.argsort(1 - mask.long(), dim=1, stable=True)
@@ -275,5 +274,5 @@ class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs
     ) -> dict[str, Tensor | None]:
-        """Return what is read for the next token: the whole text."""
+        """Return the inputs for the next token: the whole text, since nothing is cached."""
         return {"input_ids": input_ids, "attention_mask": attention_mask}

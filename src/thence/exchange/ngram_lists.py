@@ -1,7 +1,7 @@
-"""N-gram models as other programs' files list them, order by order, and the tables made of them.
+"""N-gram models as lists of n-grams, as files have them, and their conversion to our tables.
 
-Every word is known by its *place* among the 1-grams, and the n-grams are arrays of places, so that
-millions of them cost seconds and little memory.
+Words are represented by their *place* (index) among the 1-grams, and n-grams as arrays of places,
+so that millions of them take seconds and little memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from thence.models.ngram.sorting import find
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 SPELLINGS = (UNKNOWN, "<UNK>", "<Unk>")
-"""How other programs write the unknown word."""
+"""Spellings of the unknown word in files."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Entries(Listed):
     """The n-grams of one order in a file.
 
     Attributes:
-        numbers: The line of each, or its number if the file has no lines.
+        numbers: Line number of each n-gram, or its index from 1 in a binary file.
     """
 
     numbers: Int64[np.ndarray, " ngrams"]
@@ -38,8 +38,8 @@ class Sections:
 
     Attributes:
         words: The words of the 1-grams, in the order of the file.
-        orders: The n-grams of order 1, 2 ..., read when they are asked for, once.
-        error: Makes an error of what is wrong with an entry and the entry's number.
+        orders: Iterator over the n-grams of order 1, 2, ...; it can be read only once.
+        error: Function from a problem and the number of an entry to an error.
     """
 
     words: list[bytes]
@@ -56,12 +56,12 @@ class Sections:
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A model as tables.
+    """A model that was read from a file.
 
     Attributes:
         symbols: The ordinary words, in the order of the file.
         knows_unknown: Whether the file has ``<unk>``.
-        tables: One per order, over the ids of ``vocabulary``.
+        tables: One table per order, with the ids of ``vocabulary``.
     """
 
     symbols: tuple[str, ...]
@@ -75,22 +75,23 @@ class ListedModel:
 
 
 def tables_of(sections: Sections) -> ListedModel:
-    """Return the tables of a file's n-grams.
+    """Convert the n-grams of a file to tables.
 
     Raises:
-        TextError: If they are none of a model; names the line.
+        TextError: If they are not a valid model; names the line.
     """
     entries = next(sections.orders)
     words = _read_words(sections, entries)
     tables = [_unigrams(entries, words)]
     for entries in sections.orders:
         tables.append(_table(sections, entries, words, tables))
-    last = tables.pop()  # Some programs write back-off weights here too, which nothing asks for.
+    last = tables.pop()  # Some programs write back-off weights of the last order, which are unused.
     tables.append(OrderTable(last.keys, last.log_probs, np.zeros(0, np.float32)))
     return ListedModel(words.symbols, words.knows_unknown, tables)
 
 
 def _nats(log10: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
+    """Convert log10 values to nats; -99 and below is minus infinity."""
     return np.where(log10 <= NEVER, -np.inf, log10 * LN_10).astype(np.float32)
 
 
@@ -99,10 +100,10 @@ class _Words:
     """The words of a file.
 
     Attributes:
-        symbols: The ordinary ones.
-        knows_unknown: Whether ``<unk>`` is among them.
-        ids: The id of each, by its place. ``<s>`` has V, one more than the boundary, as long as it
-            must be told from ``</s>``.
+        symbols: The ordinary words.
+        knows_unknown: Whether ``<unk>`` is among the words.
+        ids: The id of each word, by its place. While a file is read, ``<s>`` has the id V, to be
+            distinct from ``</s>``; both become the boundary, V - 1.
     """
 
     symbols: tuple[str, ...]
@@ -116,6 +117,7 @@ class _Words:
 
 
 def _read_words(sections: Sections, entries: Entries) -> _Words:
+    """Return the words of a file with our ids; raise ``TextError`` if ``</s>`` is missing."""
     names = []
     for word, number in zip(sections.words, entries.numbers.tolist(), strict=True):
         try:
@@ -140,7 +142,7 @@ def _unigrams(entries: Entries, words: _Words) -> OrderTable:
     log_probs, log_backoffs = np.zeros((2, words.size + 1), np.float32)
     log_probs[words.ids] = _nats(entries.log_probs)
     log_backoffs[words.ids] = _nats(entries.backoffs)
-    # The boundary is as probable as </s>, and as a context it is <s>.
+    # The boundary has the probability of </s>, and as a context the back-off weight of <s>.
     log_backoffs[words.size - 1] = log_backoffs[words.size]
     return OrderTable(np.arange(words.size), log_probs[:-1], log_backoffs[:-1])
 
@@ -148,9 +150,10 @@ def _unigrams(entries: Entries, words: _Words) -> OrderTable:
 def _table(
     sections: Sections, entries: Entries, words: _Words, shorter: list[OrderTable]
 ) -> OrderTable:
+    """Convert the n-grams of one order; their prefixes must be in the shorter tables."""
     size, start, end = words.size, words.size, words.size - 1
     ids = words.ids[entries.places]
-    # No text asks for what comes before <s> or after </s>, yet some programs list it.
+    # Some programs list n-grams with <s> inside, or that go on after </s>; no text contains them.
     asked = ~((ids[:, 1:] == start).any(axis=1) | (ids[:, :-1] == end).any(axis=1))
     ids, numbers = ids[asked], entries.numbers[asked]
     ids[ids == start] = end
@@ -165,14 +168,14 @@ def _table(
     again[order[1:]] = np.diff(keys[order]) == 0
     sections.refuse(again, numbers, "an n-gram is listed twice.")
     chosen = np.flatnonzero(asked)[order]
-    # No text asks for what follows </s> either, so such a weight never counts.
+    # Nothing follows </s>, so back-off weights of n-grams that end with it are never used.
     log_backoffs = np.where(ids[order, -1] == end, 0, _nats(entries.backoffs[chosen]))
     return OrderTable(keys[order], _nats(entries.log_probs[chosen]), log_backoffs)
 
 
 def check_logarithms(entries: Entries, error: Callable[[str, int], TextError]) -> None:
-    """Refuse numbers that are no logarithms of a model, with the error of the entry."""
-    # Beyond, a product of weights has no room in a float; none that is estimated is near it.
+    """Raise the error of the first entry whose probability or back-off weight is out of range."""
+    # Products of larger back-off weights could overflow; estimated weights are far below.
     for bad, problem in (
         (~(entries.log_probs <= 0), "a log10 probability must be a number from 0 down."),
         (~(entries.backoffs < -NEVER), f"a back-off weight must be a number below {-NEVER:g}."),

@@ -1,4 +1,4 @@
-"""N-gram models to work on, from ARPA files, tries of KenLM and runs alike."""
+"""``NGrams``: n-gram models with their tokenizers, from ARPA files, tries of KenLM, and runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from thence.tokens import COUNTED, Tokenizer, Vocabulary, tokenizer_of
 
 @dataclass(frozen=True)
 class NGrams:
-    """A back-off model and how its text is cut into tokens.
+    """A back-off model with its tokenizer.
 
     Attributes:
-        name: Of the file or the run.
-        tables: One per order.
-        tokenizer: Its vocabulary is that of the tables.
-        run: Where it comes from, if not from a file.
+        name: Path of the file or the run.
+        tables: One table per order.
+        tokenizer: The tokenizer; its vocabulary is that of the tables.
+        run: The run that it was read from; None for a file.
     """
 
     name: str
@@ -55,12 +55,13 @@ def open_ngrams(source: Run | str | Path) -> NGrams:
 
 
 def common_tokenizer(models: Sequence[NGrams]) -> Tokenizer:
-    """Return what cuts a text into the tokens of all models; its vocabulary holds all of theirs.
+    """Return a tokenizer for all models, with the union of their vocabularies.
 
-    Words of ARPA files are what stands between white space, unless a run says where words end.
+    Words of ARPA files are separated by white space, but if there is a run among the models, its
+    way to split words is used.
 
     Raises:
-        RunError: If the models are of different tokens.
+        RunError: If the models have different kinds of tokens.
     """
     first = next((model for model in models if model.run is not None), models[0])
     tokenizer = first.tokenizer
@@ -79,7 +80,7 @@ def common_tokenizer(models: Sequence[NGrams]) -> Tokenizer:
 
 
 def _cut_alike(one: Tokenizer, other: Tokenizer) -> bool:
-    """Return whether two tokenizers find the same tokens, whichever of them they know."""
+    """Return whether two tokenizers split text alike, whatever their vocabularies are."""
     if one.options.tokens not in COUNTED or "bytes" in (one.options.unknown, other.options.unknown):
         return one.same_tokens(other)
     names = ("tokens", "word_split", "lowercase", "nfc")
@@ -87,7 +88,7 @@ def _cut_alike(one: Tokenizer, other: Tokenizer) -> bool:
 
 
 def with_unknown(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a tokenizer that reads what a closed vocabulary would refuse as ``<unk>``."""
+    """Return a tokenizer with ``<unk>`` in place of a closed vocabulary."""
     vocabulary, options = tokenizer.vocabulary, replace(tokenizer.options, unknown="symbol")
     if vocabulary.unknown != "refuse" or options.tokens not in COUNTED:
         return tokenizer

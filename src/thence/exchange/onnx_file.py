@@ -1,13 +1,13 @@
-"""A network that models language as an ONNX file, which any program with ONNX Runtime can ask.
+"""Export of a network that models language as an ONNX file.
 
-    ids (batch, time), int64                        what is read, from the boundary on
-    context (batch, N - 1), int64                   mlp: the ids before; at first boundaries
-    hidden, cell (batch, layers, H), float32        recurrent: the state before; at first zeros
-    log_probs (batch, time, vocabulary), float32    of what follows each id, in nats
+    ids (batch, time), int64                        the ids to read, from the boundary on
+    context (batch, N - 1), int64                   mlp: the previous ids; initially boundaries
+    hidden, cell (batch, layers, H), float32        recurrent: the state; initially zeros
+    log_probs (batch, time, vocabulary), float32    of the next token after each id, in nats
     next_context, next_hidden, next_cell            the state after the last id
 
-A transformer has no state: it reads a text from its start, however long, and each place sees as
-far back as the context is long. Both batch and time may be of any size.
+A transformer has no state: it reads a text from its start, and each place attends to the last
+``context`` places. Batch and time may be of any size.
 """
 
 import json
@@ -28,20 +28,20 @@ from thence.runs.run import Run
 
 OPSET = 17
 IR_VERSION = 8
-"""What ONNX Runtime has read since 2022; nothing newer is needed."""
+"""Versions of the format that ONNX Runtime supports since 2022; no newer operators are needed."""
 TOLERANCE = 1e-4
-"""How far log-probabilities may be from the run's; those of bugs are much farther."""
+"""Largest allowed difference of log-probabilities from the run's; bugs cause much larger ones."""
 PROTOBUF_LIMIT = 2_000_000_000
-"""Bytes of weights in one ONNX file: the format ends at 2 GiB."""
+"""Largest size of the weights in bytes: protobuf files are limited to 2 GiB."""
 ERRORS_ONLY = 3
-"""The level of ONNX Runtime's messages at which warnings are not shown."""
+"""Log level of ONNX Runtime that hides warnings."""
 
 
 def export_onnx(run: Run, path: Path, limit: int = PROTOBUF_LIMIT) -> float:
-    """Write a network as an ONNX file; return its greatest difference from the run, in nats.
+    """Write a network as an ONNX file; return its largest difference from the run, in nats.
 
     Raises:
-        RunError: If the run has no network that models language, or the file would differ.
+        RunError: If the run is not of a network that models language, or the result differs.
         MissingExtraError: If onnx or onnxruntime is not installed.
         OSError: If the file cannot be written.
     """
@@ -57,7 +57,7 @@ def export_onnx(run: Run, path: Path, limit: int = PROTOBUF_LIMIT) -> float:
 
 
 def onnx_model(run: Run, model: NeuralLanguageModel, limit: int = PROTOBUF_LIMIT) -> Any:
-    """Return the network as a model of the ``onnx`` library, with the vocabulary as metadata."""
+    """Return the network as an ``onnx.ModelProto``, with the vocabulary as metadata."""
     onnx = import_extra("onnx", "onnx", "writing an ONNX file")
     size = 4 * model.num_parameters()
     if size > limit:
@@ -83,7 +83,7 @@ def onnx_model(run: Run, model: NeuralLanguageModel, limit: int = PROTOBUF_LIMIT
 
 
 def _model(onnx: Any, graph: Graph, inputs: Iterable[Value], outputs: Iterable[Value]) -> Any:
-    """Return a graph as a model of the ``onnx`` library."""
+    """Return a graph as an ``onnx.ModelProto``."""
     kinds: dict[type, int] = {np.float32: FLOAT, np.int64: onnx.TensorProto.INT64}
     helper = onnx.helper
 
@@ -103,7 +103,7 @@ def _model(onnx: Any, graph: Graph, inputs: Iterable[Value], outputs: Iterable[V
 
 
 def metadata(run: Run) -> dict[str, str]:
-    """Return what a program needs beside the network, as text."""
+    """Return the metadata of the file: versions, vocabulary and special ids, as text."""
     vocabulary = run.tokenizer.vocabulary
     unknown = {} if vocabulary.unknown_id is None else {"unknown_id": str(vocabulary.unknown_id)}
     return {
@@ -117,7 +117,7 @@ def metadata(run: Run) -> dict[str, str]:
 
 
 def open_session(content: bytes) -> Any:
-    """Return a session of ONNX Runtime, which keeps its remarks to itself."""
+    """Return a session of ONNX Runtime on the CPU, without warnings."""
     runtime = import_extra("onnxruntime", "onnx", "checking an ONNX file")
     options = runtime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
@@ -125,14 +125,14 @@ def open_session(content: bytes) -> Any:
 
 
 def run_session(session: Any, ids: Ids, state: Sequence[Any]) -> tuple[LogProbs, list[Any]]:
-    """Read ids from a state on; return log-probabilities and the state after them."""
+    """Run a session on ids and a state; return log-probabilities and the next state."""
     names = [item.name for item in session.get_inputs()]
     log_probs, *new = session.run(None, dict(zip(names, [ids, *state], strict=True)))
     return log_probs, new
 
 
 def _read_in_two(session: Any, ids: Ids, model: NeuralLanguageModel) -> LogProbs:
-    """Return log-probabilities of a text; with a state, it is carried from one half to the next."""
+    """Return log-probabilities of a text; if there is a state, read in two halves to check it."""
     if len(session.get_inputs()) == 1:
         return run_session(session, ids, [])[0]
     state = [np.asarray(part) for part in leaves(model.start(len(ids)))]

@@ -1,9 +1,7 @@
-"""Which runs have a network to export, and whether the exported one gives the same numbers.
+"""The parity check of exported networks: log-probabilities on random ids, beside those of the run.
 
-It is compared with the run on random ids before it is put in place.
-
-Nothing is asked of an exported file but what it says: log-probabilities for ids from the start of
-a text. They may differ from the run's by rounding only, which another order of sums brings.
+It is made before the exported file is put in place. Only rounding errors are tolerated, since
+other programs sum in another order.
 """
 
 from collections.abc import Callable
@@ -24,18 +22,18 @@ Ids = Int64[np.ndarray, "batch time"]
 LogProbs = Float[np.ndarray, "batch time vocab"]
 
 BEYOND = 5
-"""So many ids more than the context is long are read, where it has a length."""
+"""Ids that the longest test text has more than the network's context."""
 LONG = 60
-"""Ids of the longest text for networks whose memory has no length."""
+"""Length of the longest test text, in ids, for networks without a fixed context."""
 CELLS = 1 << 26
-"""Log-probabilities of one text at most (256 MB): a longer text is cut."""
+"""Log-probabilities of a test text at most (256 MB); a longer text is cut."""
 
 
 def network_of(run: Run, what: str) -> NeuralLanguageModel:
-    """Return a run's network.
+    """Return a run's network as a torch module; ``what`` is the export format, for the message.
 
     Raises:
-        RunError: If the run has none, or is a classifier.
+        RunError: If the run is not of a network that models language.
     """
     labelled = isinstance(run, ClassifierRun)
     kind = "a classifier" if labelled else f"a run of the model '{run.recipe.model}'"
@@ -48,7 +46,7 @@ def network_of(run: Run, what: str) -> NeuralLanguageModel:
 
 
 def random_texts(run: Run) -> list[Ids]:
-    """Return ids in several shapes: one and many, shorter and longer than the context."""
+    """Return random ids of several shapes: one text and more, shorter and longer than context."""
     size = len(run.tokenizer.vocabulary)
     context = getattr(run.recipe.options, "context", LONG - BEYOND)
     longest = max(2, min(context + BEYOND, CELLS // size))
@@ -59,7 +57,7 @@ def random_texts(run: Run) -> list[Ids]:
 
 @torch.inference_mode()
 def read_texts(model: NeuralLanguageModel, ids: Ids, state: State = None) -> tuple[LogProbs, State]:
-    """Return what the run's own model says after each id, and its state after the last."""
+    """Return the log-probabilities of the run's own model after each id, and its last state."""
     model.eval()
     state = model.start(len(ids)) if state is None else state
     hidden, state = model.network(torch.from_numpy(ids).to(model.device), state)
@@ -69,16 +67,17 @@ def read_texts(model: NeuralLanguageModel, ids: Ids, state: State = None) -> tup
 def greatest_difference(
     run: Run, model: NeuralLanguageModel, ask: Callable[[Ids], LogProbs], tolerance: float
 ) -> float:
-    """Return how far an exported network is from the run at most, in nats.
+    """Return the largest difference between an exported network and the run, in nats.
 
     Args:
         run: The run.
         model: Its model.
-        ask: Gives the exported network's log-probabilities.
-        tolerance: How far it may be, relative to log-probabilities below -1.
+        ask: Function from ids to log-probabilities of the exported network.
+        tolerance: Largest allowed difference: in nats for log-probabilities above -1, else
+            relative.
 
     Raises:
-        RunError: If it is farther.
+        RunError: If the difference is larger.
     """
     greatest = 0.0
     for ids in random_texts(run):

@@ -1,4 +1,4 @@
-"""Smaller n-gram models: fewer n-grams, words or orders, of runs and of other programs' files."""
+"""``prune``: n-gram models with fewer n-grams, words or orders, from runs and ARPA files."""
 
 import time
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ from thence.tokens.word_list import read_word_list
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 NOTHING = 1e-12
-"""An n-gram that raises the perplexity by less than this share says nothing: those go that are
-listed by the way, as others end with them."""
+"""Threshold if none is given, as a relative change of perplexity: it removes n-grams whose removal
+changes nothing but rounding, which are listed only since longer ones end with them."""
 
 
 @dataclass(frozen=True)
 class Pruned(Serializable):
-    """A model that was made smaller.
+    """The result of pruning.
 
     Attributes:
         path: The file or the run folder.
-        symbols: Ordinary symbols that are left, and how many there were.
-        ngrams: N-grams of each order that are left.
-        before: How many there were.
+        symbols: Number of ordinary symbols after and before pruning.
+        ngrams: Number of n-grams of each order after pruning.
+        before: Number of n-grams of each order before pruning.
     """
 
     _in_json: ClassVar[tuple[str, ...]] = ("path=_path", "symbols", "ngrams", "before")
@@ -110,6 +110,7 @@ def prune(
 
 
 def _check(threshold: float | None, vocabulary: str | Path | None, order: int | None) -> None:
+    """Raise ``SettingError`` if nothing is to be pruned, or a value is out of range."""
     if threshold is None and vocabulary is None and order is None:
         raise SettingError("Nothing is to be pruned; give `threshold`, `vocabulary` or `order`.")
     if threshold is not None and not 0 <= threshold < 1:
@@ -119,7 +120,7 @@ def _check(threshold: float | None, vocabulary: str | Path | None, order: int | 
 
 
 def _restricted(model: NGrams, path: str | Path) -> Tokenizer:
-    """Return a tokenizer that knows of a model's symbols only those of a file."""
+    """Return the tokenizer of a model, its vocabulary restricted to the symbols in a file."""
     options = model.tokenizer.options
     if options.tokens not in COUNTED or model.vocabulary.unknown == "bytes":
         raise SettingError(
@@ -141,6 +142,7 @@ def _write_run(
     threshold: float | None,
     started: float,
 ) -> None:
+    """Write the pruned model as a run, with the text and provenance of its parent, if any."""
     parent = model.run
     pruned = NGram.from_tables(list(tables), len(tokenizer.vocabulary))
     if parent is None or parent.imported:

@@ -1,4 +1,4 @@
-"""The head of a script of PyTorch: what it is, how to run it, its loss, and its constants."""
+"""The head of a PyTorch script: its docstring with equations and sources, and its constants."""
 
 from pathlib import Path
 from textwrap import wrap
@@ -19,7 +19,7 @@ KINDS = {
     "gru": "A GRU",
     "transformer": "A transformer",
 }
-"""The models that can be written, and what they are called."""
+"""The families that can be exported, and their names in the docstring."""
 EQUATIONS = {
     "bigram": [
         "P(w | v) = softmax(x_v W)_w              x_v the one-hot vector of the symbol before"
@@ -51,7 +51,7 @@ SOURCES = {
 
 
 def head(run: LanguageRun, facts: Facts, file: str) -> Facts:
-    """Return what the head of the script says."""
+    """Return the values for the template of the head: title, equations, outcome, constants."""
     recipe, training, options = run.recipe, run.recipe.training, run.recipe.options
     model = recipe.model
     found = (line.get("dev_nats_per_token") for line in run.metrics())
@@ -92,7 +92,7 @@ def head(run: LanguageRun, facts: Facts, file: str) -> Facts:
 
 
 def _constants(run: LanguageRun, facts: Facts) -> list[str]:
-    """Return the lines that set sizes and rates."""
+    """Return the lines that set sizes, learning rate and seed."""
     options, training = run.recipe.options, run.recipe.training
     sizes = {
         "CONTEXT": (
@@ -116,7 +116,7 @@ def _constants(run: LanguageRun, facts: Facts) -> list[str]:
 
 
 def _assignment(named: dict[str, tuple[Any, str]]) -> str:
-    """Return lines that say what several names are, and set them."""
+    """Return an assignment of several constants, after a comment that explains them."""
     kept = {name: pair for name, pair in named.items() if pair[0] is not None}
     values, about = (", ".join(str(pair[at]) for pair in kept.values()) for at in (0, 1))
     return f"# {about[0].upper()}{about[1:]}.\n{', '.join(kept)} = {values}"

@@ -1,9 +1,9 @@
-"""A run as a plain script of PyTorch: its model and training in the code one would write oneself.
+"""Export of a run as a PyTorch script: its model and training in plain code, without thence.
 
-The script reads the text that is written beside it, splits it as the run did, draws the same
-weights with the same seed, reads the same batches, and comes to the run's dev loss up to rounding.
-Where a setting has no place in a short script, its head says what is different. ``thence`` is not
-imported. The parts are the texts of ``pytorch_templates``.
+The script reads the text that is written beside it, splits it as the run did, initialises the same
+weights with the same seed, reads the same batches, and reaches the run's dev loss up to rounding.
+If a setting has no place in a short script, its docstring says what is different. The script is
+joined from the templates in ``pytorch_templates``.
 """
 
 from collections import Counter
@@ -31,8 +31,8 @@ from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
 from thence.training.setup import LARGE_VOCABULARY
 
 TEMPLATES = Path(__file__).parent / "pytorch_templates"
-"""A text for each part. A line that ends in ``#? name`` is only in scripts for which that fact is
-true, one that ends in ``#? !name`` only in the others; of several all must hold."""
+"""Folder with a template for each part. A line that ends in ``#? name`` is kept only if that fact
+is true, one that ends in ``#? !name`` only if it is false; of several names, all must hold."""
 
 WINDOWED = ("bigram", "mlp")
 ACTIVATIONS = {
@@ -48,12 +48,12 @@ def export_pytorch(run: Run, path: Path) -> None:
     """Write a run as a script, and beside it the text that the script reads.
 
     Raises:
-        RunError: If no script can say the model or read the text, or a file exists.
-        SettingError: If no script can say a setting.
+        RunError: If there is no template for the model or the text, or a file exists.
+        SettingError: If a setting is not supported.
         TextError: If the run's text cannot be read any more, or has changed.
         OSError: If a file cannot be written.
     """
-    _refuse(run)
+    _check_supported(run)
     if path.suffix != ".py":
         raise SettingError(f"`path` is '{path}'; a script of PyTorch has a name that ends in .py.")
     run = cast(LanguageRun, run)
@@ -65,13 +65,13 @@ def export_pytorch(run: Run, path: Path) -> None:
             del files[file]
     facts |= _token_facts(run) | _model_facts(run) | _training_facts(run)
     facts |= {"script": path.name} | head(run, facts, path.stem + next(iter(texts)))
-    files[path] = "".join(filled(_template(name), facts) for name in _parts(run, facts))
+    files[path] = "".join(fill_template(_template(name), facts) for name in _parts(run, facts))
     for file, content in files.items():
         write_atomically(file, content.encode())
 
 
 def _check_same(file: Path, text: str) -> None:
-    """Refuse a file that is in the way, unless it has the text that the script is to read."""
+    """Raise ``RunError`` if a file exists with another content than the text for the script."""
     if not file.is_file() or file.read_bytes().rstrip(b"\n") != text.encode().rstrip(b"\n"):
         raise RunError(
             f"{file}, which the script would read, exists already with another text and is left as "
@@ -79,8 +79,8 @@ def _check_same(file: Path, text: str) -> None:
         )
 
 
-def _refuse(run: Run) -> None:
-    """Refuse what no plain script says."""
+def _check_supported(run: Run) -> None:
+    """Raise an error for a model or a setting that scripts do not support."""
     recipe, model = run.recipe, run.recipe.model
     if model not in KINDS:
         raise RunError(
@@ -112,9 +112,9 @@ def _refuse(run: Run) -> None:
 
 
 def _texts(run: LanguageRun) -> tuple[dict[str, str], Facts]:
-    """Return the files that the script reads, by suffix, and what it has to know of them.
+    """Return the texts of the files that the script reads, by suffix, and facts for the templates.
 
-    They hold the whole text, which the script splits itself, or else train and dev.
+    It is the whole text, which the script splits itself, or else train and dev.
     """
     recipe, splitting = run.recipe, run.recipe.splitting
     splits = [run.documents("train"), run.documents("dev"), run.documents("test")]
@@ -138,7 +138,7 @@ def _texts(run: LanguageRun) -> tuple[dict[str, str], Facts]:
 
 
 def _file(run: LanguageRun, documents: Documents, whole: bool) -> str:
-    """Return documents as the content of a file: one a line, or the only one as it is."""
+    """Return documents as the content of a file: one per line, or a single one as it is."""
     lines = list(chain.from_iterable(_spelled(run, documents)))
     if whole:
         return "".join(lines)
@@ -151,7 +151,7 @@ def _file(run: LanguageRun, documents: Documents, whole: bool) -> str:
 
 
 def _spelled(run: LanguageRun, documents: Documents) -> Iterator[Sequence[str]]:
-    """Yield documents some at a time, normalised, their words set apart by spaces."""
+    """Yield batches of documents, normalised, with words separated by spaces."""
     for chunk in normalized_chunks(documents, run.tokenizer.options):
         if run.tokenizer.options.tokens != "words":
             yield list(chunk)
@@ -163,7 +163,7 @@ def _spelled(run: LanguageRun, documents: Documents) -> Iterator[Sequence[str]]:
 
 
 def _token_facts(run: LanguageRun) -> Facts:
-    """Return how the script makes the vocabulary; it has to be the run's."""
+    """Return facts on the vocabulary, after checking that the script would make that of the run."""
     tokens, vocabulary = run.recipe.tokens, run.tokenizer.vocabulary
     is_words, is_bytes = tokens.tokens == "words", tokens.tokens == "bytes"
     lines = chain.from_iterable(_spelled(run, run.documents("train")))
@@ -186,7 +186,7 @@ def _token_facts(run: LanguageRun) -> Facts:
 
 
 def _model_facts(run: LanguageRun) -> Facts:
-    """Return what the script has to know of the network, the settings' own names among it."""
+    """Return facts on the network, all its settings included."""
     options, model, size = run.recipe.options, run.recipe.model, len(run.tokenizer.vocabulary)
     facts: Facts = vars(options) | {"mlp": model == "mlp", "lstm": model == "lstm"}
     facts |= {"network": {"bigram": "Bigram", "mlp": "MLP"}.get(model, "Network")}
@@ -226,13 +226,13 @@ def _model_facts(run: LanguageRun) -> Facts:
 
 
 def _training_facts(run: LanguageRun) -> Facts:
-    """Return what the script has to know of the training."""
+    """Return facts on the training: batches, optimizer, schedule, evaluations."""
     training, is_sequence = run.recipe.training, run.recipe.model not in WINDOWED
     varies, carry = training.schedule != "constant", training.carry_context
     documents = run.tokenizer.encode(run.documents("train"))
     longest = int(documents.target_counts.max())
     groups = "[decaying, others]" if training.weight_decay else "model.parameters()"
-    # Of AdamW the fused update is the one of the run, to the last bit.
+    # The fused AdamW gives the same updates as that of the run, bit for bit.
     optimizer = f"torch.optim.AdamW({groups}, LR, (0.9, 0.99), weight_decay=0.0, fused=True)"
     if training.optimizer == "sgd":
         momentum = f", momentum={training.momentum}" if training.momentum else ""
@@ -265,7 +265,7 @@ def _training_facts(run: LanguageRun) -> Facts:
 
 
 def _steps(run: LanguageRun) -> str:
-    """Return the statement that says how many steps there are."""
+    """Return the statement that sets the number of steps."""
     training = run.recipe.training
     if training.time is not None:
         return f"STEPS = {run.metrics()[-1]['step']}  # As many as the run made in its time."
@@ -277,7 +277,7 @@ def _steps(run: LanguageRun) -> str:
 
 
 def _parts(run: LanguageRun, facts: Facts) -> list[str]:
-    """Return the names of the templates, in order."""
+    """Return the names of the templates to join, in order."""
     model, schedule = run.recipe.model, run.recipe.training.schedule
     if model in WINDOWED:
         names = ["windows", "collapsed" if facts["collapsed"] else "shuffled", model]
@@ -294,10 +294,10 @@ def _template(name: str) -> str:
     return (TEMPLATES / f"{name}.txt").read_text("utf-8")
 
 
-def filled(template: str, facts: Facts) -> str:
-    r"""Return a template with its values, and without the lines that are not for these facts.
+def fill_template(template: str, facts: Facts) -> str:
+    r"""Return a template with values filled in, without the lines whose conditions do not hold.
 
-    >>> filled("a = $size  #? big\na = 1  #? !big\n", {"size": 9, "big": True})
+    >>> fill_template("a = $size  #? big\na = 1  #? !big\n", {"size": 9, "big": True})
     'a = 9\n'
     """
 

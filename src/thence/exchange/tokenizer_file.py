@@ -1,13 +1,13 @@
-"""Our tokenizers as definitions of Hugging Face's ``tokenizers`` library that give the same ids.
+"""Conversion of our tokenizers to Hugging Face's ``tokenizers`` library, with the same ids.
 
-    characters   a split after every character and a table; with bytes for unknown characters,
-                 byte-pair encoding without any merges and with byte fallback
-    bytes        byte-pair encoding of bytes, without any merges
-    words        a split by a regular expression that names our classes of characters, and a table
-    subwords     what they are anyway: byte-level byte-pair encoding
+    characters   a split after every character and WordLevel; with bytes for unknown characters,
+                 BPE without merges, with byte fallback
+    bytes        byte-level BPE without merges
+    words        a split by a regular expression over our classes of characters, and WordLevel
+    subwords     byte-level BPE, as it is
 
-The boundary is put before a text (as special tokens are, if asked for) but not after it, so that a
-model goes on from there. Its name has a space, so that no word of a text can be taken for it.
+The boundary is added before a text, as special tokens are, but not after it, so that a model
+continues the text. Its name has a space, so that no word of a text can be equal to it.
 """
 
 import copy
@@ -46,7 +46,7 @@ def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
     """Return a tokenizer of the ``tokenizers`` library with the same ids.
 
     Raises:
-        SettingError: If the library cannot say it.
+        SettingError: If the library has no such tokenizer.
     """
     options, vocabulary = tokenizer.options, tokenizer.vocabulary
     if options.tokens == "words":
@@ -73,7 +73,7 @@ def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
 def _normalizer(options: TokenOptions) -> Any:
     steps: list[Any] = []
     if options.lowercase:
-        # The library's own lower case looks at each character alone.
+        # The library lowercases each character alone, and so misses the final sigma of Greek.
         steps += [normalizers.Replace(Regex(final_sigma()), "ς"), normalizers.Lowercase()]
     if options.nfc:
         steps.append(normalizers.NFC())
@@ -81,13 +81,13 @@ def _normalizer(options: TokenOptions) -> Any:
 
 
 def _table(names: Iterable[str], boundary_id: int) -> dict[str, int]:
-    """Return the ids of names in order, and that of the boundary."""
+    """Return a dictionary from names to ids, in order, with the boundary added."""
     return {name: index for index, name in enumerate(names)} | {BOUNDARY_TOKEN: boundary_id}
 
 
 def _characters(vocabulary: Vocabulary) -> Tokenizer:
     if vocabulary.unknown == "bytes":
-        # The names of ids, <0x00> to <0xFF> among them, are what byte fallback looks for.
+        # Byte fallback looks up the names <0x00> to <0xFF>, which our vocabulary has.
         table = _table(vocabulary.names()[:-1], vocabulary.boundary_id)
         theirs = Tokenizer(models.BPE(vocab=table, merges=[], byte_fallback=True))
         theirs.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
@@ -99,7 +99,7 @@ def _characters(vocabulary: Vocabulary) -> Tokenizer:
 
 
 def _word_level(vocabulary: Vocabulary) -> models.WordLevel:
-    """Return a table; without ``<unk>`` in it, an unknown symbol is an error."""
+    """Return a WordLevel model; if ``<unk>`` is not in it, an unknown symbol is an error."""
     return models.WordLevel(_table(vocabulary.spelled, vocabulary.boundary_id), unk_token=UNKNOWN)
 
 
@@ -112,10 +112,9 @@ def _bytes(vocabulary: Vocabulary) -> Tokenizer:
 
 
 def byte_alphabet() -> list[str]:
-    """Return the printable character that stands for each byte in byte-level encodings.
+    """Return the printable character for each byte in byte-level BPE (Radford et al. 2019).
 
-    Printable bytes of Latin-1 stand for themselves, the others for characters from U+0100 on
-    (Radford et al. 2019).
+    Printable bytes of Latin-1 are themselves; the others are characters from U+0100 on.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = iter(range(0x100, 0x200))
@@ -152,7 +151,7 @@ def _words(vocabulary: Vocabulary, split: WordSplit, edition: Edition) -> Tokeni
 
 
 def word_pattern(split: WordSplit, edition: Edition = LATEST) -> str:
-    """Return a regular expression that finds words as ``find_words`` does."""
+    """Return a regular expression that matches the same words as ``find_words``."""
     space = _characters_of(SPACE)
     if split == "whitespace":
         return f"[^{space if edition == 1 else _characters_of(ASCII_SPACE)}]+"
@@ -164,16 +163,16 @@ def word_pattern(split: WordSplit, edition: Edition = LATEST) -> str:
 
 
 def _characters_of(kind: int) -> str:
-    """Return the characters of a class as ranges within the brackets of a regular expression."""
+    """Return the characters of a class as ranges for a regular expression's brackets."""
     return _ranges(class_table(CODE_POINTS) & kind != 0)
 
 
 @cache
 def final_sigma() -> str:
-    """Return a regular expression that finds capital sigmas whose small letter is that of an end.
+    """Return a regular expression for capital sigmas whose lower case is the final sigma.
 
-    They come after a letter and not before one, apart from characters that are ignored between
-    (Unicode standard, section 3.13). Which are which, ``str.lower`` tells by what it does.
+    They come after a cased letter and not before one, skipping case-ignorable characters (Unicode
+    standard, section 3.13, Final_Sigma). Both classes are found by probing ``str.lower``.
     """
     after_one = np.array([f"1{chr(point)}Σ".lower()[-1] == "ς" for point in range(CODE_POINTS)])
     after_two = np.array([f"a{chr(point)}Σ".lower()[-1] == "ς" for point in range(CODE_POINTS)])
@@ -182,7 +181,7 @@ def final_sigma() -> str:
 
 
 def _ranges(inside: Bool[np.ndarray, " points"]) -> str:
-    """Return the code points where it is true, for the brackets of a regular expression."""
+    """Return the code points where ``inside`` is true, as ranges for brackets."""
     inside = np.concatenate([[False], inside, [False]])
     edges = np.flatnonzero(inside[1:] != inside[:-1])
     ranges = zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)

@@ -1,16 +1,17 @@
-"""A model as one page: it works without a network, on a telephone too, and asks nobody.
+"""Export of a model as one HTML page that works offline, in any browser, on a phone too.
 
-The page has the model's weights in base64 and a few hundred lines of plain JavaScript: a language
-model says what may come next, how surprising each token is, and writes on; a classifier says the
-label of a text, and which words speak for it. Nothing is loaded from elsewhere, and the content
-security policy of the page forbids it.
+The page has the model's weights in base64 and a few hundred lines of plain JavaScript. A language
+model shows next tokens, the surprisal of each token, and completions; a classifier shows the label
+of a text and the weights of its words. Nothing is loaded from elsewhere; the content security
+policy of the page forbids it.
 
-Weights have as many bits as it takes for log-probabilities within ``TOLERANCE`` of the run's, or as
-many as there is room for.
+Weights are quantised to the fewest bits that keep log-probabilities within ``TOLERANCE`` of the
+run's, or to as many as fit.
 """
 
 import base64
 import html
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -21,22 +22,24 @@ from typing import Any, cast
 from thence.atomic import whole_file
 from thence.errors import RunError, SettingError
 from thence.exchange.html import differences, labels, language
-from thence.exchange.html.about import facts_of, left_out_of
 from thence.exchange.html.packing import Bits, Pack
 from thence.exchange.tokenizer_file import byte_alphabet, word_pattern
+from thence.models.registry import get_family
+from thence.runs.metrics import best_line
 from thence.runs.run import ClassifierRun, LanguageRun, Run
 from thence.tokens import COUNTED, Tokenizer
 
 LARGEST = 2_000_000
-"""Bytes of a page at most: it is sent by mail, and opened on telephones."""
+"""Largest page in bytes, so that it can be sent by mail and opened on phones."""
 TOLERANCE = 1e-3
-"""Nats by which log-probabilities may differ from the run's, if there is room for the bits."""
+"""Allowed difference of log-probabilities from the run's, in nats, if the bits for it fit."""
 FEWER: tuple[Bits, ...] = (14, 12, 10, 8)
-"""Bits where there is no room for 16: the first that there is room for is taken."""
+"""Bits that are tried if 16 do not fit; the first that fits is taken."""
 LEAST_SHARE = 0.6
-"""A page with 8 bits per weight has more than this times half of what it has with 16."""
+"""Lower bound of the compressed size with b bits, relative to b / 16 of that with 16 bits; numbers
+of bits that cannot fit by this estimate are not tried."""
 MOST_NUMBERS = 8_000_000
-"""Numbers of a model beyond which no page has room for it: it is not even tried."""
+"""Largest model, in parameters, that is tried; a larger one cannot fit."""
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = {
     "language": ("pack", "numbers", "graph", "models", "tokens", "reader", "elements", "language"),
@@ -54,12 +57,12 @@ ONLY_FOR = {
 
 @dataclass(frozen=True)
 class Page:
-    """A page that was made.
+    """A page.
 
     Attributes:
-        content: Its HTML.
-        bits: Of each weight.
-        difference: Of log-probabilities from the run's at most, in nats.
+        content: Its HTML, in UTF-8.
+        bits: Bits of each weight.
+        difference: Largest difference of log-probabilities from the run's, in nats.
     """
 
     content: bytes
@@ -68,10 +71,10 @@ class Page:
 
 
 def export_html(run: Run, path: Path, largest: int = LARGEST) -> tuple[float, str]:
-    """Write a model as a page; return its greatest difference from the run, and what was done.
+    """Write a model as a page; return its largest difference from the run in nats, and a note.
 
     Raises:
-        SettingError: If it is a model or a tokenizer that a page cannot ask.
+        SettingError: If pages do not support the model or the tokenizer.
         RunError: If the page would be too large.
         OSError: If the file cannot be written.
     """
@@ -94,57 +97,91 @@ def export_html(run: Run, path: Path, largest: int = LARGEST) -> tuple[float, st
 
 
 def best_page(run: Run, largest: int = LARGEST) -> Page:
-    """Return the page with the fewest bits that are enough, or the most that there is room for.
+    """Return the page with 16 bits if precise enough, else 32 if they fit; fewer if 16 do not fit.
 
     Raises:
-        SettingError: If it is a model or a tokenizer that a page cannot ask.
-        RunError: If there is no room for the fewest.
+        SettingError: If pages do not support the model or the tokenizer.
+        RunError: If not even the fewest bits fit.
     """
     tokenizer = tokenizer_of_page(run.tokenizer, run.recipe.tokens.tokens)
     if run.num_parameters > MOST_NUMBERS:
         raise RunError(_too_large(run, "far", largest))
-    size, page = page_with(run, tokenizer, 16, largest)
+    size, page = build_page(run, tokenizer, 16, largest)
     if page is not None:
         if page.difference <= TOLERANCE:
             return page
-        return page_with(run, tokenizer, 32, largest)[1] or page
+        return build_page(run, tokenizer, 32, largest)[1] or page
     what = f"{size / 1e6:.1f} MB with 16 bits each,"
     for bits in FEWER:
         if LEAST_SHARE * size * bits / 16 > largest:
             continue
-        smaller, page = page_with(run, tokenizer, bits, largest)
+        smaller, page = build_page(run, tokenizer, bits, largest)
         if page is not None:
             return page
         what = f"{smaller / 1e6:.1f} MB with {bits} bits each,"
     raise RunError(_too_large(run, what, largest))
 
 
-def page_with(
+def build_page(
     run: Run, tokenizer: dict[str, Any], bits: Bits, largest: int
 ) -> tuple[int, Page | None]:
-    """Return how many bytes a page with so many bits per weight has, and the page if it fits."""
+    """Return the size in bytes of a page with ``bits`` bits per weight, and the page if it fits."""
     pack = Pack()
     header: dict[str, Any] = {
         "tokenizer": tokenizer,
         "boundary": run.tokenizer.vocabulary.boundary_id,
     }
     if isinstance(run, ClassifierRun):
-        kind, (classifier, _) = "labels", labels.asked_of(run)
-        rounded_one = labels.with_bits(classifier, bits)
-        difference = partial(differences.of_labels, classifier, rounded_one, run.tokenizer)
+        kind, (classifier, _) = "labels", labels.exportable_part(run)
+        rounded_one = labels.quantized(classifier, bits)
+        difference = partial(differences.label_difference, classifier, rounded_one, run.tokenizer)
         header["tokenizer"] = tokenizer | {"symbols": labels.symbols_of(run)}
         header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
         header["model"] = labels.describe(pack, rounded_one, bits)
     else:
-        kind, (model, _) = "language", language.asked_of(cast(LanguageRun, run))
-        rounded = language.with_bits(model, bits)
-        difference = partial(differences.of_language, model, rounded)
+        kind, (model, _) = "language", language.exportable_part(cast(LanguageRun, run))
+        rounded = language.quantized(model, bits)
+        difference = partial(differences.language_difference, model, rounded)
         header["model"] = language.describe(pack, rounded, bits)
     kinds = _kinds(header["model"])
     scripts = [one for one in SCRIPTS[kind] if one not in ONLY_FOR or ONLY_FOR[one] & kinds]
     content = page_of(run.name, facts_of(run), kind, scripts, pack.to_base64(header)).encode()
     fits = len(content) <= largest
     return len(content), Page(content, bits, difference()) if fits else None
+
+
+def left_out_of(run: Run) -> tuple[str, ...]:
+    """Return the names of the parts of a run's model that are left out of its page."""
+    if isinstance(run, ClassifierRun):
+        return labels.exportable_part(run)[1]
+    return language.exportable_part(cast(LanguageRun, run))[1]
+
+
+def facts_of(run: Run) -> list[tuple[str, str]]:
+    """Return names and values that describe the run, shown before any script runs; no paths."""
+    family = get_family(run.recipe.model)
+    facts = [
+        ("Model", f"{family.name}: {family.summary[0].lower()}{family.summary[1:]}"),
+        ("Text", Path(run.text_name).name or run.text_name),
+        ("Tokens", f"{run.recipe.tokens.tokens}, {len(run.tokenizer.vocabulary):,} in all"),
+        ("Size", f"{run.num_parameters:,} numbers learned or counted"),
+    ]
+    if left_out := left_out_of(run):
+        facts.append(("Not on this page", f"{', '.join(left_out)}: other parts have their weight"))
+    if isinstance(run, ClassifierRun):
+        facts.append(("Labels", f"{len(run.label_names):,}"))
+    lines = run.metrics()
+    if run.step is not None:  # A snapshot has metrics only if dev was evaluated at its step.
+        lines = [line for line in lines if line["step"] == run.step]
+    best = best_line(lines)
+    loss = best.get(f"dev_nats_per_{run.loss_unit}")
+    if loss is not None:
+        bits = loss / math.log(2)
+        score = f"{bits:.3f} bits ({loss:.3f} nats) per {run.loss_unit}"
+        accuracy = best.get("dev_accuracy")
+        score += " for the whole run" if left_out else ""
+        facts.append(("Dev", score if accuracy is None else f"{accuracy:.2%} right, {score}"))
+    return facts
 
 
 def _too_large(run: Run, what: str, largest: int) -> str:
@@ -161,10 +198,10 @@ def _too_large(run: Run, what: str, largest: int) -> str:
 
 
 def tokenizer_of_page(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
-    """Return a tokenizer as the script knows it (``page/tokens.js``).
+    """Return the description of a tokenizer for the script (``page/tokens.js``).
 
     Raises:
-        SettingError: If it is none of ours.
+        SettingError: If it comes from another package.
     """
     vocabulary, options = tokenizer.vocabulary, tokenizer.options
     found = {
@@ -188,7 +225,7 @@ def tokenizer_of_page(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
 
 
 def _kinds(model: dict[str, Any]) -> set[str]:
-    """Return the kinds of a model and its members, as the script knows them."""
+    """Return the kinds of a model and its members, from its description for the script."""
     return {model["kind"]}.union(*map(_kinds, model.get("members", ())))
 
 
@@ -198,11 +235,11 @@ def page_of(
     """Return the HTML of a page.
 
     Args:
-        name: Of the model.
-        facts: What else is said of it.
+        name: Name of the model.
+        facts: Names and values that describe it.
         kind: ``language`` or ``labels``.
-        scripts: Names of the files of JavaScript that it needs, in order.
-        data: Of the model, from ``Pack.to_base64``.
+        scripts: Names of the JavaScript files to include, in order.
+        data: The model, from ``Pack.to_base64``.
     """
     style = (PAGE / "style.css").read_text(encoding="utf-8")
     texts = [(PAGE / f"{file}.js").read_text(encoding="utf-8") for file in scripts]
@@ -222,10 +259,10 @@ def page_of(
         "MODEL": data,
     }
     whole = (PAGE / "page.html").read_text(encoding="utf-8")
-    pieces = whole.split("@")  # Every other piece is the name of a part.
+    pieces = whole.split("@")  # Placeholders are @NAME@, so every other piece is a name.
     return "".join(parts[piece] if at % 2 else piece for at, piece in enumerate(pieces))
 
 
 def _hash(content: str) -> str:
-    """Return what a content security policy knows a script or style by."""
+    """Return the hash of a script or style for the content security policy."""
     return "sha256-" + base64.b64encode(sha256(content.encode()).digest()).decode()

@@ -1,11 +1,11 @@
-"""A transformer that reads one symbol at a time, as a graph of ONNX operators.
+"""A transformer with a key/value cache, reading one token at a time, as a graph of ONNX operators.
 
 The graph of ``models/language/transformer_graph.py`` reads a text from its start. A page reads what
-is typed, so here each layer keeps the keys and values of the places before. Keys are rotated by the
-angle of their place when they are read; only differences of angles matter.
+is typed, so here each layer caches the keys and values of earlier places. Keys are rotated by the
+angle of their place before they are cached; attention depends only on differences of angles.
 
-    place               (1,), single precision: how many symbols were read before
-    keys.N, values.N    (1, heads, P, D): of layer N, of at most C - 1 places, the latest last
+    place               (1,), single precision: number of tokens read before
+    keys.N, values.N    (1, heads, P, D): cache of layer N, at most C - 1 places, the latest last
 """
 
 import math
@@ -18,7 +18,7 @@ from thence.models.language.transformer_graph import feed_forward, rotary_angles
 
 
 def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
-    """Add the normed values of the symbol ``ids`` (1, 1) to a graph."""
+    """Add a transformer to a graph: from the token ``ids`` (1, 1) to its final normed values."""
     room, size = options.context - 1, options.embedding_size // options.heads
     values = graph.add("Gather", graph.weight("network.embedding.weight"), "ids")
     if options.positions == "learned":
@@ -39,7 +39,7 @@ def transformer(graph: Graph, options: TransformerOptions) -> Hidden:
             "Add", values, feed_forward(graph, f"{name}.feed_forward", normed, options)
         )
         for part in ("keys", "values"):
-            start = -room or END  # Without room nothing is kept.
+            start = -room or END  # With a context of 1, nothing is cached.
             kept = graph.slice(f"all_{part}.{index}", 2, start)
             graph.name(kept, f"next_{part}.{index}")
             state.append((f"{part}.{index}", np.float32, ["batch", options.heads, 0, size]))
@@ -55,7 +55,7 @@ def _attention(
     layer: str,
     rotations: tuple[str, str] | None,
 ) -> str:
-    """Return what this place reads of those before it and itself."""
+    """Add the attention of this place to the cached places and itself; return its output."""
     size = options.embedding_size // options.heads
     projected = graph.linear(values, f"{name}.project.weight", f"{name}.project.bias")
     projected = graph.add("Reshape", projected, graph.integers(3, 1, options.heads, 1, size))

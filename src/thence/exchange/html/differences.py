@@ -1,7 +1,7 @@
-"""How far the model of a page is from that of its run, whose weights have more bits.
+"""The quantisation error of a page: the largest difference of its log-probabilities from the run's.
 
-Texts are drawn from the run's model, since on random ids n-grams are unknown and networks are in
-states that no text brings about. The documents for classifiers are words drawn by Zipf's law.
+Texts are sampled from the run's model, since random ids are unknown n-grams, and bring networks
+into states that no text does. Documents for classifiers are words drawn by Zipf's law.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from thence.models.base import Classifier, LanguageModel
 from thence.tokens import Texts, Tokenizer, encode_texts
 
 TEXTS, TOKENS = 8, 64
-"""Texts that are drawn side by side, and how many tokens of each."""
+"""Texts that are sampled as a batch, and tokens of each."""
 DOCUMENTS, LONGEST = 64, 200
-"""Documents that are classified, and the most words of one."""
+"""Documents that are classified, and words of the longest."""
 LEAST = 1e-6
-"""Probability from which on a token counts: of rarer ones only the order of size is known."""
+"""Smallest probability that is compared; those of rarer tokens need not be exact."""
 
 
-def of_language(model: LanguageModel, other: LanguageModel) -> float:
-    """Return the greatest difference of log-probabilities, in nats."""
+def language_difference(model: LanguageModel, other: LanguageModel) -> float:
+    """Return the largest difference of log-probabilities of two language models, in nats."""
     draw = np.random.default_rng(0)
     ids = np.full(TEXTS, model.vocabulary_size - 1)
     state, others = model.start(TEXTS), other.start(TEXTS)
@@ -37,8 +37,8 @@ def of_language(model: LanguageModel, other: LanguageModel) -> float:
     return greatest
 
 
-def of_labels(model: Classifier, other: Classifier, tokenizer: Tokenizer) -> float:
-    """Return the greatest difference of the log-probabilities of labels, in nats."""
+def label_difference(model: Classifier, other: Classifier, tokenizer: Tokenizer) -> float:
+    """Return the largest difference of log-probabilities of labels, in nats."""
     texts = _documents(tokenizer)
     return _greatest(model.classify(texts), other.classify(texts))
 

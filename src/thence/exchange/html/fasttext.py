@@ -1,6 +1,6 @@
-"""A classifier in fastText's format as what the script of a page asks (``page/fasttext.js``).
+"""The model ``fasttext`` on a page: its arrays for ``page/fasttext.js``.
 
-Quantised matrices become dense ones, of which every column is rounded by its own scale.
+Product-quantised matrices are expanded, and each column is quantised with its own scale.
 """
 
 from dataclasses import replace
@@ -14,8 +14,8 @@ from thence.models.fasttext.contents import Dense, Matrix
 from thence.models.labels.fasttext import FastText
 
 
-def with_bits(model: FastText, bits: Bits) -> FastText:
-    """Return a copy whose input matrix has so many bits, as on a page."""
+def quantized(model: FastText, bits: Bits) -> FastText:
+    """Return a copy whose input matrix is rounded to ``bits`` bits, as on the page."""
     columns = np.ascontiguousarray(_dense(model.contents.input).T)
     table = Dense(np.ascontiguousarray(rounded(columns, bits).T))
     found = FastText(model.options, 0, model.classes)
@@ -28,7 +28,7 @@ def _dense(matrix: Matrix) -> Float32[np.ndarray, "rows dim"]:
 
 
 def describe(pack: Pack, model: FastText, bits: Bits, name: str) -> dict[str, Any]:
-    """Add a classifier's arrays to a page; return what else its script needs to know."""
+    """Add a classifier's arrays to a pack; return its description for the script."""
     contents = model.contents
     arguments, dictionary = contents.arguments, contents.dictionary
     output = contents.columns if contents.norms is None else contents.columns * contents.norms

@@ -1,11 +1,11 @@
-"""Classifiers as what the script of a page asks (``page/bags.js``).
+"""Classifiers on a page: their arrays for ``page/bags.js``.
 
     averaging    embeddings of features, and layers on their mean
     linear       weights of features
     ensemble     its members and their weights
     fasttext     see ``fasttext.py``
 
-Tables of features are held a column at a time, so that each column is rounded by its own scale.
+Tables of features are stored transposed, so that each column is quantised with its own scale.
 """
 
 from collections.abc import Sequence
@@ -27,21 +27,21 @@ from thence.runs.run import ClassifierRun
 TABLES = ("embeddings", "weights")
 """Tensors that have a row for each feature."""
 KNOWN = (Averaging, Linear, FastText)
-"""What the script can ask."""
+"""Families that the script supports."""
 Spec = dict[str, Any]
 
 
 def symbols_of(run: ClassifierRun) -> Sequence[str]:
-    """Return the symbols that a page needs beside the classifier: fastText has words of its own."""
+    """Return the symbols of the tokenizer; none for fastText, whose model has words of its own."""
     is_fasttext = isinstance(run.classifier, FastText)
     return () if is_fasttext else run.tokenizer.vocabulary.symbols
 
 
-def asked_of(run: ClassifierRun) -> tuple[Any, tuple[str, ...]]:
-    """Return the classifier that a page asks, and the names of the members that it lacks.
+def exportable_part(run: ClassifierRun) -> tuple[Any, tuple[str, ...]]:
+    """Return the classifier for a page, and the names of members that are left out of it.
 
     Raises:
-        SettingError: If nothing would be left of it.
+        SettingError: If the script supports no part of the model.
     """
     model: Any = run.classifier
     left_out: tuple[str, ...] = ()
@@ -62,15 +62,15 @@ def asked_of(run: ClassifierRun) -> tuple[Any, tuple[str, ...]]:
     return model, left_out
 
 
-def with_bits(model: Any, bits: Bits) -> Any:
-    """Return a copy of a classifier whose tables have so many bits, as on a page."""
+def quantized(model: Any, bits: Bits) -> Any:
+    """Return a copy of a classifier whose tables are rounded to ``bits`` bits, as on the page."""
     if bits == 32:
         return model
     if isinstance(model, FastText):
-        return fasttext.with_bits(model, bits)
+        return fasttext.quantized(model, bits)
     if isinstance(model, Ensemble):
         found = copy(model)
-        found.members = [with_bits(member, bits) for member in model.members]
+        found.members = [quantized(member, bits) for member in model.members]
         return found
     tensors = model.tensors()
     for name in TABLES:
@@ -83,13 +83,13 @@ def with_bits(model: Any, bits: Bits) -> Any:
 
 
 def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
-    """Add a classifier's arrays to a page; return what else its script needs to know.
+    """Add a classifier's arrays to a pack; return its description for the script.
 
     Args:
-        pack: Where they are added, their names after that of the classifier.
-        model: One of ``with_bits``.
-        bits: Of its tables.
-        name: Of the classifier, empty or ending in a slash.
+        pack: The pack.
+        model: A classifier, rounded by ``quantized``.
+        bits: Bits of the numbers in its tables.
+        name: Prefix of the names of its arrays, empty or ending in a slash.
     """
     if isinstance(model, Ensemble):
         weights = model.weights
@@ -123,5 +123,5 @@ def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
 
 
 def _gaps(kept: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
-    """Return the difference of each number from the one before; the first is kept."""
+    """Return the differences of consecutive numbers, the first number first; they compress well."""
     return np.diff(kept.astype(np.int64), prepend=0)

@@ -1,12 +1,12 @@
-"""Language models as what the script of a page asks (``page/models.js``).
+"""Language models on a page: their arrays and graphs for ``page/models.js``.
 
-    network       the nodes of a graph of ONNX operators, its weights by their names in the run
-    n-grams       of each order the followers of each context, their words, and the logarithms
-    classes       n-grams of word classes, the class of each word, and its share of that
-    mixture       its members, and what weighs them
+    network       the nodes of a graph of ONNX operators, and its weights
+    n-grams       for each order: the number of followers of each context, their words, logarithms
+    classes       n-grams of word classes, the class of each word, and its probability in it
+    mixture       its members, and its weights or gate
 
-Pairs that were counted are n-grams of order 2: a context leaves to each word the log-probability of
-a pair that it has not seen.
+Bigram counts become n-grams of order 2, whose back-off weights are the log-probabilities of unseen
+pairs.
 """
 
 from copy import deepcopy
@@ -30,7 +30,7 @@ from thence.models.ngram.smoothing import OrderTable
 from thence.runs.run import LanguageRun
 
 FARTHEST = (1 << 31) - 1
-"""Beyond the end of every axis."""
+"""Largest index in a slice; stands for the end of an axis in 32 bits."""
 OPERATORS = frozenset(
     (
         "Add", "Concat", "Cos", "Erf", "GRU", "Gather", "Identity", "LSTM", "LayerNormalization",
@@ -38,19 +38,19 @@ OPERATORS = frozenset(
         "Softmax", "Squeeze", "Sub", "Tanh", "Transpose",
     )
 )  # fmt: skip
-"""ONNX's operators that the script has (``page/graph.js``)."""
+"""ONNX operators that the script implements (``page/graph.js``)."""
 Spec = dict[str, Any]
-"""What the script needs to know of a model beside its arrays."""
+"""The description of a model for the script, as JSON."""
 
 
-def asked_of(run: LanguageRun) -> tuple[LanguageModel, tuple[str, ...]]:
-    """Return the model that a page asks, and the names of what it lacks.
+def exportable_part(run: LanguageRun) -> tuple[LanguageModel, tuple[str, ...]]:
+    """Return the model for a page, and the names of the parts that are left out of it.
 
-    It lacks the parts that adapt to the text that they read, and the members of a mixture that the
-    script cannot ask.
+    Left out are the parts that adapt to the text, and members of a mixture that the script does not
+    support.
 
     Raises:
-        SettingError: If nothing would be left of it.
+        SettingError: If nothing is left.
     """
     whole, model = run.model, static_model(run.model)
     if model is None:
@@ -75,17 +75,18 @@ def asked_of(run: LanguageRun) -> tuple[LanguageModel, tuple[str, ...]]:
 
 
 def _is_known(model: LanguageModel) -> bool:
+    """Return whether the script supports a model."""
     if isinstance(model, NGram | ClassNGram | BigramCounts | InferenceModel | Mixture):
         return not isinstance(model, Mixture) or bool(model.models)
-    # A module of torch, which is not imported where there is none.
+    # A torch module; torch is not imported to find out.
     network = getattr(model, "network", None)
     return isinstance(network, Exportable) and hasattr(model, "output_layer")
 
 
-def with_bits(model: LanguageModel, bits: Bits) -> LanguageModel:
-    """Return a copy of a model whose weights have so many bits, as on a page.
+def quantized(model: LanguageModel, bits: Bits) -> LanguageModel:
+    """Return a copy of a model whose weights are rounded to ``bits`` bits, as on the page.
 
-    Of networks the matrices are rounded, of n-grams all logarithms but those of single words.
+    Rounded are the matrices of networks, and the logarithms of n-grams of order 2 and up.
     """
     if bits == 32:
         return model
@@ -121,7 +122,7 @@ def _rounded_tables(tables: list[OrderTable], bits: Bits) -> list[OrderTable]:
 
 
 def _as_ngrams(model: BigramCounts) -> NGram:
-    """Return an n-gram model with the probabilities of counted pairs."""
+    """Return an n-gram model with the same probabilities as bigram counts with add-k smoothing."""
     size, k = model.vocabulary_size, model.options.add_k
     tensors = model.tensors()
     keys, counts = tensors["keys"].astype(np.int64), tensors["counts"]
@@ -138,13 +139,13 @@ def _as_ngrams(model: BigramCounts) -> NGram:
 
 
 def describe(pack: Pack, model: LanguageModel, bits: Bits, name: str = "") -> Spec:
-    """Add a model's arrays to a page; return what else its script needs to know.
+    """Add a model's arrays to a pack; return its description for the script.
 
     Args:
-        pack: Where they are added, their names after that of the model.
-        model: One of ``with_bits``.
-        bits: Of its weights.
-        name: Of the model, empty or ending in a slash.
+        pack: The pack.
+        model: A model, rounded by ``quantized``.
+        bits: Bits of its weights.
+        name: Prefix of the names of its arrays, empty or ending in a slash.
     """
     if isinstance(model, Mixture):
         return _mixture(pack, model, bits, name)
@@ -185,7 +186,8 @@ def _ngrams(pack: Pack, model: NGram, bits: Bits, name: str) -> Spec:
     orders = []
     for order, table in enumerate(tables, start=1):
         of = f"{name}{order}."
-        fewer: Bits = bits if order > 1 and bits != 8 else 32  # With 8, few values differ.
+        # With 8 bits, tables have few distinct values, which are stored as indices.
+        fewer: Bits = bits if order > 1 and bits != 8 else 32
         kept = {"log_probs": table.log_probs.astype(np.float32)}
         if order < len(tables):
             kept["log_backoffs"] = table.log_backoffs.astype(np.float32)
@@ -210,7 +212,7 @@ def _network(pack: Pack, model: Any, bits: Bits, name: str) -> Spec:
             "own; use `to='onnx'`."
         )
     for part, value in graph.constants.items():
-        if value.dtype.kind == "i":  # The end of an axis has more bits than JavaScript reads.
+        if value.dtype.kind == "i":  # END exceeds 32 bits, which the script does not read.
             value = np.clip(value, -FARTHEST, FARTHEST)
         is_matrix = part in graph.used and value.ndim > 1
         pack.add(name + part, value, bits if is_matrix else 32)
@@ -229,7 +231,7 @@ def _network(pack: Pack, model: Any, bits: Bits, name: str) -> Spec:
 
 
 def _onnx(graph: Graph, model: Any) -> tuple[Hidden, str]:
-    """Add a network to a graph whose input is one id; return its state and its answer."""
+    """Add a network that reads one id to a graph; return its state and the name of its output."""
     if isinstance(model, InferenceModel):
         return model.onnx(graph)
     from thence.exchange.html.attention import transformer  # With torch, which this model has.

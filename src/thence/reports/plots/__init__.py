@@ -10,11 +10,11 @@ from thence.atomic import write_atomically
 from thence.reports import style
 from thence.reports.classifier import evaluate_on_dev
 from thence.reports.plots.bigrams import plot_bigrams
+from thence.reports.plots.charts import training_plots
 from thence.reports.plots.classification import classification_plots
 from thence.reports.plots.embeddings import plot_embeddings
 from thence.reports.plots.insides import inside_plots
 from thence.reports.plots.sweep import sweep_plots
-from thence.reports.plots.training import training_plots
 from thence.runs import ClassifierRun, LanguageRun, Run, open_run
 from thence.runs.description import is_sweep
 from thence.runs.files import find_run

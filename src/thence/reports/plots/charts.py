@@ -1,4 +1,4 @@
-"""Conversion of charts (``content.Chart``) to figures of matplotlib."""
+"""Charts (``content.Chart``) as figures of matplotlib, those of a training among them."""
 
 import math
 from typing import Any
@@ -8,6 +8,8 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from thence.reports import style
 from thence.reports.content import Chart, Series
+from thence.reports.training import curves
+from thence.runs import Run
 
 WIDTH = 7.5
 """Width of a figure, in inches."""
@@ -65,3 +67,13 @@ def _draw(axes: Axes, one: Series, marker: str) -> None:
     more = {"marker": marker if is_marked or len(points) == 1 else None, "markersize": 4}
     label = style.shortened(one.name) if one.name else None
     axes.plot(*zip(*points, strict=True), color=one.colour, label=label, **more | FORMS[one.form])
+
+
+def training_plots(run: Run) -> list[style.Plot]:
+    """Draw the curves of a training; none for a model that was fitted in one step."""
+    return [to_figure(name, chart) for name, chart in curves(run, in_bits=False).items()]
+
+
+def plot_loss(run: Run) -> style.Plot | None:
+    """Draw the loss on train and dev against the steps; None for a model fitted in one step."""
+    return next(iter(training_plots(run)), None)
