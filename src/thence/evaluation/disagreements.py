@@ -8,10 +8,10 @@ import numpy as np
 
 from thence.array_types import Float64
 from thence.corpus import Documents
-from thence.corpus.documents import Labels, as_labelled
+from thence.corpus.documents import as_labelled
 from thence.evaluation.compare import ModelLosses, model_losses
 from thence.evaluation.data import EvaluationData
-from thence.evaluation.metrics import bits, predict
+from thence.evaluation.metrics import bits, predict, true_log_probs
 from thence.results import Listing
 from thence.runs import ClassifierRun
 from thence.runs.run import Run, Split
@@ -132,7 +132,9 @@ def _of_classifiers(
     for run in runs:
         own = as_labelled(documents).named(run.label_names)
         log_probs = run.classifier.classify(run.texts(own, "disagreements")).astype(np.float64)
-        costs.append(_label_costs(log_probs, own.labels))
+        # Clipped, so that a certain wrong answer has a finite cost.
+        certain, truth = np.minimum(log_probs, -1e-7), own.labels.matrix() > 0
+        costs.append(-true_log_probs(certain, truth, own.labels.multilabel))
         # Columns in the order of the first run's labels, of which others may have another.
         places = [run.label_names.index(name) for name in names]
         predicted.append(predict(log_probs, own.labels)[:, places])
@@ -157,13 +159,3 @@ def _of_classifiers(
         for at in chosen
     ]
     return Disagreements(data.name(runs[0]), shown)
-
-
-def _label_costs(log_probs: np.ndarray, labels: Labels) -> Float64[np.ndarray, " documents"]:
-    """Return the negative log-probability of the true labels of each document, in nats."""
-    true = labels.matrix()[:, : log_probs.shape[1]] > 0
-    log_no = np.zeros_like(log_probs)
-    if labels.multilabel:
-        log_no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))
-    found: Float64[np.ndarray, " documents"] = -np.where(true, log_probs, log_no).sum(axis=1)
-    return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thence.array_types import Bool, Float, Int64
+from thence.array_types import Bool, Float, Float64, Int64
 from thence.corpus import Documents
 from thence.corpus.documents import Labels
 from thence.evaluation.intervals import (
@@ -144,13 +144,21 @@ def log_loss(
     """
     if not len(log_probs):
         return math.nan
-    otherwise: Float[np.ndarray, "known classes"] = np.zeros_like(log_probs)
+    # Subtracted from 0.0 and not negated, so that a loss of zero is not shown as -0.
+    return 0.0 - float(true_log_probs(log_probs, truth, multilabel).sum()) / len(log_probs)
+
+
+def true_log_probs(
+    log_probs: Float[np.ndarray, "documents classes"], truth: YesNo, multilabel: bool
+) -> Float64[np.ndarray, " documents"]:
+    """Return the log-probability of the true labels of each document, in nats; see ``log_loss``."""
+    otherwise: Float[np.ndarray, "documents classes"] = np.zeros_like(log_probs)
     if multilabel:
         with np.errstate(divide="ignore"):  # Where p = 1, log(1 - p) is minus infinity.
             otherwise = np.log(-np.expm1(np.minimum(log_probs, 0)))
     chosen = np.where(truth[:, : log_probs.shape[1]], log_probs, otherwise)
-    # Subtracted from 0.0 and not negated, so that a loss of zero is not shown as -0.
-    return 0.0 - float(chosen.sum(dtype=np.float64)) / len(log_probs)
+    found: Float64[np.ndarray, " documents"] = chosen.sum(axis=1, dtype=np.float64)
+    return found
 
 
 def macro_f1_interval(truth: YesNo, predicted: YesNo) -> tuple[float, float]:

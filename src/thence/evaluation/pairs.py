@@ -8,7 +8,6 @@ Source: A. Warstadt et al. 2020, "BLiMP: the benchmark of linguistic minimal pai
 where accuracy is the mean over paradigms.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from thence.evaluation.compare_labels import LabelComparison, compare_classifier
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import wilson_interval
 from thence.results import Result
+from thence.runs.description import distinct_names
 from thence.runs.run import LanguageRun, Run
 
 TIE = 1e-9
@@ -170,9 +170,7 @@ def pairs(
             parts.append(_score_pairs(run, sentences.take(places), static))
         scored.append(PairScores(*map(np.concatenate, zip(*parts, strict=True))))
     progress(1.0)
-    times = Counter(run.name for run in opened)
-    names = [run.name if times[run.name] == 1 else str(run.folder) for run in opened]
-    return pair_report(names, found, scored)
+    return pair_report(distinct_names(opened), found, scored)
 
 
 class PairScores(NamedTuple):

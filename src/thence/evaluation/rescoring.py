@@ -7,7 +7,6 @@ The total score of a hypothesis is, in nats,
 where log p includes the end of the text. The weights are those with the fewest word errors.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,6 +21,7 @@ from thence.corpus.nbest import Hypothesis, read_nbest
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation.data import EvaluationData
 from thence.results import Listing, format_pairs
+from thence.runs.description import distinct_names
 from thence.runs.run import LanguageRun, Run
 from thence.settings import Range, validate
 
@@ -280,8 +280,7 @@ def rescore(
             totals[part] = table.totals(_fit(table, start, fixed, ~half))[part]
     progress(1.0)
     rates = _rates(table, totals) if table.errors is not None else None
-    times = Counter(run.name for run in opened)
-    names = tuple(run.name if times[run.name] == 1 else str(run.folder) for run in opened)
+    names = tuple(distinct_names(opened))
     return Rescoring(names, weights, chosen_on, rates, tuple(_utterances(table, totals)))
 
 

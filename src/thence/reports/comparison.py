@@ -1,7 +1,6 @@
 """The comparison page of several runs: results, learning curves, and settings that differ."""
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -42,6 +41,7 @@ from thence.reports.content import (
 from thence.reports.formatting import date_and_time, short
 from thence.reports.markup import page
 from thence.runs import ClassifierRun, Run
+from thence.runs.description import distinct_names
 from thence.runs.folder import Kind
 from thence.runs.provenance import now
 from thence.tokens import encode_texts
@@ -66,7 +66,7 @@ def comparison_html(runs: Sequence[Run], folder: Path) -> str:
         runs: Two or more runs.
         folder: Folder of the page, which links to the reports of runs are relative to.
     """
-    named = by_name(runs)
+    named = dict(zip(distinct_names(runs), runs, strict=True))
     sections = []
     for kind, title in TITLES.items():
         alike = {name: run for name, run in named.items() if run.kind == kind}
@@ -76,12 +76,6 @@ def comparison_html(runs: Sequence[Run], folder: Path) -> str:
     made = f"made {date_and_time(now())} with thence {version('thence')}"
     heading = Title(title, f"{made}; the test splits were not looked at")
     return page(title, [heading, *sections, links_section(named, folder)])
-
-
-def by_name(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return runs by name; those with the same name by folder."""
-    times = Counter(run.name for run in runs)
-    return {run.name if times[run.name] == 1 else str(run.folder): run for run in runs}
 
 
 def results_section(title: str, runs: Mapping[str, Run]) -> Section:

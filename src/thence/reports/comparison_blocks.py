@@ -218,7 +218,7 @@ def disputed_labels(
         chosen = np.flatnonzero(right[one] & ~right[other])
         title = f"{len(chosen):,} documents that {names[one]} has right and {names[other]} wrong"
         texts = [
-            RunningText([excerpt(without_breaks(documents[at]), 200)])
+            RunningText([excerpt(without_breaks(documents[at]), LONGEST_EXCERPT)])
             for at in chosen[:DISPUTED].tolist()
         ]
         blocks += [Note(f"{title}{', such as' if texts else ''}:"), Texts(texts)]

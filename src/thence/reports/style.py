@@ -102,12 +102,6 @@ def add_legend(axes: Axes, **more: Any) -> None:
     axes.legend(frameon=False, **{"labelcolor": INK, **more})
 
 
-def add_ring(axes: Axes, x: float, y: float, label: str) -> None:
-    """Draw a ring around the best point."""
-    style: dict[str, Any] = {"facecolors": "none", "edgecolors": ORANGE, "linewidths": 2}
-    axes.scatter([x], [y], s=140, label=label, zorder=3, **style)
-
-
 def add_colour_bar(axes: Axes, image: AxesImage, label: str, shrink: float = 0.8) -> None:
     """Draw a colour bar beside an image."""
     assert isinstance(axes.figure, Figure)

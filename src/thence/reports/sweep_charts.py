@@ -36,14 +36,12 @@ class Field:
         values: The choices; of a range, its two ends.
         tick_names: Names of the choices at the axis; None for a range.
         is_log: Whether the axis is logarithmic.
-        is_whole: Whether the range is of whole numbers.
     """
 
     name: str
     values: tuple[Any, ...]
     tick_names: tuple[str, ...] | None
     is_log: bool = False
-    is_whole: bool = False
 
     def place(self, value: Any) -> float:
         """Return the coordinate of a value on the axis; NaN for None."""
@@ -81,8 +79,7 @@ def fields_of(sweep: Sweep) -> list[Field]:
     for name, tried in sweep.space.items():
         if isinstance(tried, Mapping):
             ends = (tried["low"], tried["high"])
-            is_whole = all(isinstance(end, int) for end in ends)
-            found.append(Field(name, ends, None, bool(tried.get("log")), is_whole))
+            found.append(Field(name, ends, None, bool(tried.get("log"))))
         else:
             names = tuple(short(field_text(value), LONGEST_TICK) for value in tried)
             found.append(Field(name, tuple(tried), names))

@@ -3,6 +3,7 @@
 They come from the small files of run folders; no weights are read.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -52,6 +53,12 @@ def describe(run: RunFolder) -> str:
         with suppress(ThenceError, OSError):
             parts.append(part(run))
     return ", ".join(filter(None, parts))
+
+
+def distinct_names(runs: Sequence[RunFolder]) -> list[str]:
+    """Return the names of runs, or the folders of those with the same name."""
+    times = Counter(run.name for run in runs)
+    return [run.name if times[run.name] == 1 else str(run.folder) for run in runs]
 
 
 def _parameters(run: RunFolder) -> str:
