@@ -24,7 +24,7 @@ from measuring import Results
 
 import thence
 from thence.corpus import MinimalPair, read_pairs
-from thence.evaluation import LikelihoodReport
+from thence.evaluation.language import LikelihoodReport
 from thence.runs import LanguageRun, Run
 
 RESULTS = Results("blimp", "python benchmarks/blimp.py DATA", ("numpy", "torch"))

@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from thence.environment import Environment as Environment
     from thence.environment import doctor as doctor
     from thence.errors import ThenceError as ThenceError
-    from thence.evaluation import LikelihoodReport as LikelihoodReport
-    from thence.evaluation import calibrate as calibrate
-    from thence.evaluation import classify as classify
-    from thence.evaluation import compare as compare
-    from thence.evaluation import evaluate as evaluate
-    from thence.evaluation import explain as explain
-    from thence.evaluation import pairs as pairs
-    from thence.evaluation import rank as rank
-    from thence.evaluation import rescore as rescore
-    from thence.evaluation import score as score
-    from thence.evaluation import similar as similar
-    from thence.evaluation import surprisal as surprisal
-    from thence.evaluation import verdict as verdict
+    from thence.evaluation.classify import classify as classify
+    from thence.evaluation.compare import compare as compare
+    from thence.evaluation.embeddings import similar as similar
+    from thence.evaluation.evaluate import evaluate as evaluate
+    from thence.evaluation.explain import explain as explain
+    from thence.evaluation.language import LikelihoodReport as LikelihoodReport
+    from thence.evaluation.pairs import pairs as pairs
+    from thence.evaluation.ranking import rank as rank
+    from thence.evaluation.rescoring import rescore as rescore
+    from thence.evaluation.scoring import score as score
+    from thence.evaluation.surprisal import surprisal as surprisal
+    from thence.evaluation.unusual import calibrate as calibrate
+    from thence.evaluation.verdict import verdict as verdict
     from thence.exchange import export as export
     from thence.exchange import import_arpa as import_arpa
     from thence.exchange import import_model as import_model
@@ -93,10 +93,19 @@ _NAMES = {
     "thence.ensembles.static": "mix_ngrams",
     "thence.environment": "doctor Environment",
     "thence.errors": "ThenceError",
-    "thence.evaluation": (
-        "calibrate classify compare evaluate explain LikelihoodReport pairs rank rescore score "
-        "similar surprisal verdict"
-    ),
+    "thence.evaluation.classify": "classify",
+    "thence.evaluation.compare": "compare",
+    "thence.evaluation.embeddings": "similar",
+    "thence.evaluation.evaluate": "evaluate",
+    "thence.evaluation.explain": "explain",
+    "thence.evaluation.language": "LikelihoodReport",
+    "thence.evaluation.pairs": "pairs",
+    "thence.evaluation.ranking": "rank",
+    "thence.evaluation.rescoring": "rescore",
+    "thence.evaluation.scoring": "score",
+    "thence.evaluation.surprisal": "surprisal",
+    "thence.evaluation.unusual": "calibrate",
+    "thence.evaluation.verdict": "verdict",
     "thence.exchange": "export import_arpa import_model",
     "thence.exchange.prune": "prune",
     "thence.filtering": "filter_texts",

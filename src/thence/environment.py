@@ -360,7 +360,7 @@ def _timed(name: str, expected: float, tolerance: float, work: Callable[[], floa
 
 def _train_and_score(folder: Path, model: str, **settings: Any) -> float:
     """Train on the texts of the test, write and open the run, and score the first of them."""
-    from thence.evaluation import score
+    from thence.evaluation.scoring import score
     from thence.training import train
 
     output = folder / model

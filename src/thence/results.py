@@ -11,6 +11,8 @@ from thence.hooks import repr_html
 from thence.printable import printable_line
 
 Item = TypeVar("Item")
+BAR = 10
+"""Columns of the longest bar."""
 
 
 class Serializable:
@@ -189,6 +191,11 @@ def json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: json_value(item) for name, item in value.items()}
     return value
+
+
+def bar(share: float) -> str:
+    """Return a bar of block characters for a share from 0 to 1."""
+    return "█" * round(BAR * min(max(share, 0.0), 1.0))
 
 
 def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -71,7 +71,7 @@ def test_a_look_is_coloured_for_a_person(thence, trained, monkeypatch):
     piped = thence("look", trained.mlp, "ab")
     assert "\x1b" not in piped.out
     assert "reads 2 tokens" in piped.out
-    monkeypatch.setattr("thence.cli.texts.shows_for_people", lambda: True)
+    monkeypatch.setattr("thence.cli.looking.shows_for_people", lambda: True)
     shown = PLAIN.sub("", thence("look", trained.mlp, "ab").out)
     assert shown == f"ab\n\n{piped.out}"
     lenses = thence("look", trained.mlp, "ab", "--lens", "examples")

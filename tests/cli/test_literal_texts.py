@@ -10,7 +10,8 @@ import pytest
 
 from thence.cli.texts import literal_texts
 from thence.errors import SettingError, TextError
-from thence.evaluation import rank, score
+from thence.evaluation.ranking import rank
+from thence.evaluation.scoring import score
 from thence.runs import Run
 from thence.training import train
 

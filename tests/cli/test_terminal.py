@@ -16,7 +16,8 @@ from thence import Run
 from thence.cli.commands import COMMANDS
 from thence.cli.main import main
 from thence.errors import ThenceWarning
-from thence.evaluation import classify, evaluate
+from thence.evaluation.classify import classify
+from thence.evaluation.evaluate import evaluate
 from thence.generation import sample
 from thence.printable import UNSAFE
 from thence.training import train

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from thence._core import library
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.models.ngram.queries import Queries
 from thence.runs import Run
 from thence.training import device

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from thence.evaluation import compare, evaluate, score
+from thence.evaluation.compare import compare
+from thence.evaluation.evaluate import evaluate
+from thence.evaluation.scoring import score
 from thence.generation import complete, fill, next_tokens, sample
 from thence.runs import Run
 from thence.training import train

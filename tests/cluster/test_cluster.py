@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from thence.cluster import engine
 from thence.ensembles.mix import mix
 from thence.errors import MissingExtraError, RunError, SettingError, TextError
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.generation import sample
 from thence.recipes import make_recipe
 from thence.reports import report

@@ -2,6 +2,7 @@ import gzip
 import os
 import socket
 import threading
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.corpus import CATALOGUE, download, get
+from thence.corpus import CATALOGUE, get
 from thence.corpus.catalogue import DataFile, Dataset, Remote, copy, write_zip_member
 from thence.errors import DownloadError
 
@@ -231,7 +232,7 @@ def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_real_copies_have_the_checksums_of_the_catalogue(
     real_data: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(download, "urlopen", None)
+    monkeypatch.setattr(urllib.request, "urlopen", None)
     folder = get(name, real_data)
     for file in CATALOGUE[name].files:
         assert (folder / file.name).stat().st_size == file.size

@@ -9,7 +9,7 @@ import thence
 from thence.ensembles.mix import mix
 from thence.ensembles.static import mix_ngrams
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation import LikelihoodReport
+from thence.evaluation.language import LikelihoodReport
 from thence.exchange import export, import_arpa
 from thence.runs import Run
 from thence.training import train

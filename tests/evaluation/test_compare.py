@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from thence.errors import RunError, TextError
-from thence.evaluation import compare, evaluate
-from thence.evaluation.compare import _margins
+from thence.evaluation.compare import _margins, compare
+from thence.evaluation.evaluate import evaluate
 from thence.runs import Run
 
 Counted = Callable[..., Run]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from thence.errors import TextError, UnknownSymbolError
-from thence.evaluation import LikelihoodReport, evaluate
+from thence.evaluation.evaluate import evaluate
+from thence.evaluation.language import LikelihoodReport
 from thence.models.spelling import Spelling
 from thence.runs import Run
 from thence.training import train

@@ -14,8 +14,10 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import TextError, UnknownSymbolError
-from thence.evaluation import evaluate, score, scoring
+from thence.evaluation import scoring
+from thence.evaluation.evaluate import evaluate
 from thence.evaluation.ranking import Ranked, Ranking
+from thence.evaluation.scoring import score
 from thence.runs import Run
 
 Counted = Callable[..., Run]

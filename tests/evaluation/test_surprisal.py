@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import thence
 from thence.errors import SettingError, TextError, UnknownSymbolError
-from thence.evaluation import surprisal as function
+from thence.evaluation.surprisal import surprisal as function
 from thence.runs import Run
 
 Counted = Callable[..., Run]

@@ -8,7 +8,7 @@ import pytest
 
 import thence
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation import LikelihoodReport
+from thence.evaluation.language import LikelihoodReport
 from thence.exchange import export, import_arpa
 from thence.exchange.arpa_reader import read_arpa
 from thence.exchange.prune import prune

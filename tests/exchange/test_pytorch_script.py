@@ -17,7 +17,7 @@ import torch
 
 import thence
 from thence.errors import RunError, SettingError
-from thence.evaluation import LikelihoodReport
+from thence.evaluation.language import LikelihoodReport
 from thence.exchange.pytorch_script import fill_template
 
 from .conftest import OTHERWISE

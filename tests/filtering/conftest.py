@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.evaluation import score
+from thence.evaluation.scoring import score
 from thence.runs import LanguageRun
 from thence.training import train
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thence.errors import SettingError, TextError, UnknownSymbolError
-from thence.evaluation import score
+from thence.evaluation.scoring import score
 from thence.generation import fill, split_blanks
 from thence.runs import Run
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from thence.errors import SettingError, UnknownSymbolError
-from thence.evaluation import score
+from thence.evaluation.scoring import score
 from thence.generation import next_tokens
 from thence.runs import Run
 

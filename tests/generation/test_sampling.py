@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from thence.errors import SettingError, UnknownSymbolError
-from thence.evaluation import score
+from thence.evaluation.scoring import score
 from thence.generation import DecodingOptions, next_tokens, sample, sampling
 from thence.generation.sampling import UNIFORMS_AT_ONCE, choose, draw, text_generator
 from thence.runs import Run

@@ -10,7 +10,8 @@ import pytest
 
 import thence
 from thence.errors import RunError
-from thence.evaluation import compare, evaluate
+from thence.evaluation.compare import compare
+from thence.evaluation.evaluate import evaluate
 from thence.reports import report
 from thence.reports.comparison import (
     comparison_html,

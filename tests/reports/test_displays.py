@@ -15,11 +15,12 @@ import pytest
 import thence
 from thence.autopilot import Best, Tried
 from thence.corpus import MinimalPair
-from thence.evaluation import Classification, Explanation, SimilarWords
+from thence.evaluation.classify import Classification
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.disagreements import Disagreement, Disagreements
-from thence.evaluation.explain import Part
+from thence.evaluation.embeddings import SimilarWords
+from thence.evaluation.explain import Explanation, Part
 from thence.evaluation.pairs import PairScores, pair_report
 from thence.evaluation.rescoring import Rescored, Rescoring, Utterance, Weights
 from thence.evaluation.unusual import fit_calibration

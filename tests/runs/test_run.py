@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from thence.errors import RunError, SettingError, TextError, ThenceError
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.recipes import read_recipe
 from thence.runs import ClassifierRun, LanguageRun, Run, open_run
 from thence.training import resume, train

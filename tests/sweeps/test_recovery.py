@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from thence.errors import RunError
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.runs import Run
 from thence.sweeps import read_sweep, sweep
 from thence.sweeps.best import recover

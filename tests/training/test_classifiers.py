@@ -16,7 +16,7 @@ import thence
 from thence._core import library
 from thence.corpus import Labels
 from thence.errors import SettingError, TextError
-from thence.evaluation import ClassificationReport
+from thence.evaluation.labels import ClassificationReport
 from thence.models.registry import FAMILIES, get_family
 from thence.recipes import make_recipe
 from thence.runs import Run

@@ -13,7 +13,7 @@ import pytest
 
 from thence.corpus import ReadingOptions
 from thence.errors import RunError, SettingError
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.recipes.recipe import make_recipe
 from thence.runs import Run
 from thence.runs.files import load_tensors

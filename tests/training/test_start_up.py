@@ -109,6 +109,9 @@ def test_settings_of_every_family_are_read_without_torch() -> None:
 
 CLASSIFYING = """
 import sys, thence
+from thence.cli.main import main
+main(["classify", "averaging", "ab"])
+assert not {"thence.inspection", "thence.models.ngram", "thence.training"} & set(sys.modules)
 for name in ("linear", "averaging", "fasttext", "ensemble"):
     print(thence.classify(run := thence.open_run(name), ["ab", "ba", ""])[0])
     print(thence.evaluate(run, "dev"), thence.explain(run, "ab ba"), run.num_parameters, repr(run))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from thence.errors import SettingError, TextError
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.recipes import make_recipe
 from thence.runs import Run, open_run
 from thence.training import find_learning_rate, train

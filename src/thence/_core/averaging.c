@@ -31,6 +31,11 @@ typedef struct {
     float *work;      /* and for 2 size + classes (size + 2) numbers */
 } Averaging;
 
+static inline void ask_for(const Averaging *a, int64_t row, int64_t size) {
+    PREFETCH(a->embeddings + row * size);
+    PREFETCH(a->slots + row);
+}
+
 /* The log-probability of what is true of a document, from its logits, which become p - y. */
 static double read_labels(const Averaging *a, int64_t document, float *logits) {
     double found = 0;
@@ -67,11 +72,10 @@ static inline double train(const Averaging *a, const int64_t size, const int64_t
         int64_t first = a->offsets[chosen[i]], last = a->offsets[chosen[i] + 1];
         const int32_t *features = a->features;
         for (int64_t k = 0; k < size; k++) hidden[k] = 0;
+        for (int64_t f = first; f < last && f < first + FAR_AHEAD; f++)
+            ask_for(a, features[f], size);
         for (int64_t f = first; f < last; f++) {
-            if (f + AHEAD < last) {
-                PREFETCH(a->embeddings + features[f + AHEAD] * size);
-                PREFETCH(a->slots + features[f + AHEAD]);
-            }
+            if (f + FAR_AHEAD < last) ask_for(a, features[f + FAR_AHEAD], size);
             const float *restrict row = a->embeddings + features[f] * size;
             for (int64_t k = 0; k < size; k++) hidden[k] += row[k];
         }
@@ -110,9 +114,9 @@ static inline double train(const Averaging *a, const int64_t size, const int64_t
     if (!learn) return log_prob;
     for (int64_t i = 0; i < touched; i++) {
         int64_t row = a->touched[i];
-        if (i + AHEAD < touched) {
-            PREFETCH(a->embeddings + a->touched[i + AHEAD] * size);
-            PREFETCH(a->embedding_totals + a->touched[i + AHEAD]);
+        if (i + FAR_AHEAD < touched) {
+            PREFETCH(a->embeddings + a->touched[i + FAR_AHEAD] * size);
+            PREFETCH(a->embedding_totals + a->touched[i + FAR_AHEAD]);
         }
         adagrad_row(a->embeddings + row * size, a->embedding_totals + row, a->gradients + i * size,
                 size, rate, decay, epsilon);

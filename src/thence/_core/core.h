@@ -91,6 +91,8 @@ void score_block(const Order *orders, int32_t N, const int32_t *words, const int
 
 /* Rows of tables: rows.c and averaging.c. */
 
+enum { FAR_AHEAD = 32 }; /* As AHEAD, of short rows, which take little time to read. */
+
 /* One step of Adagrad on a row, as in training/optimizers.py but for rounding: with g its gradient,
 
        a <- a + mean of g^2 over the row,   w <- w - rate (g / sqrt(a + epsilon) + decay w). */

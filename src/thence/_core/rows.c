@@ -13,7 +13,7 @@ static inline void sum_bags(const float *restrict table, int64_t columns,
         float *restrict sum = sums + b * columns;
         for (int64_t c = 0; c < columns; c++) sum[c] = 0;
         for (int64_t i = offsets[b]; i < offsets[b + 1]; i++) {
-            if (i + AHEAD < offsets[bags]) PREFETCH(table + rows[i + AHEAD] * columns);
+            if (i + FAR_AHEAD < offsets[bags]) PREFETCH(table + rows[i + FAR_AHEAD] * columns);
             const float *restrict row = table + rows[i] * columns;
             if (scale)
                 for (int64_t c = 0; c < columns; c++) sum[c] += scale[i] * row[c];
@@ -49,7 +49,7 @@ CORE_EXPORT int32_t count_numbers(const int32_t *numbers, int64_t size, int32_t 
     for (int64_t i = 0; i < size; i++)
         if ((uint32_t)numbers[i] >= (uint64_t)num_counts) return 1;
     for (int64_t i = 0; i < size; i++) {
-        if (i + AHEAD < size) PREFETCH(counts + numbers[i + AHEAD]);
+        if (i + FAR_AHEAD < size) PREFETCH(counts + numbers[i + FAR_AHEAD]);
         counts[numbers[i]]++;
     }
     return 0;
@@ -63,9 +63,9 @@ CORE_EXPORT int32_t adagrad_rows(float *weights, float *totals, int64_t num_rows
     for (int64_t i = 0; i < size; i++)
         if (rows[i] < 0 || rows[i] >= num_rows) return 1;
     for (int64_t i = 0; i < size; i++) {
-        if (i + AHEAD < size) {
-            PREFETCH(weights + rows[i + AHEAD] * columns);
-            PREFETCH(totals + rows[i + AHEAD]);
+        if (i + FAR_AHEAD < size) {
+            PREFETCH(weights + rows[i + FAR_AHEAD] * columns);
+            PREFETCH(totals + rows[i + FAR_AHEAD]);
         }
         adagrad_row(weights + rows[i] * columns, totals + rows[i], gradients + i * columns, columns,
                 rate, decay, epsilon);

@@ -6,19 +6,20 @@ With ``NO_COLOR`` set, rich leaves the colours out; the strongest words are also
 import math
 from collections.abc import Mapping
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from thence.evaluation import Explanation
+from thence.evaluation.explain import Explanation
 from thence.evaluation.metrics import surprisal_scale_end
-from thence.inspection import Look
-from thence.inspection.columns import bar
 from thence.printable import printable, printable_line
-from thence.results import Score, format_table
+from thence.results import Score, bar, format_table
 from thence.terminal import SafeConsole
+
+if TYPE_CHECKING:
+    from thence.inspection import Look
 
 FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
 """Bluish green and vermilion, distinguishable with any colour vision (M. Okabe, K. Ito)."""
@@ -57,7 +58,7 @@ def coloured_score(score: Score) -> str:
     return _drawn(text)
 
 
-def coloured_look(found: Look) -> str:
+def coloured_look(found: "Look") -> str:
     """Return the shown part of a text, each token coloured by its surprisal."""
     text, end = Text(), found.shown[0].start if found.shown else 0
     for token in found.shown:

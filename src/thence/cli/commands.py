@@ -123,14 +123,14 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "evaluate": Command(
         "Evaluate a run on its dev or test split, or on a text.",
-        "evaluation:evaluate",
+        "evaluation.evaluate:evaluate",
         "evaluating:print_evaluation",
         ("run", "text"),
         ("labelling",),
     ),
     "compare": Command(
         "Evaluate several runs on the same text, with intervals of all differences.",
-        "evaluation:compare",
+        "evaluation.compare:compare",
         "evaluating:print_comparison",
         ("runs",),
         ("labelling",),
@@ -150,7 +150,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "score": Command(
         "Print the log-probability of texts, or rank several.",
-        "evaluation:score",
+        "evaluation.scoring:score",
         "texts:print_scores",
         ("run", "texts"),
         help={
@@ -160,13 +160,13 @@ COMMANDS: Mapping[str, Command] = {
     "look": Command(
         "Look inside a model while it reads a text: every token, and why it is as likely as it is.",
         "inspection:look",
-        "texts:print_look",
+        "looking:print_look",
         ("run", "text"),
         renamed={"lenses": "lens"},
     ),
     "pairs": Command(
         "Judge models by minimal pairs: which of two sentences is likelier (BLiMP).",
-        "evaluation:pairs",
+        "evaluation.pairs:pairs",
         "judging:print_pair_report",
         ("runs",),
         hidden=("files", "progress"),
@@ -175,13 +175,13 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "surprisal": Command(
         "Print the surprisal of each word or region of a text, as a table for studies of reading.",
-        "evaluation:surprisal",
+        "evaluation.surprisal:surprisal",
         "judging:print_surprisals",
         ("run", "text"),
     ),
     "rescore": Command(
         "Rerank the n-best lists of a recogniser with language models.",
-        "evaluation:rescore",
+        "evaluation.rescoring:rescore",
         "judging:print_rescoring",
         ("runs",),
         hidden=("nbest", "progress"),
@@ -190,7 +190,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "classify": Command(
         "Predict the label of each text, and explain it.",
-        "evaluation:classify",
+        "evaluation.classify:classify",
         "texts:print_labels",
         ("run", "texts"),
         help={"texts": f"{LITERAL_HELP} By default standard input."},
@@ -210,7 +210,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "similar": Command(
         "Show the nearest neighbours of a word in the embeddings of a model.",
-        "evaluation:similar",
+        "evaluation.embeddings:similar",
         "evaluating:print_similar",
         ("run", "word"),
         help={"run": "The run folder, or a file of fastText (.bin, .ftz)."},

@@ -22,7 +22,7 @@ from thence.generation import Completions, Fillings, Samples, split_blanks
 from thence.terminal import print_prose
 
 if TYPE_CHECKING:
-    from thence.evaluation import SimilarWords
+    from thence.evaluation.embeddings import SimilarWords
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def print_evaluation(
     json: Json = False,
 ) -> None:
     """Print the evaluation of a run, with units and intervals."""
-    from thence.evaluation import ClassificationReport
+    from thence.evaluation.labels import ClassificationReport
 
     where = LabelOptions(labelling.label, labelling.label_separator) if labelling else None
     report = call(labelling=where)

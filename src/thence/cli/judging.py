@@ -20,8 +20,8 @@ from thence.cli.output import (
 )
 from thence.cli.streams import print_note, print_text
 from thence.errors import SettingError
-from thence.evaluation import Rescoring
 from thence.evaluation.pairs import PairReport
+from thence.evaluation.rescoring import Rescoring
 from thence.results import Results, format_pairs, json_value
 from thence.runs.files import find_run
 from thence.settings import PositiveInt

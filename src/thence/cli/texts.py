@@ -1,4 +1,4 @@
-"""The commands that take texts themselves or their name: score, classify, look and examples.
+"""The commands that take texts themselves or their name: score, classify and examples.
 
 | argument                                                        | what it is                     |
 |-----------------------------------------------------------------|--------------------------------|
@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from thence.batches.examples import Examples
-from thence.cli.colours import END, coloured, coloured_look, coloured_score, described_score
+from thence.cli.colours import END, coloured, coloured_score, described_score
 from thence.cli.output import (
     Json,
     note_unknown,
@@ -44,13 +44,11 @@ from thence.corpus.reading import (
 )
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation import Classification, calibrate, rank
-from thence.evaluation import explain as explained
-from thence.evaluation.classify import NOTHING_KNOWN
+from thence.evaluation.classify import NOTHING_KNOWN, Classification
+from thence.evaluation.explain import explain as explained
+from thence.evaluation.ranking import rank
 from thence.evaluation.scoring import score_lines, unusual_scores
-from thence.evaluation.unusual import calibration_of
-from thence.inspection import Look
-from thence.inspection.lenses import FOLLOWING
+from thence.evaluation.unusual import calibrate, calibration_of
 from thence.results import Results, Score
 from thence.runs import LanguageRun, Run
 from thence.runs.sources import readable
@@ -357,30 +355,6 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
             note_unknown(run, text)
         yield documents
         finish_output()
-
-
-def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
-    """Print the tokens of a text as a model reads it, or everything as JSON."""
-    lenses, is_language = given.lenses, isinstance(given.run, LanguageRun)
-    if lenses and is_language and not json:  # Shown below the table of tokens.
-        lenses = [FOLLOWING, *lenses]
-    found = call(lenses=lenses)
-    if isinstance(found, Look):
-        lines = given.text.split("\n") if found.by_lines else None  # A line end is a boundary.
-        note_unknown(given.run, given.text, lines)
-    if json:
-        print_json(found.to_json())
-    elif isinstance(found, Look):
-        if shows_for_people():
-            print_styled(coloured_look(found) + "\n")
-        print_shown(found)
-        for table in found.tables(*(lenses or ())):
-            print_text("")
-            print_shown(table)
-    else:
-        if shows_for_people():
-            print_styled(coloured(found.explanation))
-        print_text(str(found))
 
 
 def print_examples(

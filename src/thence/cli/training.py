@@ -316,8 +316,9 @@ def print_trained_run(
     run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None
 ) -> None:
     """Print the evaluation of a run on dev and write its report, in the first process only."""
-    from thence.evaluation import evaluate, verdict
+    from thence.evaluation.evaluate import evaluate
     from thence.evaluation.labels import truncation_rows
+    from thence.evaluation.verdict import verdict
     from thence.models.memory_guard import within_memory
 
     if not is_first_process():

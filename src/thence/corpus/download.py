@@ -13,11 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from http.client import HTTPException
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 from thence.atomic import scratch_folder, whole_file
 from thence.corpus.catalogue import CATALOGUE, DataFile, Remote
@@ -199,6 +196,9 @@ def download(
     Raises:
         DownloadError: The server refuses or breaks off, or what came is not what was asked for.
     """
+    from urllib.error import HTTPError, URLError  # Slow to load, and nobody else needs them.
+    from urllib.request import Request, urlopen
+
     request = Request(remote.url, headers={"User-Agent": "thence"})
     try:
         with urlopen(request, timeout=timeout) as response:
@@ -226,6 +226,8 @@ def receive(
     Raises:
         DownloadError: The connection broke, or the bytes are too few, too many or others.
     """
+    from http.client import HTTPException
+
     digest = sha256()
     done = 0
     while True:

@@ -9,8 +9,6 @@ from thence.results import format_table
 
 WIDTH = 80
 """Columns of a line."""
-BAR = 10
-"""Columns of the longest bar."""
 NAME = 16
 """Columns of a token or a context; longer ones are truncated."""
 
@@ -37,11 +35,6 @@ class LensTable:
         lines = [printable_line(self.title)]
         lines += format_table(self.columns, self.rows) if self.rows else []
         return "\n".join([*lines, *textwrap.wrap(printable_line(self.note), WIDTH)])
-
-
-def bar(share: float) -> str:
-    """Return a bar of block characters for a share from 0 to 1."""
-    return "█" * round(BAR * min(max(share, 0.0), 1.0))
 
 
 def short(text: str) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
-from thence.evaluation import classify, explain
+from thence.evaluation.classify import classify
 from thence.evaluation.data import EvaluationData
+from thence.evaluation.explain import explain
 from thence.inspection.lenses import (
     FOLLOWING,
     choose_label_lenses,

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from thence.inspection.columns import LensTable, bar, cut, short
+from thence.inspection.columns import LensTable, cut, short
 from thence.inspection.hidden import Activations, AttentionMaps, Gates, Predictions
 from thence.inspection.shapes import Shapes
 from thence.inspection.tokens import Token
 from thence.inspection.units import TrackingUnits
 from thence.inspection.why import Attribution, GradientFlow
+from thence.results import bar
 from thence.tokens.vocabulary import BOUNDARY
 
 SOURCES = 3

@@ -26,11 +26,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from thence.evaluation.explain import Explanation, Part
-from thence.inspection.columns import LensTable, bar, short
+from thence.inspection.columns import LensTable, short
 from thence.inspection.text import lens_tables, likely_tokens, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
 from thence.printable import printable_line
-from thence.results import Result, format_pairs, format_table, json_value
+from thence.results import Result, bar, format_pairs, format_table, json_value
 
 MOST_LABELS = 20
 """Labels whose probabilities are printed."""

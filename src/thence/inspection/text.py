@@ -7,13 +7,14 @@ from typing import Any
 
 from thence.inspection.backoff import Decomposition
 from thence.inspection.caches import CacheLens, Learned
-from thence.inspection.columns import NAME, LensTable, bar, chance, cut, short
+from thence.inspection.columns import NAME, LensTable, chance, cut, short
 from thence.inspection.examples import Examples
 from thence.inspection.mixing import MixingToken
 from thence.inspection.mixtures import MixtureLens
 from thence.inspection.network_text import NETWORK_TABLES
 from thence.inspection.tokens import Likely, Token
 from thence.printable import printable_line
+from thence.results import bar
 
 MOST_BITS = 10.0
 """Surprisal of the longest bar, where it is cut off: that of one of 1,024 equally likely tokens."""

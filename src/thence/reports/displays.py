@@ -12,24 +12,21 @@ from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, about_rows, tried_rows
 from thence.autopilot.result import duration as time_taken
 from thence.batches.examples import Examples
-from thence.evaluation import (
-    Calibration,
-    Classification,
-    ClassificationReport,
-    Comparison,
-    Explanation,
-    LabelComparison,
-    LikelihoodReport,
-    PairReport,
-    Ranking,
-    Rescoring,
-    SimilarWords,
-    Verdict,
-)
 from thence.evaluation.baselines import Baselines
-from thence.evaluation.classify import NOTHING_KNOWN
+from thence.evaluation.classify import NOTHING_KNOWN, Classification
+from thence.evaluation.compare import Comparison
+from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.disagreements import Disagreements
+from thence.evaluation.embeddings import SimilarWords
+from thence.evaluation.explain import Explanation
+from thence.evaluation.labels import ClassificationReport
+from thence.evaluation.language import LikelihoodReport
 from thence.evaluation.metrics import nats_and_bits
+from thence.evaluation.pairs import PairReport
+from thence.evaluation.ranking import Ranking
+from thence.evaluation.rescoring import Rescoring
+from thence.evaluation.unusual import Calibration
+from thence.evaluation.verdict import Verdict
 from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.inspection import LabelLook, Look

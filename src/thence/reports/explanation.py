@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from thence.atomic import write_atomically
-from thence.evaluation import Explanation
+from thence.evaluation.explain import Explanation
 from thence.reports.content import (
     SPEAKS_AGAINST,
     SPEAKS_FOR,

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from thence.deadline import DeadlineError, deadline
 from thence.errors import RunError, SettingError, ThenceError
-from thence.evaluation import LikelihoodReport, evaluate
 from thence.evaluation.baselines import baselines
 from thence.evaluation.compare import (
     Comparison,
@@ -27,6 +26,8 @@ from thence.evaluation.compare import (
 from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.disagreements import disagreements, disputed_documents
+from thence.evaluation.evaluate import evaluate
+from thence.evaluation.language import LikelihoodReport
 from thence.evaluation.verdict import Unit, verdict
 from thence.generation import sample
 from thence.results import json_value

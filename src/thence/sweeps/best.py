@@ -10,7 +10,7 @@ from typing import Any
 
 from thence.atomic import WriteError, sync_folder, sync_tree, write_atomically
 from thence.errors import ThenceError
-from thence.evaluation import evaluate
+from thence.evaluation.evaluate import evaluate
 from thence.runs import Run
 from thence.runs.files import refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS, merge_looks, read_test_looks, to_json_lines

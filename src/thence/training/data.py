@@ -151,7 +151,7 @@ def tokenize(
         train = tokenizer.encode(splits.train)
     else:
         tokenizer, train = learn_tokens(splits.train, recipe.tokens)
-        if recipe.tokens.tokens == "words":
+        if recipe.tokens.tokens == "words" and not is_classifier(recipe.model):
             found = symbol_counts(train, splits.train, tokenizer)
             warn_of_symbols(recipe, found, splits.train)
     _check_context(recipe, train)

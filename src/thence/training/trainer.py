@@ -247,11 +247,11 @@ class Trainer:
         began = counters.seconds
         with self.learner.averaged():
             result = self._dev_result()
-            if result is None or result.selection_loss < counters.best_dev:
-                counters.best_dev = math.inf if result is None else result.selection_loss
+            if result is not None and result.selection_loss < counters.best_dev:
+                counters.best_dev = result.selection_loss
                 counters.evals_without_improvement = 0
                 self._keep_best(result)
-            else:
+            elif result is not None:
                 counters.evals_without_improvement += 1
                 counters.halvings += options.schedule == "plateau"
         self._sync_clock(False)
@@ -355,6 +355,9 @@ class Trainer:
         self._check_finite(self._train_loss())
         if self._curve is not None:
             self._curve.write()
+        if self.dev_evaluator.evaluate is None:  # The best weights are the newest ones.
+            with self.learner.averaged():
+                self._keep_best(None)
         tensors = {"dev_losses": np.array(self._dev_losses), **self.learner.state()}
         if self.folder is None or not self._world.is_writer:
             return

@@ -13,7 +13,7 @@ from thence.batches.bags import bags_with
 from thence.corpus.documents import Labels
 from thence.models.base import Classes, log_probs_of_truth
 from thence.models.labels.averaging import Averaging, AveragingOptions
-from thence.models.labels.averaging_fit import AveragingFit
+from thence.models.labels.averaging_fit import AveragingFit, in_cache_lines
 from thence.models.labels.averaging_network import AveragingNetwork
 from thence.recipes.options import TrainingOptions
 from thence.tokens.texts import Texts
@@ -96,6 +96,12 @@ def same(ones: dict[str, Any], others: dict[str, Any]) -> None:
     """Check that all that one training says is what the other says, but for rounding."""
     for name, value in ones.items():
         np.testing.assert_allclose(value, others[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_table_begins_a_line_of_the_cache() -> None:
+    table = in_cache_lines(5, 3)
+    assert table.shape == (5, 3) and table.dtype == np.float32 and table.flags.c_contiguous
+    assert table.ctypes.data % 64 == 0
 
 
 @given(

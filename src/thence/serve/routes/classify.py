@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
-from thence.evaluation import classify, explain
+from thence.evaluation.classify import classify
+from thence.evaluation.explain import explain
 from thence.serve.errors import check_characters
 from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.routes import Context
