@@ -28,6 +28,8 @@ ATTEMPTS = 1000
 The bound ends the attempts where no file can be created at all, as in /proc."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
+"""What the system says where a file stands in the way of a folder."""
 
 
 class ExistsError(RunError):
@@ -49,8 +51,12 @@ class WriteError(RunError):
             mend = "Free some space"
         elif error.errno in NOT_ALLOWED:
             mend = "You may not write there: ask for the right to, or choose another place"
+        reason = error.strerror or error
+        if error.errno in NO_FOLDER:
+            blocking = next((place for place in path.parents if place.is_file()), None)
+            reason = f"{blocking} is a file, not a folder" if blocking else reason
         what = way_out or "What was there before is unchanged."
-        super().__init__(f"Cannot write {path}: {error.strerror or error}. {mend}. {what}")
+        super().__init__(f"Cannot write {path}: {reason}. {mend}. {what}")
         self.path, self.error, self.way_out = path, error, way_out
 
 

@@ -114,7 +114,7 @@ def test_a_budget_of_steps_knows_no_clock() -> None:
     ("given", "said"),
     [
         ({}, "either `time`"),
-        ({"time": "5m", "steps": 3}, "either `time`"),
+        ({"time": "5m", "steps": 3}, "`time` is '5m' and `steps` is 3, but only one of them"),
         ({"time": "5x"}, "write it like"),
         ({"time": "0s"}, "above 0"),
         ({"time": "-3s"}, "`time`"),

@@ -85,7 +85,7 @@ def test_what_is_typed_is_answered_line_by_line(thence, opinions, monkeypatch, c
     assert [json.loads(line)["text"] for line in captured.out.splitlines()] == ["good", "", "zzz"]
     first, second = captured.err.splitlines()
     assert first == "Type a text and press Enter (Ctrl-D ends)."
-    assert second.startswith("1 of the symbols in 'zzz' never occur")
+    assert second.startswith("1 of the symbols in 'zzz' never occurs")
 
 
 @pytest.mark.parametrize(

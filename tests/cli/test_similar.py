@@ -34,6 +34,9 @@ def test_vectors_are_exported_where_a_run_is_no_n_gram_model(thence, topics, tra
     assert outcome.err == (
         "thence: words.vec exists already and is left as it is; choose another name.\n"
     )
+    outcome = thence("export", topics.folder, "x.pt")
+    assert (outcome.code, Path("x.pt").exists()) == (2, False)
+    assert "x.pt does not say which format it is to have; name one with --to: arpa, " in outcome.err
     outcome = thence("export", trained.counts, "x.vec")
     assert outcome.code == 2 and "has no embeddings" in outcome.err
     assert not Path("x.vec").exists()

@@ -159,6 +159,15 @@ def test_sample_says_what_was_cut(thence, trained):
     assert outcome.err.startswith("3 cut at 1 tokens; ")
 
 
+def test_sample_keeps_the_prefix_and_says_how_many_tokens_no_text_spells(thence, trained):
+    outcome = thence("sample", trained.counts, "-n", 90, "--prefix", "ßa", "--temperature", 9)
+    texts = outcome.out.splitlines()
+    assert all(text.startswith("ßa") for text in texts)
+    drawn = outcome.out.count("\ufffd")
+    assert drawn > 1
+    assert f"; {drawn} tokens are <unk>, which --bad-words '<unk>' keeps out." in outcome.err
+
+
 def test_greedy_sample(thence, trained):
     texts = thence("sample", trained.mlp, "-n", 2, "--greedy", "--json").json()["texts"]
     assert texts[0] == texts[1]
@@ -168,7 +177,7 @@ def test_sample_without_the_train_text_has_nothing_to_remark(thence, trained, fo
     shutil.copy(trained.text, "gone.txt")
     run = train("gone.txt", "bigram-counts", output="run").folder
     (folder / "gone.txt").unlink()
-    outcome = thence("sample", run, "-n", 5)
+    outcome = thence("sample", run, "-n", 5, "--bad-words", "<unk>")
     assert (outcome.code, outcome.out.count("\n"), outcome.err) == (0, 5, "")
     assert thence("sample", run, "--json").json()["copies"] is None
 
@@ -229,7 +238,7 @@ def test_complete(thence, trained):
 
 def test_complete_says_what_was_cut_and_what_it_cannot_read(thence, trained):
     outcome = thence("complete", trained.counts, "aß", "--max-length", 1, "--length-penalty", 1)
-    assert outcome.err.startswith("1 of the symbols in 'aß' never occur in the train text")
+    assert outcome.err.startswith("1 of the symbols in 'aß' never occurs in the train text")
     assert outcome.err.endswith(" cut at 1 tokens.\n")
     assert all(line.split("  ")[1].startswith("aß") for line in outcome.out.splitlines())
 

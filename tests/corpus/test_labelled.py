@@ -285,7 +285,6 @@ def test_parquet(
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [
-        (["a", None], ["x", "y"], "a.parquet, row 2: column 'text' is null, not a string"),
         ([1, 2], ["x", "y"], "a.parquet, row 1: column 'text' is 1, not a string"),
         (["a", "b\0"], ["x", "y"], r"row 2: column 'text' holds U\+0000"),
         (["a", "b"], ["x", None], "a.parquet, row 2: the label is null, not a string"),

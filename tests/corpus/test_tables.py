@@ -68,7 +68,7 @@ def test_several_columns_in_one_pass(suffix: str, data: str) -> None:
 
 def test_parquet_is_a_table(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"city": ["Oslo", "", "Rome"], "n": [1, 2, 3]}), path)
+    pq.write_table(pa.table({"city": ["Oslo", None, "Rome"], "n": [1, 2, 3]}), path)
     assert list(read_documents(path, ReadingOptions(column="city"))) == ["Oslo", "Rome"]
     assert list(read_documents(tmp_path, ReadingOptions(column="city"))) == ["Oslo", "Rome"]
     every = ReadingOptions(column="city", keep_empty=True)
@@ -83,6 +83,9 @@ def test_empty_cells_are_documents_only_on_request(tmp_path: Path) -> None:
     data = "text\nemma\n\nzo\n"
     assert read(tmp_path / "a.csv", data) == ["emma", "zo"]
     assert read(tmp_path / "a.csv", data, keep_empty=True) == ["emma", "", "zo"]
+    data = '{"text": null}\n{"text": "emma"}\n'
+    assert read(tmp_path / "a.jsonl", data) == ["emma"]
+    assert read(tmp_path / "a.jsonl", data, keep_empty=True) == ["", "emma"]
 
 
 def test_cells_above_the_limit_of_the_csv_module(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_tables_and_folders_are_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"good": "a", "bad": 3}\n', r"'bad' is 3, not a string"),
         ("a.jsonl", '{"good": "a", "bad": "b"}\n{"good": "a"}\n', r"line 2.*no column 'bad'"),
         ("a.tsv", "good\tbad\n", "holds no pairs"),
+        ("a.jsonl", '{"good": "a", "bad": null}\n', r"row 1: 'bad' is empty. Pairs are rows"),
     ],
 )
 def test_what_is_no_table_of_pairs_is_refused(

@@ -545,8 +545,11 @@ def test_parquet_keeps_its_schema_and_needs_pyarrow(
     assert found.documents == 0
     nulls = arrow.table({"text": ["a", None]})
     parquet.write_table(nulls, tmp_path / "nulls.parquet")
-    with pytest.raises(TextError, match=r"no string \(string, 1 null\)"):
-        filter_texts(run, tmp_path / "nulls.parquet", tmp_path / "n.parquet", below=3)
+    found = filter_texts(run, tmp_path / "nulls.parquet", tmp_path / "n.parquet", below=1e9)
+    assert (found.documents, found.kept) == (2, 2)
+    (tmp_path / "nulls.jsonl").write_text('{"text": "a"}\n{"text": null}\n')
+    found = filter_texts(run, tmp_path / "nulls.jsonl", tmp_path / "n.jsonl", below=1e9)
+    assert (found.documents, found.kept) == (2, 2)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"thence\[data\]"):
         filter_texts(run, tmp_path / "x.parquet", tmp_path / "z.parquet", **how)

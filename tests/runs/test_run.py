@@ -236,7 +236,7 @@ def test_test_looks_are_recorded(small: SmallTrain) -> None:
 
 def test_an_output_below_a_file_is_a_sentence(small: SmallTrain, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    for name, cause in (("file/run", "File exists"), ("file/a/run", "Not a directory")):
+    for name, cause in (("file/run", ".*/file is a file"), ("file/a/run", ".*/file is a file")):
         with pytest.raises(RunError, match=rf"Cannot write .*{name}: {cause}"):
             small(name)
     assert (tmp_path / "file").read_text() == "mine"

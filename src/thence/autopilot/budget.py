@@ -64,9 +64,10 @@ def make_budget(limit: str | None, steps: int | None, began: float | None) -> Bu
         SettingError: If neither or both of ``limit`` and ``steps`` are given, or one is not valid.
     """
     if (limit is None) == (steps is None):
+        both = f"`time` is {limit!r} and `steps` is {steps}, but only one of them can be given. "
         raise SettingError(
-            "Say how long it may take: either `time`, such as 5m, or `steps`, for a result that "
-            "does not depend on the machine's speed."
+            f"{both if limit else ''}Say how long it may take: either `time`, such as 5m, or "
+            "`steps`, for a result that does not depend on the machine's speed."
         )
     validate("steps", steps, PositiveInt | None)
     seconds = seconds_of(limit)

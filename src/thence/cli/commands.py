@@ -281,9 +281,9 @@ COMMANDS: Mapping[str, Command] = {
         help={
             "run": "The run folder.",
             "path": "The file or folder to make.",
-            "to": "Its format (default: onnx or html for a file of that suffix, pytorch for .py, "
-            "arpa for an n-gram run and for a file of that suffix, fasttext for a run of that "
-            "model and a file of the suffix .bin or .ftz, else word2vec, as text).",
+            "to": "Its format; by default what the suffix says: .arpa, .onnx, .html, .py "
+            "(pytorch), .klm (kenlm), .vec and .txt (word2vec), .ftz (fasttext), .bin (kenlm of an "
+            "n-gram run, else fasttext); arpa for other names of an n-gram run.",
             "encode_offset": "With --to arpa: write each token as the character of its id plus "
             "this number, as NeMo asks models of subwords (100).",
         },

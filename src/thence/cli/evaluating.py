@@ -131,9 +131,9 @@ def print_fillings(
 def print_samples(
     call: Callable[..., Samples], given: SimpleNamespace, *, json: Json = False
 ) -> None:
-    """Print sampled texts, and how many of them are copies of train documents."""
+    """Print sampled texts, the number of copies of train documents, and of unknown symbols."""
     samples = call()
-    note_unknown(given.run, given.prefix)
+    in_prefix = note_unknown(given.run, given.prefix)
     if json:
         print_result(samples, json)
         return
@@ -142,5 +142,9 @@ def print_samples(
     notes = [f"{cut} cut at {given.max_length} tokens"] if cut else []
     if samples.copies is not None:
         notes.append(f"{samples.copies} of {len(samples.texts)} are copies of train documents")
+    unknown = sum(samples.unknown) - in_prefix * len(samples.texts)
+    if unknown:
+        what = "one token is" if unknown == 1 else f"{unknown:,} tokens are"
+        notes.append(f"{what} <unk>, which --bad-words '<unk>' keeps out")
     if notes:
         print_note("; ".join(notes) + ".")

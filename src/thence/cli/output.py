@@ -215,13 +215,16 @@ def progress_bar(name: str, *columns: Any, transient: bool = False) -> Iterator[
         yield partial(bar.update, bar.add_task(name, total=1.0, documents=0))
 
 
-def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:
-    """Print a note on how many symbols of a text are unknown to the model, if any."""
+def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> int:
+    """Print a note on how many symbols of a text are unknown to the model; return the number."""
     from thence.generation import unknown_symbols
 
     unknown = sum(unknown_symbols(run, piece) for piece in read or [text])
     if unknown:
         shown = text if len(text) <= LONGEST_NOTED else text[: LONGEST_NOTED - 1] + "…"
+        occur = "occurs" if unknown == 1 else "occur"
         print_note(
-            f"{unknown:,} of the symbols in {shown!r} never occur in the train text: read as <unk>."
+            f"{unknown:,} of the symbols in {shown!r} never {occur} in the train text: read as "
+            "<unk>."
         )
+    return unknown

@@ -93,6 +93,9 @@ def _pairs_in(path: Path) -> Iterator[MinimalPair]:
     options = ReadingOptions()
     for number, good, others in table_rows(read_file(path), str(path), options, choose):
         bad = usable_text(others[0], f"{path}, row {number}: '{chosen[1]}'", "strict")
+        if not (good and bad):
+            missing = chosen[1 if good else 0]
+            raise TextError(f"{path}, row {number}: '{missing}' is empty. {FORM}")
         about = iter(map(str, others[1:]))
         paradigm, phenomenon = (next(about) if there else "" for there in optional)
         yield MinimalPair(good, bad, paradigm or name, phenomenon)

@@ -5,10 +5,10 @@
 | `.csv`     | RFC 4180: comma, the first row names the columns, a cell that holds a comma, a   |
 |            | quote or a line end stands in double quotes, a quote in it is doubled            |
 | `.tsv`     | tabs, the first row names the columns; a double quote is an ordinary character   |
-| `.jsonl`,  | one JSON object a line; the field of the text holds a string                     |
+| `.jsonl`,  | one JSON object a line; the field of the text holds a string, or null: no text   |
 | `.ndjson`  |                                                                                  |
 | `.json`    | the same, or an array of objects, or of strings, which are texts                 |
-| `.parquet` | the column of the text holds strings; needs the extra `data`                     |
+| `.parquet` | the column of the text holds strings or nulls; needs the extra `data`            |
 | `hf:NAME`, | a data set of Hugging Face: its split `train`, or another, such as               |
 | `hf:...`   | `hf:ag_news:test` or `hf:glue:sst2:train` (configuration and split); rows are    |
 |            | numbered from 1, class labels become their names; needs the extra `hf`           |
@@ -189,11 +189,12 @@ def json_record(line: str, place: str) -> dict[str, object]:
 
 
 def usable_text(value: object, place: str, errors: Errors) -> str:
-    """Return the value as usable text.
+    """Return the value as usable text; a missing one is empty, as an empty cell of a CSV is.
 
     Raises:
         TextError: It is not a string, or holds NUL or a lone surrogate and ``errors`` is strict.
     """
+    value = "" if value is None else value
     if not isinstance(value, str):
         raise TextError(
             f"{place} is {json.dumps(value, default=str)[:40]}, not a string. Put the text there "

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from thence.errors import RunError, SettingError
 from thence.exchange.arpa import import_arpa
@@ -42,7 +42,7 @@ class Exported:
         path: The file or folder.
         difference: Largest absolute difference of its log-probabilities from the run's, in nats;
             None for formats that are not checked.
-        note: A sentence on the size and precision of the result; may be empty.
+        note: A sentence on the size and precision of the result, or on other files; may be empty.
     """
 
     path: Path
@@ -72,10 +72,10 @@ def export(
         run: The run or its folder.
         path: The file to make, compressed if its name ends in ``.gz`` (arpa and word2vec), or the
             folder (huggingface, fst).
-        to: Its format; by default ``onnx`` and ``html`` for files with these suffixes, ``pytorch``
-            for one that ends in ``.py``, ``arpa`` for an n-gram run and for a file with that
-            suffix, ``fasttext`` for a run of that model and a file with the suffix ``.bin`` or
-            ``.ftz``, else ``word2vec``.
+        to: Its format; by default what the suffix says: ``.arpa``, ``.onnx``, ``.html``, ``.py``
+            (``pytorch``), ``.klm`` (``kenlm``), ``.vec`` and ``.txt`` (``word2vec``), ``.ftz``
+            (``fasttext``), and ``.bin`` (``kenlm`` of an n-gram run, else ``fasttext``). With
+            another, an n-gram run becomes ``arpa``, and any other is refused.
         encode_offset: Only of arpa: write each token as the character of its id plus this number,
             as NeMo asks models of subwords (100).
 
@@ -83,7 +83,7 @@ def export(
         The file or folder.
 
     Raises:
-        SettingError: If the format is unknown or cannot say the model.
+        SettingError: If the format is not known or cannot say the model.
         RunError: If the run has no model of the kind that the format holds, or the file exists,
             cannot be written, or would give other log-probabilities than the run.
         MissingExtraError: If the libraries that the format needs are not installed.
@@ -101,7 +101,7 @@ def export_checked(
     run, path = open_run(run), Path(path)
     to = to or _usual_format(run, path)
     module, function = _WRITERS[validate("to", to, Format)]
-    writer: Callable[..., float | tuple[float, str] | None]
+    writer: Callable[..., float | tuple[float | None, str] | None]
     writer = getattr(import_module(f"{__name__}.{module}"), function)
     more = {} if encode_offset is None else {"encode_offset": encode_offset}
     if more and to != "arpa":
@@ -154,12 +154,18 @@ def import_model(
 
 def _usual_format(run: Run, path: Path) -> Format:
     """Return the default format, by the suffix of the path and the model of the run."""
-    by_suffix: dict[str, Format] = {".onnx": "onnx", ".html": "html", ".py": "pytorch"}
-    if path.suffix in by_suffix:
-        return by_suffix[path.suffix]
-    if run.recipe.model == "fasttext" and path.suffix in (".bin", ".ftz"):
-        return "fasttext"
-    return "arpa" if run.recipe.model == "ngram" or ".arpa" in path.suffixes else "word2vec"
+    suffix, counted = Path(path.name.removesuffix(".gz")).suffix, run.recipe.model == "ngram"
+    by_suffix: dict[str, Format] = {
+        **{".arpa": "arpa", ".klm": "kenlm", ".bin": "kenlm" if counted else "fasttext"},
+        **{".onnx": "onnx", ".html": "html", ".py": "pytorch", ".ftz": "fasttext"},
+        **{".vec": "word2vec", ".txt": "arpa" if counted else "word2vec"},
+    }
+    if suffix in by_suffix or counted:
+        return by_suffix.get(suffix, "arpa")
+    raise SettingError(
+        f"The name {path.name} does not say which format it is to have; name one with `to`: "
+        f"{', '.join(get_args(Format))}. A name that ends in .onnx, .html, .py or .vec does say it."
+    )
 
 
 __all__ = ["Exported", "Format", "export", "export_checked", "import_arpa", "import_model"]

@@ -44,8 +44,11 @@ ACTIVATIONS = {
 }
 
 
-def export_pytorch(run: Run, path: Path) -> None:
+def export_pytorch(run: Run, path: Path) -> tuple[None, str]:
     """Write a run as a script, and beside it the text that the script reads.
+
+    Returns:
+        No difference, and in words what else was written.
 
     Raises:
         RunError: If there is no template for the model or the text, or a file exists.
@@ -59,6 +62,7 @@ def export_pytorch(run: Run, path: Path) -> None:
     run = cast(LanguageRun, run)
     texts, facts = _texts(run)
     files = {path.with_suffix(suffix): text for suffix, text in texts.items()}
+    reads = " and ".join(map(str, files))
     for file, text in [*files.items()]:
         if file.exists():
             _check_same(file, text)
@@ -68,6 +72,7 @@ def export_pytorch(run: Run, path: Path) -> None:
     files[path] = "".join(fill_template(_template(name), facts) for name in _parts(run, facts))
     for file, content in files.items():
         write_atomically(file, content.encode())
+    return None, f"It reads {reads}, the text that the run was trained on."
 
 
 def _check_same(file: Path, text: str) -> None:

@@ -46,13 +46,13 @@ class ParquetFile:
         for batch in file.iter_batches(ROWS, columns=[self.column]):
             texts = batch.column(0)
             is_text = arrow.types.is_string(texts.type) or arrow.types.is_large_string(texts.type)
-            if texts.null_count or not is_text:
+            if not is_text:
                 raise TextError(
                     f"{self.name}, rows {done + 1:,} to {done + len(texts):,}: column "
-                    f"'{self.column}' holds what is no string ({texts.type}, "
-                    f"{texts.null_count} null). Name another with `column`, or fill it."
+                    f"'{self.column}' holds what is no string ({texts.type}). Name another with "
+                    "`column`."
                 )
-            texts = texts.cast(arrow.large_string())
+            texts = texts.cast(arrow.large_string()).fill_null("")
             texts.validate(full=True)  # That it is UTF-8.
             ends = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
             data = texts.buffers()[2]

@@ -14,7 +14,7 @@ import numpy as np
 from thence.array_types import Float, Integer
 from thence.errors import SettingError, TextError
 from thence.generation.beam import Beam, BeamWidth, Continuation, beam_search
-from thence.generation.sampling import Ids, draw, encode_prefix, read_prefix
+from thence.generation.sampling import Ids, append, draw, encode_prefix, read_prefix
 from thence.generation.sampling_filters import DecodingOptions, without_bad_words
 from thence.models.base import LanguageModel
 from thence.printable import printable, printable_symbol
@@ -208,7 +208,7 @@ def complete(
             "smoothing."
         )
     return Completions(
-        text, [Completion(_append(run, text, prefix, c.ids), c.score, c.finished) for c in found]
+        text, [Completion(append(run, text, prefix, c.ids), c.score, c.finished) for c in found]
     )
 
 
@@ -220,16 +220,6 @@ def _score_drawn(model: LanguageModel, prefix: Ids, drawn: Sequence[Ids]) -> lis
         Continuation(ids, float(start.read(ids).scores[0]), bool(ids[-1] == boundary_id))
         for ids in drawn
     ]
-
-
-def _append(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
-    """Return a text, spelled as it was given, followed by the text of ids."""
-    tokenizer, boundary_id = run.tokenizer, run.tokenizer.vocabulary.boundary_id
-    whole = tokenizer.decode(np.concatenate([prefix, ids[ids != boundary_id]]))
-    added = whole[len(tokenizer.decode(prefix)) :]
-    if tokenizer.ends_in_space(text):
-        added = added.removeprefix(" ")  # The text has the space between the two words already.
-    return text + added
 
 
 def _format_probability(log_probability: float) -> str:

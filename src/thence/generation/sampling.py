@@ -45,7 +45,7 @@ class Samples(Listing[str]):
     """Texts drawn from a model.
 
     Attributes:
-        texts: The texts, their prefix included.
+        texts: The texts, their prefix included as it was given.
         finished: Whether each ended at a boundary rather than at ``max_length``.
         copies: How many are copies of whole train documents; None if the train text can no longer
             be read.
@@ -109,7 +109,7 @@ def sample(
     drawn = draw(model, prefix_ids, count, max_length, options, seed, past_boundary=running_text)
     boundary = run.tokenizer.vocabulary.boundary_id
     whole = [np.concatenate([prefix_ids, ids]) for ids in drawn]
-    texts = [_decode(run, ids) for ids in whole]
+    texts = [append(run, prefix, prefix_ids, ids) for ids in drawn]
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
     unknown = [int(run.tokenizer.vocabulary.are_unknown(ids).sum()) for ids in whole]
     copied = _are_copies(run, whole)
@@ -250,6 +250,21 @@ def choose_at(
     thresholds = uniforms[:, None] * cumulative[:, -1:]
     first_above: Integer[np.ndarray, " batch"] = (cumulative > thresholds).argmax(axis=1)
     return first_above
+
+
+def append(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
+    """Return a text, spelled as it was given, followed by the text of ids.
+
+    Args:
+        run: The run.
+        text: The text.
+        prefix: Its ids.
+        ids: Those that follow it.
+    """
+    added = _decode(run, np.concatenate([prefix, ids]))[len(run.tokenizer.decode(prefix)) :]
+    if run.tokenizer.ends_in_space(text):
+        added = added.removeprefix(" ")  # The text has the space between the two words already.
+    return text + added
 
 
 def _decode(run: Run, ids: Ids) -> str:

@@ -98,14 +98,15 @@ def _snapshots(run: RunFolder) -> str:
     return f"{number} snapshots of {snapshot_bytes(run.folder):,} bytes" if number else ""
 
 
-def selected_among(count: int | None, what: str) -> str:
+def selected_among(count: int | None, noun: str, how: str = "") -> str:
     """Return a remark that a run was selected on dev among ``count`` others (None: unknown).
 
-    >>> selected_among(30, "trials")
+    >>> selected_among(30, "trial")
     'chosen on dev among 30 trials: expect the test number to be worse'
     """
     number = "several" if count is None else f"{count:,}"
-    return f"chosen on dev among {number} {what}: {WORSE}"
+    plural = "" if count == 1 else "s"
+    return f"chosen on dev among {number} {noun}{plural}{how}: {WORSE}"
 
 
 def combined_on_dev(count: int | None, refit: bool = False) -> str:
@@ -115,7 +116,7 @@ def combined_on_dev(count: int | None, refit: bool = False) -> str:
         count: Number of models that were tried; None if unknown.
         refit: Whether they were fitted again, to train and dev, after the selection.
     """
-    chosen = selected_among(count, "models, with weights from dev")
+    chosen = selected_among(count, "model", ", with weights from dev")
     return f"{chosen}; fitted again to train and dev since: judge it by test" if refit else chosen
 
 
@@ -128,7 +129,7 @@ def choice_on_dev(run: RunFolder) -> str | None:
     if sweep is not None:
         trials = sweep.get("trials")
         count = trials if isinstance(trials, int) else None
-        return None if count == 1 else selected_among(count, "trials")
+        return None if count == 1 else selected_among(count, "trial")
     if best is not None:
         tried = best.get("tried")
         return combined_on_dev(

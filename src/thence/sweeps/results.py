@@ -166,7 +166,7 @@ class Sweep(Saved):
         Its loss on dev is the lowest of many and therefore optimistic; test was not used to choose.
         """
         trials = len(self.ranked())
-        return selected_among(trials, "trials") if trials > 1 else None
+        return selected_among(trials, "trial") if trials > 1 else None
 
     @property
     def best_is_here(self) -> bool:
