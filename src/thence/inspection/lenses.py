@@ -88,21 +88,28 @@ def _train(run: LanguageRun) -> bool:
 
 LENSES: Sequence[Lens] = (
     Lens(FOLLOWING, "rank, entropy and the likeliest tokens", "following:following", _all, True),
-    Lens("backoff", "what each order of an n-gram gave, and why", "counts:backoff", _counts, True),
+    Lens(
+        "backoff", "contribution of each n-gram order, with counts", "counts:backoff", _counts, True
+    ),
     Lens("mixture", "weight and share of each member", "mixtures:mixture", _mixture, True),
-    Lens("cache", "what caches remembered, and how long ago", "caches:cache", _cache),
-    Lens("learning", "what learning from the text gained", "caches:learning", _adapts),
-    Lens("mixing", "which contexts spoke for each token", "mixing:mixing", _mixing),
-    Lens("examples", "where the train text says the same", "examples:examples", _train),
-    Lens("shapes", "what models are given, and all shapes", "shapes:shapes", _all),
-    Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
-    Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
-    Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),
-    Lens("why", "how much each earlier token mattered for each", "why:why", _all),
-    Lens("occlusion", "the same of networks by occlusion", "why:occlusion", _has_gradients),
-    Lens("flow", "how far back gradients reach", "why:flow", has_recurrent),
-    Lens("units", "units that go along with something in the text", "units:units", has_networks),
-    Lens("layers", "what each layer would already predict", "hidden:layers", has_networks),
+    Lens("cache", "content of caches, and how long ago", "caches:cache", _cache),
+    Lens("learning", "gain from adapting to the text", "caches:learning", _adapts),
+    Lens("mixing", "contributions of contexts to each token", "mixing:mixing", _mixing),
+    Lens("examples", "the same tokens in the train text", "examples:examples", _train),
+    Lens("shapes", "shapes of all stages, context of each token", "shapes:shapes", _all),
+    Lens(
+        "activations",
+        "activation of each unit after each token",
+        "hidden:activations",
+        has_networks,
+    ),
+    Lens("gates", "gates of recurrent layers after each token", "hidden:gates", has_recurrent),
+    Lens("attention", "attention weights of each head", "hidden:attention", has_transformers),
+    Lens("why", "attribution of each token to earlier ones", "why:why", _all),
+    Lens("occlusion", "the same by occlusion, for networks", "why:occlusion", _has_gradients),
+    Lens("flow", "gradient norms by distance", "why:flow", has_recurrent),
+    Lens("units", "units that correlate with features of the text", "units:units", has_networks),
+    Lens("layers", "prediction of each layer (logit lens)", "hidden:layers", has_networks),
 )
 
 
@@ -113,7 +120,7 @@ def _neural(run: ClassifierRun) -> bool:
 LABEL_LENSES: Sequence[Lens] = (
     Lens(
         "gradient",
-        "what each token says for the label",
+        "weight of each token for the label",
         "label_gradients:label_gradient",
         _neural,
     ),

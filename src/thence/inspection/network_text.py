@@ -99,7 +99,7 @@ def _why_tables(tokens: Tokens, lens: Attribution) -> Iterator[LensTable]:
             f"{cut(names[at], KEY)} {row[at]:+.2f}" for at in best if abs(row[at]) >= LEAST_BITS
         ]
         rows.append([short(token.text), "  ".join(said)])
-    title = f"Which earlier tokens mattered most ({lens.method})"
+    title = f"Largest attributions to earlier tokens ({lens.method})"
     yield LensTable(title, ["token", "bits from"], rows, lens.about, words=2)
 
 
@@ -112,7 +112,7 @@ def _prediction_tables(tokens: Tokens, lens: Predictions) -> Iterator[LensTable]
             name = short(token.text) if layer is lens.layers[0] else ""
             likeliest = " ".join(short(item.text) for item in one.top[:3])
             rows.append([name, layer.name, likeliest, f"{one.bits:5.2f}", f"{one.rank:,}"])
-    title = "If a layer were the last: bits of each token, and what would be likeliest"
+    title = "Logit lens: predictions of each token if a layer were the last"
     yield LensTable(title, ["token", "layer", "likeliest", "bits", "rank"], rows, words=3)
 
 
@@ -130,7 +130,7 @@ def _flow_tables(tokens: Tokens, lens: GradientFlow) -> Iterator[LensTable]:
         ]
         rows.append([str(lag), *cells])
     columns = [part for layer in lens.layers for part in (layer.name, "")]
-    title = "Length of the gradient of a token's surprisal (nats), by tokens before it"
+    title = "Norm of the gradient of a token's surprisal (nats), by distance in tokens"
     yield LensTable(title, ["before", *columns], rows)
 
 
@@ -146,7 +146,7 @@ def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
         ]
         for one in lens.units
     ]
-    title = "Units that go along with features of the text"
+    title = "Units that correlate with features of the text"
     columns = ["feature", "layer", "unit", "correlation", ""]
     yield LensTable(title, columns, rows, lens.about, words=2)
 
@@ -154,7 +154,9 @@ def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
 def _shape_tables(tokens: Tokens, lens: Shapes) -> Iterator[LensTable]:
     """Yield a table of the shape of each stage, and one of the context of each token."""
     rows = [[one.name, one.about, " x ".join(map(str, one.shape))] for one in lens.stages]
-    yield LensTable("What becomes of the text", ["stage", "what it is", "shape"], rows, words=2)
+    yield LensTable(
+        "Shapes of the values at each stage", ["stage", "what it is", "shape"], rows, words=2
+    )
     if lens.contexts:
         rows = [
             [cut(" ".join(map(short, context)), 60), short(token.text)]

@@ -129,7 +129,9 @@ def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
         best = sorted(range(len(lens.members)), key=lambda at: -one.shares[at])[:MEMBERS]
         said = [f"{names[at]} {one.shares[at]:.0%}" for at in best if one.shares[at] >= SMALLEST]
         rows.append([short(token.text), ", ".join(said)])
-    yield LensTable("Whose each token is", ["token", "largest shares"], rows, words=2)
+    yield LensTable(
+        "Largest shares of the members in each token", ["token", "largest shares"], rows, words=2
+    )
 
 
 def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[LensTable]:
@@ -141,7 +143,7 @@ def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[Len
             said = [f"'{short(item.text)}' {item.share:.2f}, {item.ago} ago" for item in best]
             numbers = [f"{one.weight:.3f}", chance(one.probability)]
             rows.append([short(token.text), cut("; ".join(said), 42), *numbers])
-        title = f"{lens.name}: its weight, its probability of the token, what it remembers"
+        title = f"{lens.name}: its weight, its probability of the token, its content"
         columns = ["token", "remembered", "weight", "probability"]
         yield LensTable(title, columns, rows, words=2)
 
@@ -164,7 +166,7 @@ def _mixing(tokens: Sequence[Token], found: Sequence[MixingToken]) -> Iterator[L
     for token, one in zip(tokens, found, strict=True):
         said = [f"{item.name} {item.log_odds:+.1f}" for item in one.inputs[:MEMBERS]]
         rows.append([short(token.text), cut(", ".join(said), 60)])
-    title = "What spoke for each token, and against it, in nats of its log-odds"
+    title = "Contributions to each token, in nats of its log-odds; negative: against it"
     yield LensTable(title, ["token", "the strongest inputs"], rows, words=2)
 
 
@@ -178,7 +180,7 @@ def _examples(tokens: Sequence[Token], found: Sequence[Examples]) -> Iterator[Le
             marked = f"{line.text[: line.start]}[{line.text[line.start : line.end]}]"
             shown = cut(f"{marked}{line.text[line.end :]}", 44)
         rows.append([short(token.text), shown, str(one.order), f"{one.count:,}"])
-    title = "Where the train text has the longest end of the text up to each token"
+    title = "The longest n-gram of the train text that ends with each token"
     yield LensTable(title, ["token", "for example", "tokens", "times"], rows, words=2)
 
 

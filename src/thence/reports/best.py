@@ -141,7 +141,7 @@ def _remarks(done: Best) -> list[Note]:
     spent = [one for one in done.tried if one.curve and (one.weight or 0) < NEARLY_NOTHING]
     if spent:
         names = ", ".join(f"{one.name} ({duration(one.seconds)})" for one in spent)
-        said.append(f"Trained, and of no use beside the others: {names}.")
+        said.append(f"Trained, but with a weight of nearly 0 beside the others: {names}.")
     if any(one.weight is not None and one.weight < NEARLY_NOTHING for one in done.tried):
         said.append(
             "A weight is the mean over dev: one that is nearly 0 may be large in the few contexts "

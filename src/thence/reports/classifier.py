@@ -193,12 +193,12 @@ def reliability_chart(report: ClassificationReport) -> Chart:
     ):
         if count:
             points.append((100 * float(sure), float(right)))
-            abouts.append(f"{right:.1%} right of {count:,} {answers} that were {sure:.1%} sure")
-    title = f"On average {report.calibration.error:.1%} between how sure and how often right"
-    diagonal = Series("as sure as right", [(0, 0), (100, 1)], GREY, "dashes")
+            abouts.append(f"{right:.1%} right of {count:,} {answers} with confidence {sure:.1%}")
+    title = f"Expected calibration error {report.calibration.error:.1%}"
+    diagonal = Series("perfect calibration", [(0, 0), (100, 1)], GREY, "dashes")
     series = [diagonal, Series("this run", points, BLUE, "line", abouts)]
     said = f"{title}. " + "; ".join(abouts)
-    return Chart(title, said, series, "sure (%)", "right", in_percent=True, limits=(0, 1))
+    return Chart(title, said, series, "confidence (%)", "accuracy", in_percent=True, limits=(0, 1))
 
 
 def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Section:

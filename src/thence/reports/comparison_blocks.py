@@ -74,12 +74,12 @@ def pairwise_differences(names: Sequence[str], losses: ModelLosses) -> list[Bloc
             share = -math.copysign(math.sqrt(abs(middle) / largest), middle) if is_sure else 0.0
             cells.append(Cell(y, x, share, about, text))
     shown = [short(names[at], LONGEST_NAME) for at in order]
-    title = f"How much more or less each needs than each other ({unit})"
+    title = f"Differences between all pairs of runs ({unit})"
     note = (
         "Blue: the run of the row needs less than that of the column, orange: more. Without a "
         "colour, the difference may be chance; the intervals hold for all pairs at once."
     )
-    heat_map = HeatMap(title, title, shown, shown, cells, "than this run", "this run")
+    heat_map = HeatMap(title, title, shown, shown, cells, "minus this run", "this run")
     return [heat_map, Note(note)] if len(cells) > 1 else []
 
 

@@ -174,25 +174,26 @@ def calibration_section(reading: DevReading) -> list[Section]:
         if count and max(expected, came) >= FEWEST / 6:
             points.append((100 * expected / count, came / count))
             abouts.append(
-                f"said {expected / count:.1%}, came {came / count:.1%}: {came:,.0f} of {count:,.0f}"
+                f"predicted {expected / count:.1%}, occurred {came / count:.1%}: {came:,.0f} of "
+                f"{count:,.0f}"
             )
     if len(points) < 2:
         return []
     off = float(np.abs(said - seen).sum() / 2 / seen.sum())
     explained = (
-        f"All that it said of what could come next at {seen.sum():,.0f} places of dev, by how "
-        "probable it called it. On the dashed line it means what it says; below it, it is too "
-        f"sure. {off:.1%} of its probability is misplaced."
+        f"All predicted probabilities of next tokens at {seen.sum():,.0f} places of dev, and how "
+        "often these tokens occurred. On the dashed line the model is calibrated; below it, it is "
+        f"overconfident. {off:.1%} of its probability is misplaced."
     )
     chart = Chart(
         "Reliability",
         f"{explained} " + "; ".join(abouts),
         [
-            Series("as sure as right", [(0, 0), (100, 1)], GREY, "dashes"),
+            Series("perfect calibration", [(0, 0), (100, 1)], GREY, "dashes"),
             Series("this run", points, BLUE, "line", abouts),
         ],
-        "called so probable (%)",
-        "came true",
+        "predicted probability (%)",
+        "relative frequency",
         in_percent=True,
         limits=(0, 1),
     )
