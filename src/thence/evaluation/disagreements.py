@@ -119,6 +119,7 @@ def _balanced(costs: Costs, order: list[int], count: int) -> list[int]:
         winner = int(winners[at])
         keyed.append((ranks[winner], place, at))
         ranks[winner] += 1
+    # Lowest ranks first, whichever run is best; then back in the order given.
     fair = sorted(keyed)[:count]
     return [at for _, _, at in sorted(fair, key=lambda one: one[1])]
 

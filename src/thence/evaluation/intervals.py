@@ -221,6 +221,7 @@ class _ErrorModel:
 
 
 def _error_model(sums: Units, sizes: Float[np.ndarray, " units"], in_order: bool) -> _ErrorModel:
+    """Return the deviations, blocks and critical value for means, or for differences of models."""
     total = sizes.sum()
     # The mean is a ratio of sums (cost per target); its error is linearised: (sum - size * mean).
     deviations = (sums - sizes[:, None] * (sums.sum(axis=0) / total)) / total

@@ -92,6 +92,7 @@ class Scale:
             band = np.concatenate([[0.0], RARITY])
             return cls(np.zeros(1), np.zeros(1), np.ones(1), band[None])
         per_token, lengths = per_token[possible], np.log(targets[possible])
+        # Median and spread in bins with about equally many texts of similar length.
         count = int(np.clip(len(lengths) // IN_A_BIN, 1, MOST_BINS))
         edges = np.unique(np.quantile(lengths, np.arange(1, count) / count))
         places = np.searchsorted(edges, lengths, "right")
@@ -102,6 +103,7 @@ class Scale:
         spread = upper - median
         least = LEAST_SPREAD * float(np.median(spread))
         spread = np.maximum(spread, least if least >= ROUNDING else 1.0)
+        # Quantiles of the standardised values in wider bands, which are made to rise strictly.
         curve = np.array([lengths[one].mean() for one in bins]), median, spread
         above = _standardize(per_token, lengths, *curve)
         count = int(np.clip(len(lengths) // IN_A_BAND, 1, MOST_BINS))

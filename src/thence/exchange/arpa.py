@@ -137,6 +137,7 @@ def import_arpa(
 def _import_into(
     new: NewFolder, path: Path, allow_unnormalized: bool, should_renormalize: bool
 ) -> Run:
+    """Read a file, check or renormalise its probabilities, and write the run."""
     read = read_ngrams(path)
     tables = read.tables
     if should_renormalize:

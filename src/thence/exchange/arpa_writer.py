@@ -93,6 +93,7 @@ def check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None:
 
 
 def _order_lines(table: OrderTable, names: list[str], boundary: int | None) -> Iterator[str]:
+    """Yield the lines of one order: log10 probability, words and log10 back-off weight."""
     # By rounding, a probability may be slightly above one, which other programs refuse to read.
     log_probs = np.clip(table.log_probs.astype(np.float64) / LN_10, NEVER, 0).tolist()
     weights = np.maximum(table.log_backoffs.astype(np.float64) / LN_10, NEVER).tolist()

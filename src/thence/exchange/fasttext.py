@@ -70,6 +70,7 @@ def is_text(name: bytes) -> bool:
 
 
 def _import_into(new: NewFolder, model: FastTextModel, path: Path) -> Run:
+    """Write a classifier of fastText as a run."""
     labels = label_names(model, path)
     arguments = model.arguments
     options = FastTextOptions(

@@ -76,6 +76,7 @@ def export_hugging_face(run: Run, path: Path) -> float:
 
 
 def _check_settings(run: Run) -> None:
+    """Raise an error for a family or a setting that the format cannot hold."""
     if run.recipe.model not in FAMILIES:
         raise RunError(
             f"{run.folder} is a run of the model '{run.recipe.model}'; a Hugging Face folder can "

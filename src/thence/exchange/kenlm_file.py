@@ -375,6 +375,7 @@ def _orders(
             words = level.numbers(0, level.word).astype(np.int64)
             if np.any(words >= size):
                 raise file.error(f"its n-grams of order {k + 1} have words that it does not have.")
+            # Entries extend their parents by a word in front, since tries are reversed.
             parents = np.repeat(np.arange(len(places)), followers)
             places = np.column_stack([words.astype(np.int32), places[parents]])
             log_probs, backoffs = _logarithms(level, codes, k - 1)

@@ -162,6 +162,8 @@ def _table(
         prefixes = find(table.keys, prefixes, word, size)
     problem = "an n-gram is listed whose beginning is not listed one order below."
     sections.refuse(prefixes < 0, numbers, problem)
+    # Our tables hold an n-gram as one number: the index of its prefix one order below, times V,
+    # plus its last word.
     keys = prefixes * size + ids[:, -1]
     order = np.argsort(keys, kind="stable")
     again = np.zeros(len(keys), bool)

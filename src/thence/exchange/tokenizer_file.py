@@ -86,6 +86,7 @@ def _table(names: Iterable[str], boundary_id: int) -> dict[str, int]:
 
 
 def _characters(vocabulary: Vocabulary) -> Tokenizer:
+    """Return a character tokenizer; see the top of this module."""
     if vocabulary.unknown == "bytes":
         # Byte fallback looks up the names <0x00> to <0xFF>, which our vocabulary has.
         table = _table(vocabulary.names()[:-1], vocabulary.boundary_id)
@@ -128,6 +129,7 @@ def _subwords(vocabulary: Vocabulary, definition: Mapping[str, Any]) -> Tokenize
 
 
 def _words(vocabulary: Vocabulary, split: WordSplit, edition: Edition) -> Tokenizer:
+    """Return a word tokenizer: a split by regular expression and WordLevel."""
     if vocabulary.unknown == "bytes":
         raise SettingError(
             "The tokens are words, of which unknown ones are spelled in bytes (`unknown='bytes'`); "

@@ -311,6 +311,7 @@ def _uniform_weight(model: NGram, counts: TrainCounts) -> float | None:
         )
     if smoothing in KNESER_NEY and highest > 1:
         total = model.counted[1]
+    # Absolute discounting: g = (D1 n1 + D2 n2 + D3 n3) / C, with n3 the number of counts above 2.
     discounts = model.discounts[0]
     ones, twos = discounts.counts_of_counts[:2]
     sizes = ones, twos, different - ones - twos

@@ -190,7 +190,7 @@ def _last_seen(
     found: dict[int, tuple[int, int, int]] = {}
     places = np.arange(max(1, len(past) - length), len(past))
     for order in range(1, orders + 1):
-        if order > 1:
+        if order > 1:  # Keep the places whose previous order - 1 ids equal the end of the context.
             places = places[places >= order - 1]
             places = places[past[places - order + 1] == past[-order + 1]]
         words, counts = np.unique(past[places], return_counts=True)

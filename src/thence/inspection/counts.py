@@ -52,6 +52,7 @@ def _shown_member(mixture: Mixture) -> int:
 
 
 def _decompositions(model: LanguageModel, subject: Subject, carries: bool) -> list[Decomposition]:
+    """Return the decompositions by the family of a count model."""
     store, shown, text = subject.store, subject.shown, context_of(subject)
     if isinstance(model, NGram):
         return decompositions(

@@ -154,6 +154,7 @@ def choose_label_lenses(run: ClassifierRun, names: Iterable[str] | None) -> list
 
 
 def _chosen(run: Run, available: list[Lens], names: Iterable[str] | None) -> list[Lens]:
+    """Return the lenses of these names among those available; see ``choose_lenses``."""
     if names is None:
         return [lens for lens in available if lens.is_cheap]
     names, listed = list(names), [lens.name for lens in available]

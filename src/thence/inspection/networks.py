@@ -155,6 +155,7 @@ def traces(
     at_once = max(1, BATCH_IDS // longest)
     for first in range(0, len(documents), at_once):
         some = documents[first : first + at_once]
+        # Padded at the end, where it has no effect on the values before it.
         ids = np.full((len(some), max(map(len, some))), part.model.vocabulary_size - 1)
         for row, document in zip(ids, some, strict=True):
             row[: len(document)] = document

@@ -141,6 +141,7 @@ class TrainCounts:
         return known
 
     def _find_continuations(self, context: Context) -> Followers:
+        """Compute ``continuations``: the distinct pairs (token before, last token) are counted."""
         plain, ids, size = self.followers(context), self.store.ids, len(context) + 1
         if not self.carries and context[0] == self.store.boundary_id:
             return plain

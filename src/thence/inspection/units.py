@@ -219,7 +219,7 @@ def _features(subject: Subject) -> dict[str, Float64[np.ndarray, " tokens"]]:
     for first, stop in zip(offsets[:-1], [*offsets[1:-1], subject.size], strict=True):
         spans = subject.spans[first:stop]
         start, end = (int(spans[0, 0]), int(spans[-1, 1])) if len(spans) else (0, 0)
-        # The character that a token ends with, or that it is a part of.
+        # The last character of a token, or the character that the token is a part of.
         places = np.clip(spans[:, 1] - 1, start, max(end - 1, start)) - start
         for name, values in character_features(subject.text[start:end]).items():
             found.setdefault(name, []).append(values[places] if len(values) else places * 0.0)

@@ -201,6 +201,7 @@ def _abouts(one: Tried) -> list[str]:
 
 
 def _accuracies(done: Best) -> Chart:
+    """Return a chart of the accuracy of all models and of the best so far against the time."""
     own = [(one.ended, _share(one.accuracy)) for one in done.tried]
     best = [(one.ended, _share(one.accuracy_so_far)) for one in done.tried]
     best.append((done.seconds, _share(done.accuracy)))

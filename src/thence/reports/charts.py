@@ -148,7 +148,9 @@ def _grid(axes: _Axes) -> str:
 
 
 def _series(axes: _Axes, one: Series) -> str:
+    """Return the SVG elements of a series."""
     points = [(x, y) for x, y in one.points if _is_drawn(axes.chart, x, y)]
+    # A path of length 0 with round caps is drawn as a dot, which the stretched SVG keeps round.
     dots = "".join(f"M{axes.place(x, y)}h0" for x, y in points)
     stroke = f'stroke="{one.colour}" fill="none" {FIXED}'
     if one.form == "points":
@@ -322,6 +324,7 @@ def _plain(number: float) -> str:
 
 
 def _as_drawing(heat_map: HeatMap) -> str:
+    """Return a heat map as an SVG with row and column names beside it."""
     width, height = len(heat_map.columns), len(heat_map.rows)
     squares = {sign: [_square(c) for c in heat_map.cells if sign * c.share > 0] for sign in (1, -1)}
     drawn = "".join(

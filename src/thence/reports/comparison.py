@@ -187,6 +187,7 @@ def evaluate_group(runs: Mapping[str, Run]) -> EvaluatedGroup:
 
 
 def _language_models(runs: Mapping[str, Run]) -> EvaluatedGroup:
+    """Evaluate language models on their common dev split, best first."""
     if len(runs) == 1:
         ((name, run),) = runs.items()
         report = evaluate_language_model(run)
@@ -234,6 +235,7 @@ def _about(name: str, run: Run) -> list[str]:
 
 
 def _classifiers(runs: Mapping[str, ClassifierRun]) -> EvaluatedGroup:
+    """Evaluate classifiers on their common dev split, best first."""
     rows, right = {}, []
     for name, run in runs.items():
         own = as_labelled(run.documents("dev")).named(run.label_names)
@@ -293,6 +295,7 @@ def differing_settings(runs: Sequence[Run]) -> list[list[str]]:
 
 
 def _comparable_settings(run: Run) -> list[tuple[str, str]]:
+    """Return the settings and hashes of a run that are worth comparing, as names and values."""
     is_trained = get_family(run.recipe.model).method == "train"
     rows: list[tuple[str, str]] = [("model", run.recipe.model)]
     for name, value in settings_of(run):

@@ -189,6 +189,7 @@ def disputed_texts(runs: Mapping[str, Run], losses: ModelLosses) -> list[Block]:
 
 
 def _disputed_text(run: Run, store: Any, saved: Any, index: int) -> Annotated:
+    """Return a document coloured by the difference in bits between the two best runs."""
     place = slice(store.offsets[index] - 1, store.offsets[index + 1] - 1)
     ids, bits = store.targets[place], saved[place]
     tokens: list[Token | str] = []

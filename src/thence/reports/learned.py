@@ -107,6 +107,7 @@ def where_section(reading: DevReading) -> list[Section]:
 
 
 def _by_place(reading: DevReading) -> Chart | None:
+    """Return the chart of mean bits by place in the document."""
     places = reading.store.places
     # Groups: places 1, 2, ..., 16, then 17 to 32, 33 to 64 and so on, drawn at their first place.
     powers = 2.0 ** np.arange(4, 40)
@@ -122,6 +123,7 @@ def _by_place(reading: DevReading) -> Chart | None:
 
 
 def _by_length(reading: DevReading) -> Chart | None:
+    """Return the chart of mean bits by length of the document, in quantile groups."""
     lengths = reading.store.target_counts
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, BINS + 1)[:-1], method="lower"))
     group = np.searchsorted(edges, lengths, side="right") - 1

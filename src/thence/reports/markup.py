@@ -138,6 +138,7 @@ def to_html(blocks: Iterable[Block], look: Look = PAGE) -> str:
 
 
 def _block(block: Block, look: Look) -> str:
+    """Return the HTML of one block."""
     match block:
         case content.Title():
             lead = f'\n<p class="lead">{escaped(block.lead)}</p>' if block.lead else ""
@@ -269,6 +270,7 @@ def _small(about: str) -> str:
 
 
 def _token(token: content.Token, look: Look) -> str:
+    """Return a span with the background colour, tooltip and underline of a token."""
     if not token.colour:
         return escaped(token.text)
     share, classes = min(max(token.share, 0.0), 1.0), []

@@ -67,6 +67,7 @@ def _size_rows(run: Run) -> list[tuple[str, str]]:
 
 
 def _training_rows(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return rows with steps, time, learning rate, schedule and batch size."""
     if not metrics:
         return []
     last, took = metrics[-1], duration(metrics[-1]["seconds"])
@@ -79,6 +80,7 @@ def _training_rows(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[st
 
 
 def _best_text(metrics: list[dict[str, Any]]) -> str:
+    """Return the best evaluation on dev in words."""
     best = best_line(metrics)
     unit = unit_of(best)
     if best.get(f"dev_nats_per_{unit}") is None:

@@ -62,7 +62,7 @@ def save_tensors(
     # Not ascontiguousarray, which would turn a 0-d array into a 1-d one.
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     about = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
-    rank = {dtype: -place for place, dtype in enumerate(DTYPES)}
+    rank = {dtype: -place for place, dtype in enumerate(DTYPES)}  # Widest types first.
     names = sorted(contiguous, key=lambda name: (rank[contiguous[name].dtype.str], name))
     header: dict[str, Any] = {"__metadata__": {HEADER: json.dumps(about)}}
     start = 0

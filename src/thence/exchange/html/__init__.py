@@ -185,6 +185,7 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
 
 
 def _too_large(run: Run, what: str, largest: int) -> str:
+    """Return the error message for a model that is too large for a page, with ways to shrink it."""
     if isinstance(run, ClassifierRun):
         ways = "a lower `max_size`, a higher `min_ngram_count` or `ngrams=1` leave fewer features"
     elif run.recipe.model == "ngram":

@@ -106,6 +106,7 @@ def quantized(model: LanguageModel, bits: Bits) -> LanguageModel:
 
 
 def _rounded_tables(tables: list[OrderTable], bits: Bits) -> list[OrderTable]:
+    """Return n-gram tables with quantised logarithms, but for order 1."""
     if bits == 8:
         return quantise(tables, bits)
     return [
@@ -127,6 +128,8 @@ def _as_ngrams(model: BigramCounts) -> NGram:
     tensors = model.tensors()
     keys, counts = tensors["keys"].astype(np.int64), tensors["counts"]
     totals = np.bincount(keys // size, counts, size)
+    # (c + k) / (C + k V) for a seen pair. For an unseen one k / (C + k V), or 1 / V after an unseen
+    # context if k = 0, is the back-off weight, as the "probabilities" of single words are all 1.
     with np.errstate(divide="ignore"):
         left = np.log(np.where(totals > 0, k, k or 1)) - np.log(
             np.where((totals > 0) | (k > 0), totals + k * size, size)
@@ -164,6 +167,7 @@ def describe(pack: Pack, model: LanguageModel, bits: Bits, name: str = "") -> Sp
 
 
 def _mixture(pack: Pack, model: Mixture, bits: Bits, name: str) -> Spec:
+    """Return the description of a mixture and its members."""
     judge = model.context_ngram
     return {
         "kind": "mixture",
@@ -182,6 +186,7 @@ def _mixture(pack: Pack, model: Mixture, bits: Bits, name: str) -> Spec:
 
 
 def _ngrams(pack: Pack, model: NGram, bits: Bits, name: str) -> Spec:
+    """Return the description of an n-gram model; contexts are implied by counts of followers."""
     size, contexts, tables = model.vocabulary_size, model.vocabulary_size, model.tables
     orders = []
     for order, table in enumerate(tables, start=1):
@@ -202,6 +207,7 @@ def _ngrams(pack: Pack, model: NGram, bits: Bits, name: str) -> Spec:
 
 
 def _network(pack: Pack, model: Any, bits: Bits, name: str) -> Spec:
+    """Return the description of a network: its graph, weights and state."""
     graph = Graph(model.tensors())
     hidden, answer = _onnx(graph, model)
     unknown = sorted({node.operator for node in graph.nodes} - OPERATORS)
