@@ -1,13 +1,13 @@
-/* The training of word averaging: one batch at a time, forward, backward and the step of Adagrad.
+/* Training of word averaging: for one batch at a time the forward pass, the gradients and a step of Adagrad.
 
-   The equations are in models/labels/averaging.py. A document of n features f_i and with weight s
-   in the loss has, with p the probabilities and y the labels,
+   The equations are in models/labels/averaging.py. With p the probabilities and y the labels, the gradients
+   of a document with n features f_i and the weight s in the loss are
 
        dL/dlogits = s (p - y) / w,   dL/dW = dL/dlogits h',   dL/dE[f_i] += W' dL/dlogits / n
 
-   where w is the weight of the batch. It is read twice in a row, so that its embeddings are in the
-   cache; the gradients of the batch's distinct rows stand one after another. All is added in the
-   order of the documents, in one thread, so the result is the same every time. */
+   where w is the weight of the batch. Forward and backward pass of a document follow each other, so its
+   embeddings are still in the cache. The gradients of the batch's distinct rows are stored one after
+   another (slots). Sums are made in the order of the documents, in one thread, so results are reproducible. */
 
 #include <string.h>
 
@@ -18,17 +18,17 @@ typedef struct {
     float *output, *output_totals;        /* W (classes, size); (classes) */
     float *bias, *bias_totals;            /* b (classes); (classes) */
     int64_t rows, size, classes;
-    const int32_t *features; /* of all documents, one after another */
-    const int64_t *offsets;  /* where each document's begin; documents + 1 */
-    const int64_t *labels;   /* of each document; NULL where it may have several, which then are */
-    const float *matrix;     /* (documents, classes): 1 for each label it has, else 0 */
-    const float *weights;    /* of each document in the loss */
+    const int32_t *features; /* rows of E of all documents, concatenated */
+    const int64_t *offsets;  /* start of each document in features; documents + 1 */
+    const int64_t *labels;   /* the label of each document; NULL for multilabel, which has instead */
+    const float *matrix;     /* (documents, classes): 1 for each label of the document, else 0 */
+    const float *weights;    /* weight of each document in the loss */
     int64_t documents, num_features;
-    int32_t *slots;   /* (rows), all -1 between calls: where in gradients a row's is */
-    int32_t *touched; /* room for the rows of a batch, */
-    float *gradients; /* for their gradients, */
-    int64_t room;     /* for so many of them, */
-    float *work;      /* and for 2 size + classes (size + 2) numbers */
+    int32_t *slots;   /* (rows): index of a row in gradients; all -1 between calls */
+    int32_t *touched; /* (room): buffer for the distinct rows of a batch */
+    float *gradients; /* (room, size): buffer for their gradients */
+    int64_t room;
+    float *work;      /* buffer of 2 size + classes (size + 2) numbers */
 } Averaging;
 
 static inline void ask_for(const Averaging *a, int64_t row, int64_t size) {
@@ -36,7 +36,8 @@ static inline void ask_for(const Averaging *a, int64_t row, int64_t size) {
     PREFETCH(a->slots + row);
 }
 
-/* The log-probability of what is true of a document, from its logits, which become p - y. */
+/* Return the log-probability of a document's labels, given its logits, which are replaced by p - y: a softmax
+   for one label per document, a sigmoid for each label in multilabel data. */
 static double read_labels(const Averaging *a, int64_t document, float *logits) {
     double found = 0;
     if (a->labels) {
@@ -51,7 +52,7 @@ static double read_labels(const Averaging *a, int64_t document, float *logits) {
             logits[c] = (float)(exp(logits[c] - log_sum) - (c == label));
         return found;
     }
-    for (int64_t c = 0; c < a->classes; c++) { /* Each label is a question of its own. */
+    for (int64_t c = 0; c < a->classes; c++) { /* log sigmoid(x) = x - max(x, 0) - log(1 + e^-|x|) */
         double x = logits[c], y = a->matrix[document * a->classes + c];
         found += y * x - (x > 0 ? x : 0) - log1p(exp(-fabs(x)));
         logits[c] = (float)(1 / (1 + exp(-x)) - y);
@@ -59,7 +60,7 @@ static double read_labels(const Averaging *a, int64_t document, float *logits) {
     return found;
 }
 
-/* What train_averaging says. Where size is a constant, sums stay in registers. */
+/* See train_averaging. Inlined for a constant size, the compiler keeps sums in registers. */
 static inline double train(const Averaging *a, const int64_t size, const int64_t *chosen,
                            int64_t batch, double weight, float rate, float decay,
                            float epsilon, int32_t learn) {
@@ -143,8 +144,8 @@ CORE_EXPORT int32_t averaging_fits(const Averaging *a) {
     return 1;
 }
 
-/* One step on the chosen documents; adds their loss before it to loss. Without learn nothing else
-   changes. The same as AveragingNetwork with Adagrad, but for rounding. */
+/* Make one step on the chosen documents, and add their loss before the step to loss. If learn is 0, the
+   weights do not change. Equals AveragingNetwork with Adagrad up to rounding. */
 CORE_EXPORT int32_t train_averaging(const Averaging *a, const int64_t *chosen, int64_t batch,
                                     double weight, float rate, float decay, float epsilon,
                                     int32_t learn, double *loss) {

@@ -1,4 +1,12 @@
-/* Words are exchanged between classes: models/language/word_classes.py. */
+/* The exchange algorithm for word classes (Kneser and Ney 1993): models/language/word_classes.py.
+
+   With n(a, b) how often class b follows class a, n(a, .) and n(., b) its sums, the part of the train text's
+   log-likelihood that depends on the classes is
+
+       sum_ab n(a, b) log n(a, b)  -  sum_a n(a, .) log n(a, .)  -  sum_b n(., b) log n(., b)
+
+   A word is taken out of its class, and put into the class where this sum is largest. Only terms of classes
+   that are neighbours of the word change, so each gain takes few steps. */
 
 #include <math.h>
 
@@ -24,7 +32,8 @@ static double xlogx(int64_t n, const double *table, int64_t most) {
     return n < most ? table[n] : (double)n * log((double)n);
 }
 
-/* Count the classes that are neighbours of a word, itself apart; return how often it is one. */
+/* Count the neighbours of a word by class into found, without the word itself; return how often the word is
+   its own neighbour. */
 static int64_t by_class(const Neighbours *n, int64_t word, const int32_t *class_of, int64_t size,
                         int64_t *found, int64_t *total) {
     int64_t itself = 0, sum = 0;
@@ -40,7 +49,7 @@ static int64_t by_class(const Neighbours *n, int64_t word, const int32_t *class_
     return itself;
 }
 
-/* Add a word's neighbours to a class, sign times. */
+/* Add a word's counts to a class (sign 1), or subtract them (sign -1). */
 static void put(int64_t *rows, int64_t *columns, int64_t size, int64_t class, int64_t sign,
                 const int64_t *followed, const int64_t *preceded, int64_t itself) {
     for (int64_t c = 0; c < size; c++) {
@@ -55,9 +64,9 @@ static void put(int64_t *rows, int64_t *columns, int64_t size, int64_t class, in
 
 /* Move each word, in order, to its best class below ``classes``: sweep_in_numpy of word_classes.py.
 
-   rows and columns (classes by classes) are how often one class followed another, and its transpose;
-   both and class_of are changed. table has n log n of n below most. room has 4 size numbers, gain has
-   size. Returns how many words moved, -1 if the arrays do not fit. */
+   rows (size, size) has the counts n(a, b), columns its transpose; both and class_of are changed. table has
+   n log n for n < most. room is a buffer of 4 size numbers, gain one of size. Returns how many words moved, or
+   -1 if the arrays do not fit. */
 CORE_EXPORT int64_t exchange_sweep(
     const int64_t *after_starts, const int32_t *after_words, const int64_t *after_counts,
     int64_t after_pairs, const int64_t *before_starts, const int32_t *before_words,
@@ -82,7 +91,7 @@ CORE_EXPORT int64_t exchange_sweep(
             second[a] += columns[a * size + b];
         }
     }
-    for (int64_t i = 0; i < ordered; i++) {
+    for (int64_t i = 0; i < ordered; i++) { /* Take the word out of its class, then find the best one. */
         int64_t word = order[i], own = class_of[word], total, seen;
         int64_t itself = by_class(&after, word, class_of, size, followed, &total);
         by_class(&before, word, class_of, size, preceded, &seen);

@@ -1,9 +1,9 @@
-/* What all files of the core share.
+/* Declarations shared by all files of the core.
 
-   Every function that Python calls is marked CORE_EXPORT, takes plain arrays with their lengths, and
-   checks what could lead it outside of them: files from strangers reach it. None keeps state
-   between calls but in memory that Python gave it, none allocates without saying who frees, and
-   the result depends on nothing but the arguments. */
+   Every function that Python calls is marked CORE_EXPORT, takes plain arrays with their lengths, and checks all
+   numbers that could lead to an access outside of them, since they may come from a stranger's file. Functions
+   keep no state between calls except in memory that Python owns, say who frees what they allocate, and depend
+   on nothing but their arguments. */
 
 #ifndef THENCE_CORE_H
 #define THENCE_CORE_H
@@ -18,13 +18,13 @@
 #define CORE_EXPORT __attribute__((visibility("default")))
 #endif
 
-/* Ask for memory that is read a little later, so that nobody waits for it then. */
+/* Prefetch memory that is read a little later. */
 #define PREFETCH(address) __builtin_prefetch(address)
-enum { AHEAD = 8 }; /* How many are asked for before the first one is read; a power of two. */
+enum { AHEAD = 8 }; /* How many items ahead to prefetch; a power of two. */
 
 /* Words: words.c. */
 
-typedef struct { /* How words are found. */
+typedef struct { /* The rules of word splitting. */
     const uint8_t *classes; /* of the first code points: LETTER and so on */
     const uint64_t *scramble;
     int64_t points;         /* how many code points have a class */
@@ -41,12 +41,12 @@ typedef struct { /* Numbers of hashes: an open hash table. */
 /* One code point of UTF-8, and how many bytes it takes. */
 uint32_t code_point(const uint8_t *at, const uint8_t *end, int *bytes);
 
-/* Go to the next character that is no white space between words; 0 if there is none. Counts the
-   characters passed, and notes in after_space if there were any. */
+/* Skip white space between words; return 0 at the end. Adds the skipped characters to place, and sets
+   after_space if there were any. */
 int skip_space(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
                int *after_space);
 
-/* Pass the word that begins here, counting its characters; return its hash. */
+/* Read the word that begins here, adding its characters to place; return its hash. */
 uint64_t next_word(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
                    int after_space);
 
@@ -89,7 +89,7 @@ double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state);
 void score_block(const Order *orders, int32_t N, const int32_t *words, const int32_t *places,
                  int32_t n, int64_t *state, double *log_probs, int64_t *contexts);
 
-/* Rows of tables: rows.c and averaging.c. */
+/* Rows of embedding tables: rows.c and averaging.c. */
 
 enum { FAR_AHEAD = 32 }; /* As AHEAD, of short rows, which take little time to read. */
 

@@ -1,10 +1,10 @@
-/* Counting n-grams: from those of one length to those that are longer by a word.
+/* Counting n-grams: from the n-grams of one length to those that are longer by one word.
 
-   The occurrences of the n-grams of one length stand in order of their numbers (which), each with
-   the position of its last word (places). Those with the same number have the same prefix when a
-   word is added, so only the added words are sorted, group by group: few by insertion, many by
-   their digits (radix sort, least significant digit first). Equal words of a group in a row are the
-   occurrences of one longer n-gram. models/ngram/counting.py is the same in NumPy. */
+   The occurrences of the n-grams of one length are sorted by the number of their n-gram (which), each with the
+   position of its last word (places). Occurrences with the same number form a group; they are the prefix of
+   longer n-grams. So only the following words need to be sorted, group by group: small groups by insertion
+   sort, large ones by radix sort (least significant digit first). Consecutive equal words of a group are then
+   the occurrences of one longer n-gram. models/ngram/counting.py is the same in NumPy. */
 
 #include <string.h>
 
@@ -12,9 +12,9 @@
 
 enum { FEW = 24, MANY = 4096 };
 
-/* Sort numbers by the bits from 32 on, of which the words have so many; equal ones stay in turn. */
+/* Stable sort by the word, which has `bits` bits from bit 32 on; the lower 32 bits are the position. */
 static void sort_by_word(uint64_t *values, uint64_t *spare, int64_t size, int bits) {
-    if (size <= FEW) { /* The lower bits are places in turn, so whole numbers may be compared. */
+    if (size <= FEW) { /* Positions ascend already, so whole numbers can be compared. */
         for (int64_t i = 1; i < size; i++) {
             uint64_t value = values[i];
             int64_t at = i;
@@ -43,17 +43,16 @@ static void sort_by_word(uint64_t *values, uint64_t *spare, int64_t size, int bi
     if (from != values) memcpy(values, from, (size_t)size * sizeof *values);
 }
 
-/* Count the n-grams that are longer by a word, of the occurrences from start to stop.
+/* Count the n-grams that extend the occurrences from start to stop by one word.
 
-   which and places get the longer n-grams' occurrences from *written on, in place: there are never
-   more. followers[p] is the word after position p, or -1 if nothing follows; numbers[p] is the
-   number of the n-gram that ends at p, and becomes that of the longer one. Occurrences before the
-   position first are numbered but not counted. The numbers of the longer n-grams begin with next.
-   keys, counts and suffixes get one entry for each and have room for most; spare has room for twice
-   stop - start.
+   The occurrences of the longer n-grams overwrite which and places from *written on, since there are never
+   more of them. followers[p] is the word after position p, or -1 if nothing follows; numbers[p] is the number
+   of the n-gram that ends at p, and becomes that of the longer one. Occurrences before the position first are
+   numbered but not counted. The numbers of the longer n-grams start from next. keys, counts and suffixes get
+   one entry per longer n-gram, at most `most`; spare is a buffer of 2 (stop - start) numbers.
 
-   Returns how many different ones there are, or -1 if something does not fit. NumPy:
-   longer_in_numpy of models/ngram/counting.py. */
+   Returns the number of different longer n-grams, or -1 if an argument is out of range. NumPy: longer_in_numpy
+   of models/ngram/counting.py. */
 CORE_EXPORT int64_t count_longer(int32_t *which, int32_t *places, int64_t start, int64_t stop,
                                  int64_t *written, const int32_t *followers, int32_t *numbers,
                                  int64_t positions, int64_t V, int64_t first, int64_t next,
@@ -102,8 +101,8 @@ CORE_EXPORT int64_t count_longer(int32_t *which, int32_t *places, int64_t start,
     return found;
 }
 
-/* Add up weights by number; weights may be NULL, where each is 1. Returns 0, or -1 if a number is out
-   of range. NumPy: np.bincount(numbers, weights). */
+/* Sum weights by number; if weights is NULL, each is 1. Returns 0, or -1 if a number is out of range. NumPy:
+   np.bincount(numbers, weights). */
 CORE_EXPORT int32_t add_by_number(const int32_t *numbers, const int64_t *weights, int64_t size,
                                   int64_t *sums, int64_t num_sums) {
     for (int64_t i = 0; i < size; i++) {
@@ -114,9 +113,9 @@ CORE_EXPORT int32_t add_by_number(const int32_t *numbers, const int64_t *weights
     return 0;
 }
 
-/* Write the positions of each word one after another, in turn: places[starts[w] ..] are those of w.
-   starts, V numbers, ends as where those of the next word begin. Returns 0, or -1 if an id is out
-   of range. NumPy: np.argsort(ids, kind="stable"). */
+/* Write the positions of each word in ascending order: places[starts[w] ..] are those of word w. starts (V) is
+   changed: afterwards it has the start of the next word. Returns 0, or -1 if an id is out of range. NumPy:
+   np.argsort(ids, kind="stable"). */
 CORE_EXPORT int32_t place_words(const int32_t *ids, int64_t size, int64_t *starts, int64_t V,
                                 int32_t *places) {
     if (size < 0 || size > INT32_MAX) return -1;
@@ -127,10 +126,10 @@ CORE_EXPORT int32_t place_words(const int32_t *ids, int64_t size, int64_t *start
     return 0;
 }
 
-/* Sort numbers that are not negative, of so many bits, with where each was; equal ones stay in turn.
+/* Stable radix sort of non-negative keys of `bits` bits; places gets the old index of each.
 
-   places gets where each was. spare and spare_places have room for as many. Returns 0, or -1 if
-   something does not fit. NumPy: np.argsort(keys, kind="stable"). */
+   spare and spare_places are buffers of the same size. Returns 0, or -1 if an argument is out of range. NumPy:
+   np.argsort(keys, kind="stable"). */
 CORE_EXPORT int32_t sort_places(int64_t *keys, int32_t *places, int64_t size, int32_t bits,
                                 int64_t *spare, int32_t *spare_places) {
     enum { WIDTH = 11 };

@@ -1,11 +1,14 @@
-/* Prefix beam search over the frames of an acoustic model, with n-grams as its language model: of words,
-   or of what spells them (ctc_spelled.c).
+/* CTC prefix beam search over the frames of an acoustic model (Hannun et al. 2014), with an n-gram language
+   model of words, or of the characters or bytes that spell them (ctc_spelled.c).
 
-   What Search of ctc/search.py does, in the same order of additions, so that texts and scores are the
-   same. A word, finished or not, is a node of a trie of code points: those of known words are made once
-   (Words), all others while a search meets them. A text is the text before it and the node of its last
-   word. The ids of a word that no known one spells are asked for: the search stops in the middle of a
-   frame, and does that frame again when they were given. */
+   A beam is a text with the label of its last frame. Alignments with the same text and last label are merged,
+   which adds their probabilities. The result equals that of Search in ctc/search.py: the order of additions is
+   the same, so texts and scores are too.
+
+   A word, complete or not, is a node (Piece) of a trie of code points. The nodes of known words are made once
+   (Words), all others when a search meets them. A text is a link to the text before and the node of its last
+   word. The ids of an unknown word come from Python: the search stops within a frame, and repeats that frame
+   once it has them. */
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +18,7 @@
 
 static const double LN_10 = 2.302585092994046;
 
-/* The piece that is longer by a code point, made if need be. */
+/* Return the child of a piece for a code point, created if it does not exist. */
 static int32_t longer_piece(Search *s, int32_t piece, uint32_t point) {
     int32_t found = piece < s->known ? child_of(&s->with.words->children, piece, point) : NONE;
     if (found < 0) found = child_of(&s->children, piece, point);
@@ -34,8 +37,9 @@ CORE_EXPORT void ctc_free(Search *s) {
     free(s);
 }
 
-/* A hotword, by its code points: what each beginning of it adds, if that is none of a shorter one, and
-   that it adds the weight. Hotwords come with the shortest first. 0, or NO_MEMORY. */
+/* Add a hotword, given its code points. A word that begins like it gets a part of the bonus, in proportion to
+   the length; a beginning that it shares with a shorter hotword keeps that one's. Hotwords come shortest first.
+   Returns 0 or NO_MEMORY. */
 static int add_hotword(Search *s, const uint32_t *points, int64_t length) {
     int32_t piece = 0;
     for (int64_t i = 0; i < length; i++) {
@@ -51,8 +55,8 @@ static int add_hotword(Search *s, const uint32_t *points, int64_t length) {
     return 0;
 }
 
-/* A search, for ctc_free. NULL without memory, or if something does not fit. `state` is that of the
-   language model before the first frame, N - 1 numbers. */
+/* Return a new search, to be freed by ctc_free; NULL without memory, or if an argument is out of range. `state`
+   is the state of the language model before the first frame (N - 1 numbers). */
 CORE_EXPORT Search *ctc_search(const Settings *with, const int64_t *state, const uint32_t *hot_points,
                                const int64_t *hot_starts, int64_t hotwords) {
     if (with->labels < 1 || with->width < 1 || (with->orders && !model_fits(with->orders, with->N, with->V)))
@@ -95,7 +99,7 @@ failed:
     return NULL;
 }
 
-/* The ids of a word, or NULL; it is then asked for. */
+/* Return the ids of a word, or NULL if they must be requested from Python first. */
 static const Ids *ids_of(Search *s, int32_t piece) {
     if (piece < s->known) {
         int32_t place = map_get(&s->with.words->words, (uint64_t)piece);
@@ -109,7 +113,7 @@ static const Ids *ids_of(Search *s, int32_t piece) {
     return NULL;
 }
 
-/* The text with one more word, made if need be. */
+/* Return the text that is longer by one word, created if it does not exist. */
 static int32_t longer_text(Search *s, int32_t text, int32_t piece) {
     int32_t found = map_get(&s->longer, pair_key(text, (uint32_t)piece));
     if (found >= 0) return found;
@@ -122,7 +126,7 @@ static int32_t longer_text(Search *s, int32_t text, int32_t piece) {
     int32_t hot = map_get(&s->hot, (uint64_t)piece);
     double more = hot >= 0 && s->hots.at[hot].is_word ? s->with.hot_weight : 0;
     const Text *before = &s->texts.at[text];
-    uint64_t recent = (uint64_t)piece + 1; /* Of the last words, the newest first. */
+    uint64_t recent = (uint64_t)piece + 1; /* A hash of the last words, the newest first. */
     for (int32_t k = 1, at = text; k < s->with.history && at > 0; k++, at = s->texts.at[at].parent)
         recent = (recent ^ ((uint64_t)s->texts.at[at].piece + 1)) * 0x9E3779B97F4A7C15u;
     s->texts.at[s->texts.size++] =
@@ -131,13 +135,14 @@ static int32_t longer_text(Search *s, int32_t text, int32_t piece) {
     return (int32_t)size;
 }
 
-/* Whether a word that is spelled is penalised: no known word is, or it has an unknown letter. */
+/* Whether a spelled word gets the penalty of unknown words: it is not in the lexicon, or, without a lexicon,
+   has an unknown letter. */
 static int is_unknown(const Search *s, int32_t piece, const Spelled *spelled) {
     if (!s->with.words || !s->with.words->ids.size) return spelled->unknown;
     return piece >= s->known || map_get(&s->with.words->words, (uint64_t)piece) < 0;
 }
 
-/* Let the language model score a text, and those before it. */
+/* Score a text, and the texts before it, by the language model. */
 static void score_text(Search *s, int32_t place) {
     Text *text = &s->texts.at[place];
     if (text->scored) return;
@@ -198,7 +203,7 @@ static uint64_t slot_of(const Search *s, const Beam *beam) {
     return (key ^ key >> 31) & (uint64_t)(s->slots.size - 1);
 }
 
-/* Be ready for so many beams to be merged. 0, or NO_MEMORY. */
+/* Prepare the hash table for merging up to `most` beams. Returns 0 or NO_MEMORY. */
 static int begin_merge(Search *s, int64_t most) {
     int64_t size = 64;
     while (size < 2 * most) size *= 2;
@@ -209,7 +214,8 @@ static int begin_merge(Search *s, int64_t most) {
     return 0;
 }
 
-/* Add a beam to those with the same text; the frames of the likelier stay. */
+/* Merge a beam with the one of the same text and last label, if there is one: log(e^a + e^b) of their scores,
+   and the frames of the likelier of the two. */
 static void merge(Search *s, Beam beam) {
     uint64_t slot = slot_of(s, &beam);
     for (; s->slots.at[slot] >= 0; slot = (slot + 1) & (uint64_t)(s->slots.size - 1)) {
@@ -227,7 +233,7 @@ static void merge(Search *s, Beam beam) {
     s->next.at[s->next.size++] = beam;
 }
 
-/* Let a beam's word end. 0, or NO_MEMORY. */
+/* End the word of a beam, which becomes part of its text. Returns 0 or NO_MEMORY. */
 static int end_word(Search *s, Beam *beam) {
     int32_t text = longer_text(s, beam->text, beam->piece);
     if (text < 0 || RESERVE(s->spans, s->spans.size + 1)) return NO_MEMORY;
@@ -237,7 +243,7 @@ static int end_word(Search *s, Beam *beam) {
     return 0;
 }
 
-/* Make a beam longer by a label. 0, or NO_MEMORY. */
+/* Extend a beam by a label; a repeated label and a blank add no text. Returns 0 or NO_MEMORY. */
 static int extend(Search *s, Beam *beam, int32_t label) {
     int32_t frame = (int32_t)s->frame, kind = s->with.kinds[label];
     if (kind == BLANK) return beam->last = label, 0;
@@ -269,7 +275,7 @@ static int by_score(const void *first, const void *second) {
     return a->place < b->place ? -1 : 1;
 }
 
-/* Whether two beams differ in nothing that scores what comes. */
+/* Whether two beams have the same last label, word and history, so that they will get the same scores. */
 static int same_history(const Search *s, const Beam *a, const Beam *b) {
     if (a->piece != b->piece || a->last != b->last) return 0;
     int32_t first = a->text, second = b->text;
@@ -280,7 +286,7 @@ static int same_history(const Search *s, const Beam *a, const Beam *b) {
     return 1;
 }
 
-/* Keep the best of the next beams, the best first, in another list. 0, or NO_MEMORY. */
+/* Copy the best of the next beams to another list, best first. Returns 0 or NO_MEMORY. */
 static int keep_best(Search *s, Beams *kept, int history) {
     int64_t size = 0;
     double best = -INFINITY;
@@ -310,8 +316,8 @@ static int keep_best(Search *s, Beams *kept, int history) {
     return 0;
 }
 
-/* Read frames of log-probabilities (frames, labels), none of them not a number. How many were read:
-   fewer than all if words are asked for (ctc_asked); or NO_MEMORY. */
+/* Read frames of log-probabilities (frames, labels) without NaN. Returns how many frames were read (fewer than
+   all if ids of words are requested, see ctc_asked), or NO_MEMORY. */
 CORE_EXPORT int64_t ctc_read(Search *s, const double *log_probs, int64_t frames) {
     const int64_t labels = s->with.labels;
     for (int64_t f = 0; f < frames; f++, log_probs += labels) {
@@ -344,7 +350,7 @@ CORE_EXPORT int64_t ctc_read(Search *s, const double *log_probs, int64_t frames)
     return frames;
 }
 
-/* Find the texts as if the frames ended here. 0; 1 if words are asked for first; or NO_MEMORY. */
+/* End the last word of every beam, on copies. Returns 0, 1 if ids of words are requested first, or NO_MEMORY. */
 CORE_EXPORT int32_t ctc_finish(Search *s) {
     if (begin_merge(s, s->beams.size)) return NO_MEMORY;
     for (int64_t b = 0; b < s->beams.size; b++) {

@@ -1,4 +1,4 @@
-/* What the files of the beam search share; ctc.c says what it is. */
+/* Declarations shared by the files of the beam search; see ctc.c. */
 
 #ifndef THENCE_CTC_H
 #define THENCE_CTC_H
@@ -8,7 +8,7 @@
 enum { BLANK, SPACE, START, CLOSED, INSIDE }; /* Kinds of labels, as in ctc/search.py. */
 enum { NONE = -1, ASKED = -2, IMPOSSIBLE = -1, NO_MEMORY = -1, WRONG = -2 };
 
-/* An open hash table from a number to one that is not negative, or ASKED; it grows. */
+/* A growing open-addressing hash table from a number to a non-negative number or ASKED. */
 typedef struct {
     uint64_t *keys;
     int32_t *values;
@@ -16,7 +16,7 @@ typedef struct {
     int64_t size;
 } Map;
 
-typedef struct { /* A word or the beginning of one. */
+typedef struct { /* A node of a trie: a word or the beginning of one. */
     int32_t parent;
     uint32_t point;  /* its last code point */
     int32_t length;  /* in code points */
@@ -40,7 +40,7 @@ typedef struct { /* The known words. */
     int64_t V;     /* ids are below it */
 } Words;
 
-typedef struct { /* What a search is told. */
+typedef struct { /* Settings of a search. */
     const Order *orders;     /* of the language model; NULL: there is none */
     int64_t V;
     const Words *words;      /* NULL: no words are known */
@@ -51,13 +51,13 @@ typedef struct { /* What a search is told. */
     double alpha, beta, offset, hot_weight;
     double prune, min_log_prob;
     int64_t width;
-    int64_t most;            /* entries of a list before it is looked for some to forget */
-    int64_t other;           /* the id of all words that are not known; -1: they are asked for */
+    int64_t most;            /* entries of a list before unreachable ones are removed (forget) */
+    int64_t other;           /* the id of all unknown words; -1: their ids are requested from Python */
     int32_t N;
-    int32_t history;         /* words that beams must share to be one; 0: beams are not compared */
-    int32_t average;         /* length of a word; an unknown one that is longer costs more */
+    int32_t history;         /* last words in which beams must differ to be kept apart; 0: no pruning by history */
+    int32_t average;         /* average word length; longer unknown words get a larger penalty */
     int32_t boundary;        /* whether the end of a text is scored */
-    int32_t spelled;         /* whether the n-grams are of what spells a word, not of words: */
+    int32_t spelled;         /* whether the n-grams are of characters or bytes, not of words: */
     int32_t begins;          /* then whether the first word has no space before it; */
     const uint32_t *letters; /* and code point l has the ids numbers[firsts[l] .. firsts[l + 1]), */
     const int64_t *firsts, *numbers;
@@ -81,7 +81,7 @@ typedef struct {
 
 typedef struct { double partial; int32_t is_word; } Hot;
 
-typedef struct { /* What n-grams that spell say of the beginning of a word after a text. */
+typedef struct { /* The score of the beginning of a word after a text, by n-grams of characters. */
     double log_prob;
     int32_t unknown;
 } Spelled;
@@ -97,7 +97,7 @@ typedef struct {
     Settings with;
     int64_t known, frame; /* pieces of known words; frames read */
     int64_t most;         /* as in with, or twice as many as were kept the last time */
-    int32_t again;        /* whether this frame was read before, and words were asked for */
+    int32_t again;        /* whether this frame is repeated, after ids of words were requested */
     Pieces pieces;        /* all others, numbered after the known ones */
     Map children, hot, asked, longer;
     Map letters, spelled;    /* of code points, the place of their ids; by text and piece */
@@ -115,35 +115,33 @@ typedef struct {
     Places slots, pending; /* a hash table of the next beams; words that are asked for */
 } Search;
 
-/* Look up a number, NONE if it is not there, and set one: 0, or NO_MEMORY. */
+/* map_get returns a value, or NONE for a missing key; map_put sets one, and returns 0 or NO_MEMORY. */
 int32_t map_get(const Map *map, uint64_t key);
 int map_put(Map *map, uint64_t key, int32_t value);
 uint64_t pair_key(int32_t first, uint32_t second);
 void free_map(Map *map);
 
-/* Make room for so many entries of a list: 0, or NO_MEMORY. Places are numbered in 32 bits. */
+/* Grow a list to at least `wanted` entries: 0 or NO_MEMORY. Indices have 32 bits. */
 #define RESERVE(list, wanted) reserve(&(list).at, &(list).room, wanted, sizeof *(list).at)
 int reserve(void *address, int64_t *room, int64_t wanted, size_t entry);
 
-/* The piece that is longer by a code point, NONE if there is none. */
+/* Return the child of a piece for a code point, or NONE. */
 int32_t child_of(const Map *children, int32_t piece, uint32_t point);
 
-/* Add a piece to a trie of which the first pieces, `before` of them, are in another. NO_MEMORY if that
-   fails. */
+/* Append a piece to a trie whose first `before` pieces are in another list. Returns its number or NO_MEMORY. */
 int32_t add_piece(Pieces *pieces, Map *children, int64_t before, int32_t parent, uint32_t point,
                   int32_t length);
 
 const Piece *piece_at(const Search *s, int32_t piece);
 
-/* What the n-grams say of the beginning of a word after a text, whose state is known: its place among
-   the spellings, or NO_MEMORY. */
+/* Score the beginning of a word after a text that was scored. Returns its index in spellings or NO_MEMORY. */
 int32_t spelled_after(Search *s, int32_t text, int32_t piece);
 
-/* Number the ids of code points. 0, NO_MEMORY, or WRONG if they do not fit. */
+/* Store the ids of code points. Returns 0, NO_MEMORY, or WRONG if one is out of range. */
 int add_letters(Search *s);
 
-/* Forget texts, pieces and frames that no beam has; numbers change. 0, or NO_MEMORY, after which the
-   search cannot go on. */
+/* Remove texts, pieces and spans that no beam can reach, and renumber the others. Returns 0, or NO_MEMORY, after
+   which the search cannot continue. */
 int forget(Search *s);
 
 #endif

@@ -1,11 +1,11 @@
-/* How a beam search forgets what no beam can come back to, so that a stream has no end; see ctc.c. */
+/* Garbage collection of a beam search, so that an endless stream needs bounded memory; see ctc.c. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctc.h"
 
-/* Give marked places of a list new numbers in the same order, the others NONE; return how many. */
+/* Replace marks by new consecutive numbers, and unmarked entries by NONE; return how many are marked. */
 static int32_t number(int32_t *marks, int64_t size) {
     int32_t count = 0;
     for (int64_t i = 0; i < size; i++) marks[i] = marks[i] ? count++ : NONE;
@@ -16,13 +16,13 @@ static int32_t renumbered(const Search *s, const int32_t *pieces, int32_t piece)
     return piece < s->known ? piece : (int32_t)s->known + pieces[piece - s->known];
 }
 
-/* Keep the marked pieces, and those that they begin with. 0, or NO_MEMORY. */
+/* Keep the marked pieces and their ancestors in the trie. Returns 0 or NO_MEMORY. */
 static int keep_pieces(Search *s, int32_t *marks) {
     Map children = {0}, hot = {0};
     for (int64_t i = 0; s->hot.bits && i < (int64_t)1 << s->hot.bits; i++)
         if (s->hot.values[i] != NONE && (int64_t)s->hot.keys[i] >= s->known)
             marks[(int64_t)s->hot.keys[i] - s->known] = 1;
-    for (int64_t i = s->pieces.size - 1; i >= 0; i--) { /* Beginnings have lower numbers. */
+    for (int64_t i = s->pieces.size - 1; i >= 0; i--) { /* Parents have lower numbers. */
         int32_t parent = s->pieces.at[i].parent;
         if (marks[i] && parent >= s->known) marks[parent - s->known] = 1;
     }
@@ -49,7 +49,7 @@ static int keep_pieces(Search *s, int32_t *marks) {
     return 0;
 }
 
-/* Keep the marked texts, whose pieces have the given new numbers. 0, or NO_MEMORY. */
+/* Keep the marked texts, given the new numbers of pieces. Returns 0 or NO_MEMORY. */
 static int keep_texts(Search *s, int32_t *marks, const int32_t *pieces) {
     Map longer = {0};
     int64_t numbers = s->with.orders ? s->with.N - 1 : 0, size = s->texts.size;
@@ -107,11 +107,11 @@ int forget(Search *s) {
             beam->piece = renumbered(s, marks[1], beam->piece);
             if (beam->spans >= 0) beam->spans = marks[2][beam->spans];
         }
-        free_map(&s->asked); /* Words that come again are asked for again. */
+        free_map(&s->asked); /* Ids of unknown words are requested again when needed. */
         s->asked = (Map){0};
         s->ids.size = s->fixed_ids;
         s->numbers.size = s->fixed_numbers;
-        free_map(&s->spelled); /* These are made again of their texts. */
+        free_map(&s->spelled); /* Spellings are computed again when needed. */
         s->spelled = (Map){0};
         s->spellings.size = s->spelled_states.size = 0;
         s->found.size = 0;

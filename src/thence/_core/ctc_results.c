@@ -1,4 +1,4 @@
-/* What a beam search asks and what it has found; see ctc.c. */
+/* Requests and results of a beam search; see ctc.c. */
 
 #include <string.h>
 
@@ -8,13 +8,13 @@ const Piece *piece_at(const Search *s, int32_t piece) {
     return piece < s->known ? &s->with.words->pieces.at[piece] : &s->pieces.at[piece - s->known];
 }
 
-/* Write the code points of a piece before a place in a text. */
+/* Write the code points of a piece so that they end before an index. */
 static void spell(const Search *s, int32_t piece, uint32_t *end) {
     for (; piece; piece = piece_at(s, piece)->parent) *--end = piece_at(s, piece)->point;
 }
 
-/* The first word that is asked for: its length, and its code points if `points` has room for them; 0:
-   none is. */
+/* Return the length of the first word whose ids are requested (0: none), and write its code points if `points`
+   has room for them. */
 CORE_EXPORT int64_t ctc_asked(const Search *s, uint32_t *points, int64_t room) {
     if (!s->pending.size) return 0;
     int32_t piece = s->pending.at[s->pending.size - 1], length = piece_at(s, piece)->length;
@@ -22,7 +22,7 @@ CORE_EXPORT int64_t ctc_asked(const Search *s, uint32_t *points, int64_t room) {
     return length;
 }
 
-/* Give the ids of that word; count IMPOSSIBLE: the model cannot read it. 0, or NO_MEMORY or WRONG. */
+/* Set the ids of that word; count is IMPOSSIBLE if the model cannot read it. Returns 0, NO_MEMORY or WRONG. */
 CORE_EXPORT int32_t ctc_answer(Search *s, const int64_t *numbers, int64_t count, int32_t unknown) {
     if (!s->pending.size || count < IMPOSSIBLE || count > INT32_MAX) return WRONG;
     int64_t size = s->numbers.size, many = count > 0 ? count : 0;
@@ -39,7 +39,7 @@ CORE_EXPORT int32_t ctc_answer(Search *s, const int64_t *numbers, int64_t count,
     return 0;
 }
 
-/* How many beams there are; of those of ctc_finish, or those of the last frame. */
+/* Return the number of beams: those of ctc_finish, or those after the last frame. */
 CORE_EXPORT int64_t ctc_count(const Search *s, int32_t finished) {
     return finished ? s->found.size : s->beams.size;
 }

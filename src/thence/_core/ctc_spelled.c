@@ -1,7 +1,7 @@
-/* Language models of a beam search that spell: n-grams of characters or bytes; see ctc.c.
+/* Language models of characters or bytes in a beam search; see ctc.c.
 
-   The beginning of a word has a probability too, after each text another one: it is that of the
-   beginning which is shorter by a code point, and of that code point's ids. */
+   They also score the beginning of a word, given the text before. The log-probability of a beginning is that of
+   the beginning without its last code point, plus that of the ids of this code point. */
 
 #include <string.h>
 
@@ -30,7 +30,7 @@ int add_letters(Search *s) {
 static void read_point(Search *s, uint32_t point, int64_t *state, Spelled *spelled) {
     int64_t none[1] = {-1};
     int32_t place = map_get(&s->letters, point);
-    if (place < 0) { /* No label spells it. */
+    if (place < 0) { /* A code point that no label spells. */
         s->failed = 1;
         return;
     }

@@ -1,4 +1,4 @@
-/* The known words of a beam search, and the lists and hash tables that it is made of; see ctc.c. */
+/* The lexicon of a beam search, and the lists and hash tables that it uses; see ctc.c. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ uint64_t pair_key(int32_t first, uint32_t second) {
     return (uint64_t)(uint32_t)first << 32 | second;
 }
 
-/* Make room for more entries of an array, given where its address stands. */
+/* Grow an array, given the address of its pointer. */
 int reserve(void *address, int64_t *room, int64_t wanted, size_t entry) {
     if (wanted <= *room) return 0;
     int64_t more = *room ? *room : 64;
@@ -92,9 +92,9 @@ CORE_EXPORT void ctc_words_free(Words *words) {
     free(words);
 }
 
-/* The known words: word w has the code points points[starts[w] .. starts[w + 1]) and the ids
-   numbers[firsts[w] .. firsts[w + 1]), below V. For ctc_words_free. NULL without memory, or if something
-   does not fit. */
+/* Return a lexicon, to be freed by ctc_words_free: word w has the code points points[starts[w] .. starts[w + 1])
+   and the ids numbers[firsts[w] .. firsts[w + 1]), below V. NULL without memory, or if an argument is out of
+   range. */
 CORE_EXPORT Words *ctc_words(const uint32_t *points, const int64_t *starts, const int64_t *numbers,
                              const int64_t *firsts, int64_t count, int64_t V) {
     Words *words = calloc(1, sizeof(Words));

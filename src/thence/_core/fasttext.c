@@ -1,7 +1,7 @@
-/* The features of texts as fastText finds them, and sums of rows of its matrices.
+/* fastText's features of texts, and sums of rows of its matrices.
 
-   Features are the rows of the input matrix: words, runs of characters of words and runs of words,
-   the last two hashed into buckets. All is done in fastText's order, so that sums round as there. */
+   Features are rows of the input matrix: words, character n-grams of words and word n-grams, the last two
+   hashed into buckets. Everything is done in fastText's order, so that sums are rounded in the same way. */
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ static const uint64_t SPREAD = 0x9E3779B97F4A7C15u, RUN = 116049371u;
 static const uint32_t FNV_32 = 2166136261u, FNV_32_PRIME = 16777619u;
 static const char LABEL[] = "__label__", END[] = "</s>";
 
-/* fastText's hash after one more byte, which it takes as a signed number. */
+/* FNV-1a after one more byte; like fastText, with the byte sign-extended, which is not standard FNV. */
 static inline uint32_t fnv(uint32_t hash, uint8_t byte) {
     return (hash ^ (uint32_t)(int32_t)(int8_t)byte) * FNV_32_PRIME;
 }
@@ -60,7 +60,7 @@ static inline uint8_t marked(const uint8_t *word, int64_t size, int64_t i) {
     return i == 0 ? '<' : i > size ? '>' : word[i - 1];
 }
 
-/* Add the runs of characters of a word, its two ends marked: Dictionary::computeSubwords. */
+/* Add the character n-grams of "<word>": Dictionary::computeSubwords. */
 static void put_subwords(const Dictionary *d, Bag *bag, const uint8_t *word, int64_t size) {
     int64_t end = size + 2;
     for (int64_t i = 0; i < end; i++) {
@@ -79,7 +79,7 @@ static void put_subwords(const Dictionary *d, Bag *bag, const uint8_t *word, int
 
 static inline int is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == 0; }
 
-/* Read a word; return its hash, and its key. */
+/* Return fastText's hash of a word, and write our own 64-bit key for the hash tables. */
 static inline uint32_t read_word_bytes(const uint8_t *word, int64_t size, uint64_t *key) {
     uint32_t hash = FNV_32;
     uint64_t wide = FNV_64;
@@ -91,7 +91,7 @@ static inline uint32_t read_word_bytes(const uint8_t *word, int64_t size, uint64
     return hash;
 }
 
-/* Add what a word is to a bag; return 1 if it is one, 0 if it is a label. */
+/* Add the features of a word to a bag; return 1 for a word, 0 for a label, which has none. */
 static int put_word(const Dictionary *d, Bag *bag, const uint8_t *word, int64_t size, uint64_t key) {
     int32_t id = find(&d->words, key);
     int64_t mark = sizeof LABEL - 1, end = sizeof END - 1;
@@ -108,10 +108,10 @@ static int fits(const Dictionary *d) {
     return d->num_words >= 0 && ((d->maxn <= 0 && d->word_ngrams <= 1) || d->buckets > 0);
 }
 
-/* The features of documents that stand one after another, and how many each has. The words are
-   cut as by Dictionary::readWord, but that a line end is white space like any other; hashes is room
-   for as many numbers as there are bytes, and one. Returns how many features there are, -1 if the
-   documents do not fit the text, -2 if there is too little room. NumPy: features.py. */
+/* Write the features of all documents, concatenated, and the number of each document. Words are split as by
+   Dictionary::readWord, except that a line end is white space like any other. hashes is a buffer of size + 1
+   numbers. Returns the number of features, -1 if the ends are out of range, or -2 if there are more than room.
+   NumPy: features.py. */
 CORE_EXPORT int64_t fasttext_features(const Dictionary *d, const uint8_t *text, int64_t size,
                                       const int64_t *ends, int64_t documents, uint64_t *hashes,
                                       int32_t *features, int64_t room, int64_t *counts) {
@@ -134,7 +134,7 @@ CORE_EXPORT int64_t fasttext_features(const Dictionary *d, const uint8_t *text, 
             ended = length == end && !memcmp(word, END, (size_t)end);
             uint64_t key;
             uint32_t hash = read_word_bytes(word, length, &key);
-            if (put_word(d, &bag, word, length, key)) /* Its hash counts as a signed number. */
+            if (put_word(d, &bag, word, length, key)) /* fastText sign-extends the hash. */
                 hashes[words++] = (uint64_t)(int64_t)(int32_t)hash;
         }
         at = ends[i];
@@ -150,7 +150,8 @@ CORE_EXPORT int64_t fasttext_features(const Dictionary *d, const uint8_t *text, 
     return bag.full ? -2 : bag.count;
 }
 
-/* Rows are of D numbers, which may stand anywhere in memory, or of P codes, one for each part. */
+/* A row has D numbers, perhaps unaligned in a mapped file, or P codes: product quantisation (Jégou et al. 2011),
+   in which each part of a row is the centroid that its code names, times the row's norm. */
 typedef struct {
     const uint8_t *values; /* D single-precision numbers of each row; NULL: there are codes */
     const uint8_t *codes;  /* P of each row */
@@ -178,7 +179,7 @@ static inline void add_parts(const Matrix *m, int64_t row, float *restrict sum) 
     }
 }
 
-/* The sum of the rows of each bag, added from left to right. NumPy: sum_in_numpy of predictions.py. */
+/* Sum the rows of each bag from left to right. NumPy: sum_in_numpy of predictions.py. */
 CORE_EXPORT int32_t fasttext_sums(const Matrix *m, const int32_t *rows, int64_t size,
                                   const int64_t *offsets, int64_t bags, float *sums) {
     if (m->dim < 1 || bags < 0 || offsets[0] < 0 || offsets[bags] > size) return 1;
@@ -205,9 +206,9 @@ CORE_EXPORT int32_t fasttext_sums(const Matrix *m, const int32_t *rows, int64_t 
     return 0;
 }
 
-/* The products of vectors with the columns of a table of D rows and L columns, each added up from the
-   first number to the last, as fastText does: a step of its table of sigmoids is where the last bit
-   would show. NumPy: scores_in_numpy of predictions.py. */
+/* Multiply vectors (lines, D) by a table (D, L), each sum from the first term to the last, as in fastText. The
+   order matters: fastText looks sigmoids up in a table, so a different last bit can give another entry. NumPy:
+   scores_in_numpy of predictions.py. */
 CORE_EXPORT int32_t fasttext_scores(const float *restrict table, int64_t dim, int64_t labels,
                                     const float *restrict vectors, int64_t lines,
                                     float *restrict scores) {

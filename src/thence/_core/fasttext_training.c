@@ -1,14 +1,13 @@
-/* Training as fastText does it: one example at a time, by gradient descent with a falling rate.
+/* fastText's training: stochastic gradient descent, one example at a time, with a linearly falling rate.
 
-   An example has the rows r_1 ... r_n of the input E (words, parts of words, runs of words) and
-   targets among the rows of the output W (Joulin et al. 2016; Bojanowski et al. 2017):
+   An example has the rows r_1 ... r_n of the input E (words, character n-grams, word n-grams) and targets among
+   the rows of the output W (Joulin et al. 2016; Bojanowski et al. 2017):
 
        h = mean of E[r_i],   s = W h,   a step of  rate d(log p)/ds  on W, and back to each E[r_i].
 
-   p is a softmax, a question yes or no for each row of W (one against all), for a target and a few
-   rows that are drawn (negative sampling), or for each branch on the way to a target (hierarchical
-   softmax). Everything is added in the order of the text, in one thread: the result is the same
-   every time. The same in Python: fasttext/steps.py. */
+   p is a softmax; or a logistic regression for each row of W (one-vs-all), for the target and a few sampled rows
+   (negative sampling), or for each branch on the path to the target (hierarchical softmax). Sums are made in the
+   order of the text, in one thread, so results are reproducible. The same in Python: fasttext/steps.py. */
 
 #include <string.h>
 
@@ -52,7 +51,8 @@ static int64_t slot_of(const Reading *r, const uint8_t *word, int64_t length, ui
     }
 }
 
-/* Read on. Returns 0 at the end, 1 where a larger table is needed; it may then be empty. */
+/* Continue reading. Returns 0 at the end of the text, or 1 if a larger table is needed; the caller gives an empty
+   one, and the words so far are inserted again. */
 CORE_EXPORT int32_t fasttext_read(Reading *r) {
     for (; r->placed < r->words; r->placed++) {
         int64_t n = r->placed;
@@ -89,8 +89,8 @@ CORE_EXPORT int32_t fasttext_read(Reading *r) {
 
 /* Training. */
 
-enum { SOFTMAX = 3, ONE_VS_ALL = 4 }; /* As fastText numbers losses; 1 and 2 have paths or draws. */
-enum { TRIES = 100 }; /* Drawing a row that is not the target is given up then: there may be none. */
+enum { SOFTMAX = 3, ONE_VS_ALL = 4 }; /* fastText's numbers of losses; 1 and 2 have paths or draws. */
+enum { TRIES = 100 }; /* Attempts to sample a row other than the target; there may be none. */
 
 typedef struct {
     float *input, *output; /* E (rows, size), W (outputs, size) */
@@ -141,7 +141,7 @@ static inline void add(float *restrict to, const float *restrict from, float by,
     for (int64_t k = 0; k < size; k++) to[k] += by * from[k];
 }
 
-/* A step on one question, whether a row is a target; returns its loss. */
+/* A step of logistic regression: is this row a target? Returns its loss; 1e-5 bounds it, as in fastText. */
 static double ask(Training *t, int64_t row, int is_true, float rate) {
     float *hidden = t->work, *back = hidden + t->size, *w = t->output + row * t->size;
     float p = 1 / (1 + expf(-dot(w, hidden, t->size))), by = rate * ((float)is_true - p);
@@ -150,8 +150,8 @@ static double ask(Training *t, int64_t row, int is_true, float rate) {
     return -log((is_true ? p : 1 - p) + 1e-5);
 }
 
-/* A step on one example of n rows in t->line; returns its loss, in nats. The share of the gradient
-   that each row takes is a mean's where the text is a document, and all of it where it is a word's. */
+/* Make a step on an example with n rows in t->line; returns its loss in nats. Each row gets this share of the
+   gradient: 1 / n for a document, the true gradient of the mean; 1 for word vectors, as in fastText. */
 static double learn(Training *t, int64_t n, const int32_t *targets, int64_t num_targets, float rate,
                     float share) {
     float *hidden = t->work, *back = hidden + t->size, *scores = back + t->size;
@@ -203,7 +203,7 @@ static double learn(Training *t, int64_t n, const int32_t *targets, int64_t num_
     return loss;
 }
 
-/* Put the rows of a word after n others; return how many there are then, -1 if there is no room. */
+/* Append the rows of a word to t->line, which has n; return the new number, or -1 if there is no room. */
 static int64_t put_word(Training *t, int32_t word, int64_t n) {
     int64_t first = t->word_bounds[word], more = t->word_bounds[word + 1] - first;
     if (n + more > t->room) return -1;
@@ -211,7 +211,7 @@ static int64_t put_word(Training *t, int32_t word, int64_t n) {
     return n + more;
 }
 
-/* The rows of a document, of its words and their parts, then of runs of words; -1: no room. */
+/* Write the rows of a document: words with their character n-grams, then word n-grams; -1 if there is no room. */
 static int64_t put_document(Training *t, int64_t document) {
     int64_t first = t->offsets[document], last = t->offsets[document + 1], n = 0;
     for (int64_t i = first; i < last; i++)
@@ -276,9 +276,9 @@ CORE_EXPORT int32_t fasttext_fits(const Training *t) {
     return 1;
 }
 
-/* A step on each of the chosen documents, whose labels are the targets. The rate falls from first
-   in proportion to the tokens, labels included, that were seen: *seen of total. Adds to loss and
-   examples. Returns 1 if a document does not fit. */
+/* Make a step on each of the chosen documents, whose labels are the targets. The rate is first (1 - *seen /
+   total), where *seen counts tokens and labels so far. Adds to loss and examples. Returns 1 if a document is out
+   of range. */
 CORE_EXPORT int32_t fasttext_documents(Training *t, const int64_t *chosen, int64_t size, double first,
                                        double total, double *seen, double *loss, int64_t *examples) {
     for (int64_t i = 0; i < size; i++) {
@@ -297,9 +297,10 @@ CORE_EXPORT int32_t fasttext_documents(Training *t, const int64_t *chosen, int64
     return 0;
 }
 
-/* Steps on words and their contexts of up to window words on each side, in documents first to last.
-   kept[w] is the chance, of 2^32, that an occurrence of the word is read. Each word of a window
-   is predicted from the word in its middle; or with cbow, that from all of them. */
+/* Make the steps of skipgram or CBOW on the words of documents from .. to - 1, with contexts of up to window words
+   on each side (the reach is random, as in word2vec). kept[w] / 2^32 is the probability that an occurrence of
+   word w is kept, which subsamples frequent words. Skipgram predicts each context word from the word in the
+   middle; CBOW predicts the word in the middle from all of them. */
 CORE_EXPORT int32_t fasttext_words(Training *t, int64_t from, int64_t to, const uint32_t *kept,
                                    int32_t *sample, int64_t sample_room, int32_t window, int32_t cbow,
                                    double first, double total, double *seen, double *loss,

@@ -1,17 +1,17 @@
-/* The gate of a mixture goes on learning from what it scores. */
+/* Online learning of a mixture's gate: a gradient step on each target after it was scored. */
 
 #include <math.h>
 
 #include "core.h"
 
-/* The log-probability of each target under a gate that learns from every target after it was scored:
-   adapt_gate_in_numpy of models/mixture_weights.py. With x the features of a context, p_m the
-   probability that member m gives the target, w = softmax(x G) and p = sum_m w_m p_m,
+/* Write the log-probability of each target under a gate that learns from it afterwards: adapt_gate_in_numpy of
+   models/mixture_weights.py. With x the features of a context, p_m the probability of the target by member m,
+   w = softmax(x G) and p = sum_m w_m p_m, a step of gradient ascent on log p is
 
        G <- G + rate x (w_m p_m / p - w_m)
 
-   scores has ln p_m, targets by members; gate (features by members) is changed; room has a number for
-   each member. */
+   scores (targets, members) has ln p_m; gate (features, members) is changed; room is a buffer of one number
+   per member. Largest values are subtracted before exp, so that nothing overflows. */
 CORE_EXPORT int32_t adapt_gate(const double *scores, const double *features, double *gate,
                                int64_t targets, int64_t members, int64_t num_features, double rate,
                                double *room, double *found) {
@@ -27,7 +27,7 @@ CORE_EXPORT int32_t adapt_gate(const double *scores, const double *features, dou
             if (room[m] > top) top = room[m];
             if (s[m] > best) best = s[m];
         }
-        if (best == -INFINITY) { /* No member takes it for possible, so that there is no gradient. */
+        if (best == -INFINITY) { /* Impossible for every member, so there is no gradient. */
             found[t] = best;
             continue;
         }

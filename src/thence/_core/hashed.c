@@ -1,11 +1,11 @@
-/* N-gram models in hash tables, as KenLM keeps and asks them (Heafield 2011, "KenLM: faster and smaller
-   language model queries", sections 3.1 and 4).
+/* N-gram models in KenLM's hash tables (Heafield 2011, "KenLM: faster and smaller language model queries",
+   sections 3.1 and 4).
 
-   Words are known by MurmurHash64A of their bytes, n-grams by a hash of the ids of their words, from the
-   last word back to the first:  h(w) = w,  h(w1 .. wk) = h(w2 .. wk) A ^ (1 + w1) B.  A word is looked
-   for with ever more of its context, until an n-gram is not there; the back-off weights of the
-   contexts that are longer than the one found are added. The sign of a log-probability, which is
-   never above 0, says whether an n-gram is the end of a longer one: + where it is.
+   The key of a word is MurmurHash64A of its bytes; that of an n-gram is a hash of its word ids, from the last
+   word to the first:  h(w) = w,  h(w1 .. wk) = h(w2 .. wk) A ^ (1 + w1) B.  A query looks up longer and longer
+   n-grams that end with the word, until one is missing, and adds the back-off weights of the longer contexts.
+   The sign bit of a log-probability, which is never above 0, says whether the n-gram is the end of a longer
+   one: it is + if so.
 
    A state is the shortest context that gives the same scores from then on: its words, the last one
    first, and the back-off weight of each of its ends. A context whose weight is -0.0 is never needed.
@@ -37,8 +37,8 @@ typedef struct {
     float backoffs[MAX_ORDER];
 } State;
 
-enum { END = 1 }; /* </s> follows the words of a text. */
-enum { ASKED = 3 }; /* Words of context up to which n-grams are asked for ahead: more are rarely there. */
+enum { END = 1 }; /* Flag: score </s> after the words of a text. */
+enum { ASKED = 3 }; /* Context words up to which n-grams are prefetched; longer ones rarely exist. */
 
 static inline float read_float(const uint8_t *at) {
     float value;
@@ -119,8 +119,8 @@ static int hashed_fits(const Hashed *model) {
     return 1;
 }
 
-/* Find the next words of a text, of at most BLOCK; return how many. First all are hashed, then looked up:
-   while one waits for memory, the others go on. Their n-grams are asked for likewise. */
+/* Look up the next words of a text, at most BLOCK; return how many. All are hashed and prefetched first, then
+   looked up, so that their memory accesses overlap. Their n-grams are prefetched in the same way. */
 static int32_t read_words(const Hashed *model, const uint8_t **text, const uint8_t *stop,
                           uint32_t *ids) {
     uint64_t hashes[BLOCK], slots[BLOCK];
@@ -183,7 +183,7 @@ static int step(Walk *walk, uint32_t word) {
     return 1;
 }
 
-/* Go through the words of a text, which stand between white space. */
+/* Score the words of a text, separated by white space. */
 static int go_through(Walk *walk, const uint8_t *text, int64_t size, int32_t flags) {
     uint32_t ids[BLOCK];
     const uint8_t *stop = text + size;
@@ -195,7 +195,7 @@ static int go_through(Walk *walk, const uint8_t *text, int64_t size, int32_t fla
     return !(flags & END) || step(walk, walk->model->end);
 }
 
-/* Return the log10 probability of a text after a context. It is no number if the arguments do not fit. */
+/* Return the log10 probability of a text after a context; NaN if an argument is out of range. */
 CORE_EXPORT float hashed_score(const Hashed *model, const State *context, const uint8_t *text,
                                int64_t size, int32_t flags) {
     Walk walk;
@@ -203,8 +203,7 @@ CORE_EXPORT float hashed_score(const Hashed *model, const State *context, const 
     return go_through(&walk, text, size, flags) ? walk.total : NAN;
 }
 
-/* Write what is known of each word of a text, of which there are `room`. Returns 0, or -1 if something
-   does not fit. */
+/* Write a Found for each of the `room` words of a text. Returns 0, or -1 if an argument is out of range. */
 CORE_EXPORT int32_t hashed_words_of(const Hashed *model, const State *context, const uint8_t *text,
                                     int64_t size, int32_t flags, Found *founds, int64_t room) {
     Walk walk;
@@ -212,9 +211,8 @@ CORE_EXPORT int32_t hashed_words_of(const Hashed *model, const State *context, c
     return go_through(&walk, text, size, flags) && !walk.room ? 0 : -1;
 }
 
-/* Return the log10 probability of one word, which ends with a zero byte, after a context; write the
-   context after it, which may be the same place, and if asked what is known of the word. It is no
-   number if the arguments do not fit. */
+/* Return the log10 probability of one word, which ends with a zero byte, after a context; NaN if an argument is
+   out of range. Write the context after it, which may be the same struct, and, unless NULL, a Found. */
 CORE_EXPORT float hashed_step(const Hashed *model, const State *context, const uint8_t *word,
                               State *after, Found *found) {
     Walk walk;

@@ -1,12 +1,12 @@
-/* The linear classifier's sums: features by row, and steps of dual coordinate descent.
+/* Kernels of the linear classifier: the transpose of a sparse matrix, and dual coordinate descent.
 
-   Everything is done in order and in one thread, so the result is the same every time. */
+   Sums are made in order and in one thread, so results are reproducible. */
 
 #include <math.h>
 
 #include "core.h"
 
-/* Whether documents' features lie in their arrays: rows[offsets[d]] to rows[offsets[d + 1] - 1]. */
+/* Whether offsets and rows of a sparse matrix (CSR) are in range. */
 static int features_fit(const int32_t *rows, int64_t size, const int64_t *offsets,
                         int64_t documents, int64_t num_rows) {
     if (documents < 0 || num_rows < 0 || offsets[0] != 0 || offsets[documents] != size) return 0;
@@ -17,8 +17,9 @@ static int features_fit(const int32_t *rows, int64_t size, const int64_t *offset
     return 1;
 }
 
-/* The same matrix one row after another, the documents of each in order (a counting sort). NumPy:
-   transposed_in_numpy of models/labels/design.py. starts has num_rows + 1 places. */
+/* Transpose a sparse matrix of documents by features with a counting sort: owners are the documents of each
+   feature, in order, from starts[feature] on (num_rows + 1). NumPy: transposed_in_numpy of
+   models/labels/design.py. */
 CORE_EXPORT int32_t transpose_features(const int32_t *rows, const float *values, int64_t size,
                                        const int64_t *offsets, int64_t documents,
                                        int64_t num_rows, int64_t *starts, int32_t *owners,
@@ -38,10 +39,10 @@ CORE_EXPORT int32_t transpose_features(const int32_t *rows, const float *values,
     return 0;
 }
 
-/* Visit documents in the given order, and change the dual variable of each to where the dual
-   objective is lowest (models/labels/dual_descent.py, which has the equations and the same in NumPy).
-   weights has the bias in its last place, after num_rows. Returns how far the projected gradients
-   were apart; negative: something does not fit. */
+/* Visit documents in the given order, and set the dual variable of each to the minimum of the dual objective,
+   clipped to [0, upper] (Hsieh et al. 2008; the equations and a NumPy twin are in
+   models/labels/dual_descent.py). weights has num_rows weights, then the bias. Returns the largest minus the
+   smallest projected gradient, which is 0 at the optimum; negative if an argument is out of range. */
 CORE_EXPORT double descend(const int32_t *rows, const float *values, int64_t size,
                            const int64_t *offsets, int64_t documents, int64_t num_rows,
                            const int64_t *order, int64_t visits, const float *signs,

@@ -1,5 +1,5 @@
-/* Context mixing: the probability of a symbol, decision by decision along its code, mixed from what
-   many contexts say, and what is learned from it (mixing.h). */
+/* Context mixing: the probability of a symbol, one binary decision after another along its code, mixed from the
+   predictions of many contexts, and learning from it (mixing.h). */
 
 #include <math.h>
 #include <string.h>
@@ -10,9 +10,9 @@ enum { OWN = 3 }; /* vectors of inputs: contexts, matches, and the constant */
 _Static_assert(CONTEXTS == 19 && MATCHES == 2 && LANES == 8, "inputs are put into vectors one by one");
 static const float FIRST_RATE = 0.02f, RATE = 0.003f, FINAL_RATE = 0.0007f, MAP_RATE = 0.02f;
 static const float SMALLEST = 1e-5f; /* probability of a decision */
-static const float SURE = 0.004f; /* error from which on mixing weights learn: all others teach nothing */
+static const float SURE = 0.004f; /* mixing weights learn only from larger errors; smaller ones gain nothing */
 
-typedef struct { /* One decision, and what it was made of. */
+typedef struct { /* One decision, with the intermediate results that learning needs. */
     int32_t node, depth, at; /* at: the node's place in its slots, 1 to 7 */
     uint8_t *slots[CONTEXTS];
     int32_t places[CONTEXTS];       /* of the contexts' states in their table, */
@@ -33,9 +33,9 @@ static INLINE void gather(const float *table, const int32_t *at, float a, float 
     found[OWN - 1] = (Vector){table[at[0]], table[at[1]], table[at[2]], a, b, 0.5f, 0.5f, 0.5f};
 }
 
-/* The slot of a context and node. Where it has none, it takes the one with least evidence of four
-   neighbours if it may, else nothing is known. All four are compared before any is chosen: which
-   one it is cannot be foreseen, and a wrong guess would cost a processor more than that. */
+/* Return the slot of a context and node, among four neighbours. If it has none, it replaces the one with least
+   evidence (insert), or nothing is known. All four are compared without branches, since a mispredicted branch
+   costs more. */
 static INLINE uint8_t *find(const Mixing *m, uint64_t h, int insert) {
     uint64_t at = h & (((uint64_t)1 << m->slot_bits) - 1);
     uint8_t check = (uint8_t)(h >> 56), *near = m->slots + 8 * (at & ~(uint64_t)3);
@@ -54,8 +54,7 @@ static INLINE uint8_t *find(const Mixing *m, uint64_t h, int insert) {
     return weakest;
 }
 
-/* Ask for the memory that a symbol's decisions will be read from, one symbol ahead, and remember the
-   slots. */
+/* Prefetch the slots of a symbol's decisions, one symbol ahead, and store their hashes. */
 static INLINE void foresee(const Mixing *m, Position *known, int32_t symbol) {
     uint64_t mask = ((uint64_t)1 << m->slot_bits) - 1;
     for (int g = 0, at = m->starts[symbol]; at < m->starts[symbol + 1]; g++, at += GROUP)
@@ -96,10 +95,14 @@ static INLINE void map_places(const Mixing *m, const Position *known, int32_t no
     found[2] = 2 * size + (hash(pair, (uint64_t)known->before) >> (64 - m->map_bits));
 }
 
-/* Predict a decision: d has node, depth, at and slots; others are the other models' log-odds. */
+/* Predict a decision: d has node, depth, at and slots; others are the other models' log-odds.
+
+   The inputs are log-odds of contexts, matches and other models. Each of SETS weight vectors, chosen by a property
+   of the context, gives a logistic mixture of them; a final weight vector mixes these. Adaptive probability maps
+   then correct the result for systematic errors (secondary estimation in PAQ). */
 static INLINE void predict(const Mixing *m, const Position *known, const float *others, Decision *d) {
     int order = 0;
-    /* The adaptive maps are far apart: ask for them before the sums are made. */
+    /* The adaptive maps are far apart in memory: prefetch them before computing the sums. */
     uint64_t found[MAPS];
     map_places(m, known, d->node, found);
     for (int i = 0; i < MAPS; i++)
@@ -125,7 +128,7 @@ static INLINE void predict(const Mixing *m, const Position *known, const float *
         take_logs(d->inputs + v);
     }
     d->inputs[OWN - 1] *= (Vector){1, 1, 1, signs[0], signs[1], 0, 0, 0};
-    d->inputs[OWN - 1] += (Vector){0, 0, 0, 0, 0, 0.3f, 0, 0}; /* A constant, of the size of the others. */
+    d->inputs[OWN - 1] += (Vector){0, 0, 0, 0, 0, 0.3f, 0, 0}; /* A bias input, about as large as the others. */
     for (int v = OWN; v < m->inputs / LANES; v++) d->inputs[v] = (Vector){0};
     for (int i = 0; i < m->models; i++) ((float *)d->inputs)[CONTEXTS + MATCHES + 1 + i] = others[i];
 
@@ -152,11 +155,12 @@ static INLINE void predict(const Mixing *m, const Position *known, const float *
         float *cells = d->cells[i] = m->maps + found[i] * CELLS + cell;
         maps[i] = cells[0] * (1 - d->fraction) + cells[1] * d->fraction;
     }
+    /* Fixed weights of the mixture and its three corrections. */
     float p = 0.25f * d->mixed + 0.15f * maps[0] + 0.3f * maps[1] + 0.3f * maps[2];
     d->prob = p < SMALLEST ? SMALLEST : p > 1 - SMALLEST ? 1 - SMALLEST : p;
 }
 
-/* Learn from a decision that was predicted; slowing: what rates are higher by at first. */
+/* Learn from a decision that was predicted; slowing is added to the rates, and falls as symbols are learned. */
 static INLINE void learn(const Mixing *m, const Position *known, Decision *d, int bit, float slowing) {
     float came = (float)bit;
     if (fabsf(came - d->mixed) > SURE) {
@@ -183,7 +187,7 @@ static INLINE void learn(const Mixing *m, const Position *known, Decision *d, in
     const float *probs = (const float *)d->probs, *seen = (const float *)counts;
     for (int i = 0; i < CONTEXTS; i++) {
         int place = d->places[i], state = place - i * STATES;
-        m->probs[place] = state ? probs[i] : 0.5f; /* Of nothing seen nothing is learned. */
+        m->probs[place] = state ? probs[i] : 0.5f; /* State 0, a new context, stays at 0.5. */
         m->counts[place] = seen[i];
         d->slots[i][d->at] = m->next[2 * state + bit];
     }
@@ -194,7 +198,7 @@ static INLINE void learn(const Mixing *m, const Position *known, Decision *d, in
         }
 }
 
-/* Whether a model is one that can be read with: its sizes, and its symbols' codes. */
+/* Whether the sizes of a model are in range. */
 static int fits(const Mixing *m) {
     if (m->symbols < 2 || m->models < 0 || m->models > MODELS) return 0;
     if (m->inputs % LANES || m->inputs < CONTEXTS + MATCHES + 1 + m->models || m->inputs > INPUTS) return 0;
@@ -202,7 +206,7 @@ static int fits(const Mixing *m) {
            m->match_bits < 32 && m->map_bits < 32;
 }
 
-typedef struct { /* What is read, as mixing_read is asked. */
+typedef struct { /* The arguments of mixing_read. */
     const int32_t *text, *history;
     int64_t begin, end, low, size;
     int32_t teach;
@@ -213,12 +217,12 @@ typedef struct { /* What is read, as mixing_read is asked. */
 static INLINE void read_text(const Mixing *m, const Reading *r) {
     const int32_t *text = r->text, boundary = m->symbols - 1;
     const float *others = r->others;
-    /* Of a symbol and the two after it, which are known already. */
+    /* Positions of a symbol and the two after it, computed ahead so that their memory can be prefetched. */
     Position positions[4];
     int64_t lows[4], end = r->end;
     Decision d = {0};
     for (int64_t t = r->begin - 2; t < end; t++) {
-        if (t + 2 < end) { /* What the tables of matches say is asked for two symbols ahead. */
+        if (t + 2 < end) { /* The match tables are prefetched two symbols ahead. */
             int64_t ahead = t + 2;
             Position *next = positions + (ahead & 3);
             const Position *before = ahead > r->begin ? positions + ((ahead - 1) & 3) : NULL;
@@ -258,7 +262,7 @@ static INLINE void read_text(const Mixing *m, const Reading *r) {
         r->log_probs[t - r->begin] = sum + log(product);
         if (!r->teach) continue;
         *m->learned += 1;
-        for (int i = 0; i < MATCHES; i++) /* Remember where these symbols stood. */
+        for (int i = 0; i < MATCHES; i++) /* Store the position for later matches. */
             if (known->keys[i] >= 0) m->places[known->keys[i]] = (int32_t)t;
     }
 }
@@ -306,7 +310,7 @@ CORE_EXPORT int32_t mixing_read(const Mixing *m, const int32_t *text, int64_t be
     return 0;
 }
 
-/* The log-odds of bit 1 at a node, by the sums of a model's probabilities up to each rank. */
+/* Return the log-odds of bit 1 at a node, from cumulative sums of a model's probabilities in rank order. */
 static float log_odds_at(const double *sums, const int32_t *range) {
     double one = sums[range[2]] - sums[range[1]], all = sums[range[2]] - sums[range[0]];
     double p = all > 0 ? one / all : 0.5;
@@ -314,7 +318,7 @@ static float log_odds_at(const double *sums, const int32_t *range) {
     return (float)log(p / (1 - p));
 }
 
-/* Give the symbols below a node their log-probabilities, log_prob being that of the node. */
+/* Write the log-probabilities of all symbols below a node, whose own is log_prob. */
 static void walk(const Mixing *m, const Position *known, Decision *d, const double *sums,
                  double log_prob, double *log_probs) {
     int32_t node = d->node, depth = d->depth, at = d->at;

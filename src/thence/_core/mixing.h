@@ -1,16 +1,16 @@
-/* Context mixing: what mixing.c and mixing_contexts.c share. models/language/context_mixing.py has the
-   equations, the sources, and a twin in NumPy (context_mixing_twin.py); the names are the same.
+/* Context mixing: declarations shared by mixing.c and mixing_contexts.c. models/language/context_mixing.py has
+   the equations and the sources, and there is a twin in NumPy (context_mixing_twin.py) with the same names.
 
-   A model is one struct of arrays that Python owns. What a reader knows of the text before a symbol
-   follows from the last WINDOW symbols alone, so that reading on and asking anew agree. */
+   A model is one struct of arrays that Python owns. The contexts of a symbol depend on the last WINDOW symbols
+   only, so incremental reading and a new query give the same result. */
 
 #ifndef THENCE_MIXING_H
 #define THENCE_MIXING_H
 
 #include "core.h"
 
-/* Reading takes a fifth less time where the processor adds eight numbers at once; so it is compiled
-   twice, with all that it calls, and the sums are the same. */
+/* With AVX2 reading takes a fifth less time, so it is compiled twice, with everything that it calls inlined; the
+   sums are the same. */
 #define INLINE inline __attribute__((always_inline))
 
 enum {
@@ -53,7 +53,7 @@ typedef struct {
     int64_t *learned;                  /* symbols */
 } Mixing;
 
-typedef struct { /* What is known before a symbol. */
+typedef struct { /* The contexts of a symbol. */
     uint64_t contexts[CONTEXTS];
     int64_t keys[MATCHES]; /* where matches are remembered, -1 for none */
     int64_t places[MATCHES]; /* where the longest matches go on */
@@ -72,13 +72,12 @@ static INLINE uint64_t hash(uint64_t a, uint64_t b) {
     return h ^ h >> 32;
 }
 
-/* What is known before text[t] without any table, of text[low] and after; before: what was known a
-   symbol earlier, NULL for nothing. */
+/* Compute the contexts of text[t] from text[low] on; before is the Position of the symbol before, or NULL. */
 void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t, const Position *before,
           Position *found);
 
-/* Which symbols are expected before text[t], where the last ones stood before; places point into
-   history. */
+/* The match model: find the last occurrence in history of the symbols before text[t], and the symbol that
+   followed there. */
 void match(const Mixing *m, const int32_t *text, int64_t low, int64_t t, const int32_t *history,
            int64_t size, const Position *before, Position *found);
 

@@ -1,5 +1,5 @@
-/* Context mixing: what is known of a text before a symbol (mixing.h). Reading on, most of it follows
-   from what was known a symbol before. */
+/* Context mixing: the contexts of a symbol (mixing.h). When reading continues, most of them follow from those of
+   the symbol before. */
 
 #include <string.h>
 
@@ -15,7 +15,7 @@ static void find_words(const Mixing *m, const int32_t *text, int64_t low, int64_
     uint64_t *words = found->words;
     int64_t *ends = found->ends;
     if (before && before->ends[WORDS - 1] >= low) {
-        int ended = m->separators[text[t - 1]]; /* Then all words are one further back. */
+        int ended = m->separators[text[t - 1]]; /* Then all words move back by one. */
         for (int i = 1; i < WORDS; i++) words[i] = before->words[i - ended];
         for (int i = ended; i < WORDS; i++) ends[i] = before->ends[i - ended];
         if (ended) ends[0] = t - 1;
@@ -99,10 +99,10 @@ void match(const Mixing *m, const int32_t *text, int64_t low, int64_t t, const i
         if (found->keys[i] < 0) continue;
         int64_t place = found->places[i] = m->places[found->keys[i]];
         if (place <= 0 || place >= size) continue;
-        if (history[place] < 0 || history[place] >= m->symbols) continue; /* A table from elsewhere. */
+        if (history[place] < 0 || history[place] >= m->symbols) continue; /* A damaged file. */
         int length = 0, most = (int)(t - low < LENGTHS - 1 ? t - low : LENGTHS - 1);
         if (before && before->expected[i] == text[t - 1] && place == before->places[i] + 1)
-            length = before->lengths[i] < most ? before->lengths[i] + 1 : most; /* It went on. */
+            length = before->lengths[i] < most ? before->lengths[i] + 1 : most; /* The match continued. */
         else
             while (length < most && place - 1 - length >= 0 &&
                    history[place - 1 - length] == text[t - 1 - length]) length++;

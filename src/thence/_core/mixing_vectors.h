@@ -1,13 +1,13 @@
-/* Context mixing: several numbers at once (mixing.c). Nothing is handed over but by address: how vectors
-   are handed over depends on the processor that is compiled for. */
+/* Context mixing: vector arithmetic (mixing.c). Vectors are only passed by address, since the calling convention
+   of vectors depends on the target processor. */
 
 #ifndef THENCE_MIXING_VECTORS_H
 #define THENCE_MIXING_VECTORS_H
 
 #include "mixing.h"
 
-/* Vectors are made of single numbers in registers: one that is read from where its numbers were just
-   written waits until all of them have arrived. */
+/* Vectors are built from single numbers in registers, not loaded from memory that was just written number by
+   number: such a load stalls until all stores have completed. */
 typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint64_t Slots __attribute__((vector_size(32), aligned(1), may_alias)); /* four neighbours */
@@ -45,8 +45,8 @@ static INLINE void squash(Vector *of) {
                             r * (0.0083333333f + r * 0.0013888889f)))))));
 }
 
-/* Move probabilities towards what came: by one over how often they were asked, but no slower than
-   LIMIT. */
+/* Update probabilities towards the bits that came, with rate 1 / (count + 1.5), but at least LIMIT: a running
+   mean that becomes an exponential moving average. */
 static INLINE void move(Vector *probs, Vector *counts, const Vector *bits) {
     const Vector zero = {0}, limit = zero + LIMIT, least = zero + 1.0f / 4096, most = zero + 4095.0f / 4096;
     Vector rate = 1 / (*counts + 1.5f), one = zero + 1;

@@ -3,8 +3,8 @@
    A model is a table per order, sorted by key = prefix * V + word, where prefix is the number of the
    n-gram without its last word in the order below (models/ngram/counting.py). Here it becomes a trie
    of sorted arrays (Heafield 2011, "KenLM: faster and smaller language model queries", section 3.2):
-   what follows a context is one range of the order above, in which a word is looked for. Where that
-   range is long, a hash table says where in it (section 3.1, "probing").
+   the followers of a context are one range of the order above, in which a word is searched. For long
+   ranges a hash table gives its position (section 3.1, "probing").
 
    The state is the number of the n-gram of each length 1 .. N-1 that ends at the last word, or -1.
    The log-probability of a word w is (Katz's recursion, from the shortest context to the longest)
@@ -19,7 +19,7 @@
 #include "core.h"
 
 #define FREE UINT32_MAX /* A slot that holds no n-gram. */
-enum { MANY = 16 }; /* Fewer followers are found as fast by halving their range. */
+enum { MANY = 16 }; /* For fewer followers a binary search is as fast as the hash table. */
 
 /* Make the nodes or leaves of one order from its table, and fill in the starts of the order below,
    which has `prefixes` n-grams (below is NULL for unigrams, of which there are V). Returns 0, or -1
@@ -85,8 +85,8 @@ CORE_EXPORT int32_t ngram_index(const Order *order, const Node *below, int64_t p
     return 0;
 }
 
-/* The number of the n-gram of a context and a word by the slots, beginning with this one; -1 if it is
-   none. What the slots hold is an n-gram of this context if it stands in the context's range. */
+/* Return the number of the n-gram of a context and a word from the hash table, or -1. An entry belongs to the
+   context if it is within the context's range. */
 static inline int64_t look_up(const Order *order, uint64_t slot, uint32_t low, uint32_t count,
                               uint32_t word) {
     const uint64_t mask = ((uint64_t)1 << order->bits) - 1;
@@ -97,8 +97,8 @@ static inline int64_t look_up(const Order *order, uint64_t slot, uint32_t low, u
     }
 }
 
-/* The number of the n-gram of a context, whose followers stand in a range, and a word; -1 if it is
-   none. The search has no branches that depend on what is found: nobody could guess them. */
+/* Return the number of the n-gram of a context (with its range of followers) and a word, or -1. The binary search
+   has no branches that depend on the data, since the processor could not predict them. */
 static inline int64_t find(const Order *order, int64_t context, uint32_t low, uint32_t count,
                            uint32_t word) {
     if (count >= MANY && order->bits)
@@ -146,8 +146,8 @@ static int state_fits(const Order *orders, int32_t N, const int64_t *state) {
     return 1;
 }
 
-/* Look for words in ranges of an order, a step of each search in turn: while one waits for memory, the
-   others go on. low[i] becomes the place of word i in its range of count[i] entries, or before it. */
+/* Binary search for many words at once, one step of each search in turn, so that their memory accesses overlap.
+   low[i] becomes the position of word i in its range of count[i] entries, or the one before it. */
 static void search_together(const Order *order, const int32_t *words, int32_t n, uint32_t *low,
                             uint32_t *count) {
     int32_t active[BLOCK], left = 0;
@@ -207,13 +207,13 @@ void score_block(const Order *orders, int32_t N, const int32_t *words, const int
             if (order->leaves) PREFETCH(&order->leaves[low[i] + count[i] / 2]);
             else PREFETCH(&order->nodes[low[i] + count[i] / 2]);
         }
-        for (int32_t a = 0; a < many; a++) { /* What is probably meant. */
+        for (int32_t a = 0; a < many; a++) { /* The most likely entry, to prefetch it. */
             uint32_t place = order->slots[slots[hashed[a]]];
             if (place == FREE) continue;
             if (order->leaves) PREFETCH(&order->leaves[place]);
             else PREFETCH(&order->nodes[place]);
         }
-        for (int32_t a = 0; a < many; a++) { /* Ranges become those of the one that is found. */
+        for (int32_t a = 0; a < many; a++) { /* The range becomes the found entry, or is empty. */
             int32_t i = hashed[a];
             int64_t place = look_up(order, slots[i], low[i], count[i], (uint32_t)words[i]);
             low[i] = place < 0 ? 0 : (uint32_t)place;
