@@ -123,8 +123,10 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
         ),
         (
             ["import", "text.txt", "-o", "x"],
-            "text.txt, line 1: an ARPA file begins with \\data\\; this is not one.",
+            "text.txt, line 1: an ARPA file begins with \\data\\; this is not one, nor a file of "
+            "KenLM or fastText.",
         ),
+        (["next", "lm.arpa"], "There is no file lm.arpa."),
         (
             ["import", "text.txt", "-o", "counted"],
             "counted exists already and is left as it is; choose another --output.",
@@ -134,6 +136,14 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
 def test_what_cannot_be_is_a_sentence(thence, counted: Run, arguments, message) -> None:
     outcome = thence(*arguments)
     assert (outcome.code, outcome.out, outcome.err) == (2, "", f"thence: {message}\n")
+
+
+def test_a_file_in_the_place_of_a_run_can_be_made_one(thence, counted: Run) -> None:
+    thence("export", "counted", "lm.bin")  # An n-gram run: a binary file of KenLM.
+    assert Path("lm.bin").read_bytes().startswith(b"mmap lm http://kheafield.com/code")
+    outcome = thence("next", "lm.bin")
+    said = "Make a run of it: thence import lm.bin --output NAME."
+    assert outcome.err == f"thence: lm.bin is not a run folder but a file. {said}\n"
 
 
 def test_an_mlp_is_not_exported(thence, trained) -> None:

@@ -11,6 +11,7 @@ from thence.errors import RunError, TextError
 from thence.evaluation.compare import _margins, compare
 from thence.evaluation.evaluate import evaluate
 from thence.runs import Run
+from thence.training import train
 
 Counted = Callable[..., Run]
 
@@ -121,6 +122,16 @@ def test_different_splits_are_refused_but_a_file_is_not(counted: Counted, tmp_pa
     compared = compare([first, second], text=tmp_path / "other.txt")
     assert compared.documents == 1
     assert compared.text == str(tmp_path / "other.txt")
+
+
+def test_what_no_text_could_mend_is_said_before_that_the_texts_differ(tmp_path: Path) -> None:
+    settings = {"model": "linear", "label": "label", "split": "50/50/0"}
+    for name in "xy":
+        rows = [f"{word},{label}" for word in ("a b", "c d") for label in ("one", name)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    runs = [train(tmp_path / f"{name}.csv", output=tmp_path / name, **settings) for name in "xy"]
+    with pytest.raises(RunError, match="y and x have different labels"):
+        compare(runs)
 
 
 def test_an_impossible_text_comes_last(counted: Counted) -> None:

@@ -63,6 +63,13 @@ def test_a_verdict_does_not_depend_on_the_unit() -> None:
         assert diagnose(scaled, factor * UNIFORM).kind == "overfit"
 
 
+def test_where_nothing_is_left_to_learn_nothing_is_advised() -> None:
+    curve = losses([0.9, 0.1, 0.02, 0.016], [0.14, 0.02, 0.006, 0.005])
+    found = judge(curve, UNIFORM)
+    assert (found.kind, found.advice) == ("fine", "")
+    assert found.sentence.endswith("(0.005), so there is hardly anything left to learn.")
+
+
 def test_pairs_are_counted_too() -> None:
     curve = losses([2.2, 2.05, 1.95, 1.9], [2.2, 2.05, 2.003, 2.0])
     assert diagnose(curve, UNIFORM, pairs=2.1).kind == "fine"

@@ -9,10 +9,11 @@ import pytest
 import thence
 from thence.errors import TextError
 from thence.evaluation.embeddings import embedding_table
+from thence.evaluation.explain import Explanation, Part
 from thence.models.labels.linear import Linear
 from thence.models.registry import families, get_family
 from thence.reports import plot, report
-from thence.reports.classifier import MOST_LABELS, listed_labels, strongest_section
+from thence.reports.classifier import MOST_LABELS, causes_of, listed_labels, strongest_section
 from thence.reports.content import Note
 from thence.reports.markup import to_html
 from thence.reports.plots.charts import training_plots
@@ -50,6 +51,11 @@ BY = {"linear": "Strongest words", "ensemble": "Its members"}
 @pytest.fixture(params=families("labels"))
 def run(request: pytest.FixtureRequest, classifier_of: MakeClassifier) -> thence.Run:
     return classifier_of(str(request.param))
+
+
+def test_a_space_that_speaks_for_a_label_is_seen() -> None:
+    parts = (Part("I", -0.5, 0), Part(" ", 2.7, 1), Part("O", 2.32, 2))
+    assert causes_of(Explanation("I O", "Romania", 0.56, parts)) == "␣ +2.70, O +2.32"
 
 
 def whole_report(run: thence.Run) -> str:

@@ -222,7 +222,7 @@ def print_mixture(
     from thence.ensembles.recipe import train_mixture
 
     of_arpa = {"dev": dev, "lambdas": lambdas, "prune_entropy": prune_entropy}
-    if to is not None:
+    if to is not None or ".arpa" in Path(given.output or "").suffixes:
         _print_static_mixture(given, config, of_arpa, json)
         return
     for name, value in of_arpa.items():

@@ -15,7 +15,11 @@ import numpy as np
 from thence.array_types import Float
 from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError, TextError
-from thence.evaluation.compare_labels import LabelComparison, compare_labels
+from thence.evaluation.compare_labels import (
+    LabelComparison,
+    check_same_labels,
+    compare_labels,
+)
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
@@ -187,13 +191,14 @@ def open_comparable(runs: Sequence[Run | str | Path], split: Split | None) -> li
     opened = [unique.setdefault(run.address, run) for run in every]
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
-    if split is not None:
-        _check_same_split(opened, split)
     if len({run.kind for run in opened}) > 1:
         raise RunError(
             "Some of these runs are classifiers, others language models, which cannot be compared. "
             "Name runs of one kind."
         )
+    check_same_labels([run for run in opened if isinstance(run, ClassifierRun)])
+    if split is not None:
+        _check_same_split(opened, split)
     return opened
 
 

@@ -90,19 +90,19 @@ class LabelComparison(BestFirst):
         return [*row, with_margin((middle, low, high), 2), *alone, p_value]
 
 
-def compare_labels(runs: Sequence[ClassifierRun], data: EvaluationData) -> LabelComparison:
-    """Compare classifiers on the same documents; see ``compare``.
-
-    Raises:
-        RunError: If they have different labels.
-    """
-    first = runs[0]
+def check_same_labels(runs: Sequence[ClassifierRun]) -> None:
+    """Refuse classifiers of different labels."""
     for run in runs[1:]:
-        if set(run.label_names) != set(first.label_names):
+        if set(run.label_names) != set(runs[0].label_names):
             raise RunError(
-                f"{run.name} and {first.name} have different labels, so they cannot be "
+                f"{run.name} and {runs[0].name} have different labels, so they cannot be "
                 "compared; train both on the same labels."
             )
+
+
+def compare_labels(runs: Sequence[ClassifierRun], data: EvaluationData) -> LabelComparison:
+    """Compare classifiers of the same labels on the same documents; see ``compare``."""
+    first = runs[0]
     documents = data.labelled_documents(first)
     right = {}
     for run in runs:

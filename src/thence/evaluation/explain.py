@@ -117,7 +117,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
         kind = type(text).__name__
         raise TextError(f"`text` is of the type {kind}; it must be one text (str).")
     if label is not None and label not in names:
-        some = ", ".join(names[:10]) + (" and others" if len(names) > 10 else "")
+        some = ", ".join(map(repr, names[:10])) + (" and others" if len(names) > 10 else "")
         raise SettingError(
             f"There is no label {label!r} in {run.name}, which has {some}." + nearest(label, names)
         )

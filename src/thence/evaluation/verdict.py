@@ -39,6 +39,8 @@ RISE_TOGETHER = 0.05
 """Rise of both train and dev that counts as divergence; train alone is too noisy."""
 FAR = 0.3
 """Difference from which on train is far below dev."""
+LITTLE = 0.02
+"""Share of the uniform loss below which a loss on dev leaves hardly anything to learn."""
 STALE = 0.7
 """If the lowest loss on dev is within this share of the evaluations, dev has stopped falling."""
 MOST_BYTES = 6_000_000
@@ -166,6 +168,8 @@ def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float)
             f"{train[-1]:.4g}.",
             f"Try {against}, or more text.",
         )
+    if dev[best] < LITTLE * uniform:
+        return Verdict("fine", f"Fine: {where}, so there is hardly anything left to learn.")
     if number > 1 and best == number - 1 and dev[-2] - dev[-1] > FALL * learned:
         return Verdict(
             "underfit",

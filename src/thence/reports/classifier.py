@@ -8,7 +8,7 @@ import numpy as np
 from thence.array_types import Float, Int64
 from thence.corpus.documents import as_labelled
 from thence.ensembles.mix import weights_of
-from thence.evaluation.explain import explain
+from thence.evaluation.explain import Explanation, explain
 from thence.evaluation.labels import (
     MISTAKES,
     ClassificationReport,
@@ -237,16 +237,21 @@ def is_quick(run: ClassifierRun) -> bool:
 def _explained(run: ClassifierRun, mistake: Mistake, text: str, short: str, about: str) -> Folded:
     """Return a mistake that unfolds to show its words, coloured by weight for the wrong label."""
     found = explain(run, text, mistake.predicted)
-    parts = sorted(found.tokens, key=lambda part: -part.weight)[:CAUSES]
-    causes = ", ".join(
-        f"{part.text.strip()} {part.weight:+.2f}" for part in parts if part.weight > 0
-    )
     tokens = [
         without_breaks(token, "\n") if isinstance(token, str) else token
         for token in explanation_tokens(found)
     ]
+    causes = causes_of(found)
     because = f". For “{mistake.predicted}” most (nats): {causes}" if causes else ""
     return Folded(short, [RunningText(tokens)], f"{about}{because}")
+
+
+def causes_of(found: Explanation) -> str:
+    """Return what speaks most for a label, with its weights; a space is shown as ␣."""
+    parts = sorted(found.tokens, key=lambda part: -part.weight)[:CAUSES]
+    return ", ".join(
+        f"{part.text.strip() or '␣'} {part.weight:+.2f}" for part in parts if part.weight > 0
+    )
 
 
 def strongest_section(run: ClassifierRun) -> Section:

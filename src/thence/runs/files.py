@@ -21,6 +21,8 @@ from thence.settings import Kind, as_in_file, from_json
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+MODEL_FILES = (".arpa", ".bin", ".binary", ".klm", ".ftz", ".gz")
+"""Endings of models of other programs, of which ``thence import`` makes runs."""
 RUNS = Path("runs")
 """Where runs are made unless another folder is named, and where their names are looked for."""
 HEADER = "thence"
@@ -236,6 +238,10 @@ def find_run(folder: str | Path) -> Path:
 
 def no_run_message(folder: Path) -> str:
     """Return a message for a folder that is not a run, with a suggestion what was meant."""
+    is_model = folder.suffix in MODEL_FILES
+    if folder.is_file():
+        hint = f" Make a run of it: thence import {folder} --output NAME." if is_model else ""
+        return f"{folder} is not a run folder but a file.{hint}"
     if folder.exists():
         own = RUNS / folder
         there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
@@ -245,7 +251,8 @@ def no_run_message(folder: Path) -> str:
     names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
     known = sorted(name for name in names if not name.startswith("."))
     where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
-    return f"There is no run {folder}{where}." + nearest(folder.name, known)
+    missing = "file" if is_model else "run"
+    return f"There is no {missing} {folder}{where}." + nearest(folder.name, known)
 
 
 def is_finished(folder: Path, model: str) -> bool:

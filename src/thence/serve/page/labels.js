@@ -25,10 +25,10 @@ export class Labels {
     this.byGradient = el("input", { type: "checkbox", on: { change: () => this.read() } });
     this.method = el("label", { class: "check", hidden: true }, this.byGradient, " Weigh words by the gradient, in models that have one");
     this.texts = el("div", { class: "label-texts" });
-    this.element = el("div", { class: "stack" }, el("p", { class: "legend" }, "A word speaks ",
+    this.element = el("div", { class: "stack" }, el("p", { class: "hint" }, "A word speaks ",
       el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ",
       el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"),
-      " a label: how its log-odds change without the word, or would by the gradient. Press a label at the side to mark it."), this.method, this.texts);
+      " a label, by how much its log-odds change without the word. Press a label at the side to see what speaks for that one."), this.method, this.texts);
     this.head = el("thead", {});
     this.body = el("tbody", { on: { keydown: (event) => this.rove(event) } });
     this.aside = el("aside", { class: "inspector", "aria-label": "Labels" }, el("header", {}, el("h2", { class: "inspector-title" }, "Labels")),

@@ -26,7 +26,7 @@ export function lookPlace(panel, app) {
   const strips = new Map(); // The newest answer of each model.
   const error = errorLine();
   const problems = el("div", { class: "problems" });
-  const numbers = el("div", { class: "scroll", hidden: true, tabindex: 0, role: "region", "aria-label": "Figures" });
+  const numbers = el("div", { class: "scroll on-ground", hidden: true, tabindex: 0, role: "region", "aria-label": "Figures" });
   let place = value("place") === "" ? null : Number(value("place"));
   let waiting = 0;
 
