@@ -44,6 +44,8 @@ def losses(train: Sequence[float], dev: Sequence[float | None]) -> list[dict[str
          [2.0, 1.0, 0.6, 0.5], [2.2, 2.1, 2.003, 2.0]),
         ("fine", "train is not far below (train 1.9, dev 2)",
          [2.2, 2.05, 1.95, 1.9], [2.2, 2.05, 2.003, 2.0]),
+        ("fine", "(0.005), so there is hardly anything left to learn.",
+         [0.9, 0.1, 0.02, 0.016], [0.14, 0.02, 0.006, 0.005]),
         ("unknown", "no dev split", [2.0, 1.0], [None, None]),
     ],
 )  # fmt: skip
@@ -61,13 +63,6 @@ def test_a_verdict_does_not_depend_on_the_unit() -> None:
     for factor in (1e-3, 1e3):
         scaled = losses([factor * x for x in train], [factor * x for x in dev])
         assert diagnose(scaled, factor * UNIFORM).kind == "overfit"
-
-
-def test_where_nothing_is_left_to_learn_nothing_is_advised() -> None:
-    curve = losses([0.9, 0.1, 0.02, 0.016], [0.14, 0.02, 0.006, 0.005])
-    found = judge(curve, UNIFORM)
-    assert (found.kind, found.advice) == ("fine", "")
-    assert found.sentence.endswith("(0.005), so there is hardly anything left to learn.")
 
 
 def test_pairs_are_counted_too() -> None:
