@@ -81,9 +81,9 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Threads that wait for each other by spinning for long take the processor from those they wait
-# for: as soon as anything else runs on the machine, two threads are twenty times slower than one.
-# PyTorch reads this when it is first imported.
+# OpenMP's threads wait for each other by spinning, which takes the processor from the threads that
+# they wait for: with other programs running, two threads are then twenty times slower than one.
+# This limits the spinning. PyTorch's OpenMP library reads it when it is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _NAMES = {
@@ -126,7 +126,7 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 _INTERNAL_HOMES = {"display": "thence.reports.displays"}
-"""Functions that methods of results call, and nobody else."""
+"""Functions that only methods of results call."""
 
 # Without what needs an extra, so that import * and help() are no worse for lacking it.
 __all__ = [*(name for name in _HOMES if name != "TextClassifier"), "__version__"]

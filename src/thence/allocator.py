@@ -12,14 +12,15 @@ from typing import Any
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 """Parameters of ``mallopt`` (glibc's malloc.h): free bytes at the top of the heap from which on
 they go back to the system, the smallest block with a mapping of its own, and the most mappings."""
-LARGEST, LARGE_BLOCK, MOST_MAPPINGS = 2**31 - 1, 32 << 20, 1 << 16
-"""The largest number that it takes; the highest size that it comes to by itself; its default."""
+MAX_VALUE, LARGE_BLOCK, DEFAULT_MAPPINGS = 2**31 - 1, 32 << 20, 1 << 16
+"""The largest value of a parameter; the largest ``M_MMAP_THRESHOLD`` (bytes) that glibc chooses by
+itself; its default of ``M_MMAP_MAX``."""
 
 
 def trim() -> None:
-    """Give memory back that was freed, also what is below something in use.
+    """Return all freed memory to the system, also below blocks in use (``malloc_trim``).
 
-    After millions of small arrays that may be as much as what is in use.
+    After millions of small arrays the freed memory may be as much as the memory in use.
     """
     libc = _libc()
     if hasattr(libc, "malloc_trim"):
@@ -27,15 +28,16 @@ def trim() -> None:
 
 
 @contextmanager
-def kept_memory(keep: bool = True) -> Iterator[None]:
-    """Keep freed memory for a while, to be used again; only where the C library is glibc.
+def keep_freed_memory(keep: bool = True) -> Iterator[None]:
+    """Context manager: the C library keeps freed memory in the process for later allocations.
 
-    It gives blocks of more than 32 MiB back at once, and the system maps them anew, page by page,
-    when they are next asked for: a third of a training step with 50,000 embeddings of 256 numbers.
+    By default glibc returns freed blocks of more than 32 MiB at once, and the system maps new ones
+    page by page at the next allocation: a third of a training step with 50,000 embeddings of 256
+    numbers.
 
     Args:
-        keep: False gives it back for a while, within a block that keeps it: what takes much memory
-            now and then, as an evaluation does, would leave its pieces behind.
+        keep: False returns freed memory, for a part within a block that keeps it: work that takes
+            much memory now and then, such as an evaluation, would leave it fragmented.
     """
     _keep_memory(keep)
     try:
@@ -48,10 +50,10 @@ def _keep_memory(keep: bool) -> None:
     libc = _libc()
     if not hasattr(libc, "mallopt"):
         return
-    libc.mallopt(M_MMAP_MAX, 0 if keep else MOST_MAPPINGS)
+    libc.mallopt(M_MMAP_MAX, 0 if keep else DEFAULT_MAPPINGS)
     if not keep:
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-    libc.mallopt(M_TRIM_THRESHOLD, LARGEST if keep else 2 * LARGE_BLOCK)
+    libc.mallopt(M_TRIM_THRESHOLD, MAX_VALUE if keep else 2 * LARGE_BLOCK)
     if not keep:
         libc.malloc_trim(0)
 

@@ -1,8 +1,8 @@
 """Types of arrays with their shapes, such as ``Float[np.ndarray, "batch vocab"]``.
 
-They are those of jaxtyping for type checkers, and where jaxtyping was imported before, as by tests
-that check shapes at run time. Everywhere else such a type is only its class of arrays: importing
-jaxtyping takes as long as reading a small run.
+Type checkers, and tests that imported jaxtyping before to check shapes at run time, get jaxtyping's
+types. Everywhere else ``Float[np.ndarray, "batch"]`` is only ``np.ndarray``: importing jaxtyping
+takes as long as reading a small run.
 """
 
 import sys
@@ -25,7 +25,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
 else:
 
     class _ClassOfArray:
-        """Stands for a type of arrays without its shape."""
+        """A stand-in for jaxtyping's types: ``_ClassOfArray[np.ndarray, shape]`` is the class."""
 
         def __class_getitem__(cls, class_and_shape: tuple[Any, str]) -> Any:
             return class_and_shape[0]

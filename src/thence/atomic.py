@@ -33,16 +33,16 @@ NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 
 
 class ExistsError(RunError):
-    """Something is there already, and is left as it is."""
+    """The target exists already; it was left as it is."""
 
 
 class WriteError(RunError):
-    """Something could not be written.
+    """A file or folder could not be written.
 
     Args:
-        path: What could not be written.
+        path: The file or folder.
         error: The reason.
-        way_out: A sentence on what is left, and how to go on.
+        way_out: A sentence on what was kept and how to go on; by default that nothing changed.
     """
 
     def __init__(self, path: Path, error: OSError, way_out: str = "") -> None:
@@ -63,12 +63,12 @@ class WriteError(RunError):
 def write_atomically(
     path: Path, content: bytes | Iterable[bytes | memoryview], within: Path | None = None
 ) -> None:
-    """Write a file, or leave what was there.
+    """Replace a file, or leave it unchanged if writing fails.
 
     Args:
-        path: The file; missing folders on the way are made.
-        content: What it is to hold, whole or part by part.
-        within: A folder that may come from anyone: links below it are refused.
+        path: The file; missing parent folders are made.
+        content: The new content, whole or as an iterable of parts.
+        within: A folder from an untrusted source: symbolic links below it are refused.
 
     Raises:
         RunError: If it cannot be written (no permission, disk full).
@@ -105,13 +105,13 @@ def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator
     If the block raises, nothing is left behind and what was there before stays.
 
     Args:
-        path: The file; missing folders on the way are made.
-        new: Refuse a file that is there already; by default it is replaced.
+        path: The file; missing parent folders are made.
+        new: Refuse a file that exists already; by default it is replaced.
         wait: Wait while another process is writing it; by default that is an error.
 
     Raises:
         BusyError: Another process is writing the same file.
-        ExistsError: If it must be new, and is not.
+        ExistsError: If ``new`` is set and the file exists.
         OSError: The folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,11 +136,11 @@ def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator
 
 
 class NewFolder:
-    """A folder that is being built beside its target; no other process can make it meanwhile.
+    """A folder that is being built beside its target; its name is locked for other processes.
 
     Attributes:
-        target: Where it is going to be.
-        path: Where it is now.
+        target: The final path.
+        path: The current path: hidden while it is being built, then ``target``.
     """
 
     def __init__(self, target: Path, path: Path) -> None:
@@ -155,8 +155,8 @@ class NewFolder:
         """Flush everything to the disk and give the folder its name; it stays locked.
 
         Raises:
-            ExistsError: If something is there by now.
-            WriteError: If that is not possible for another reason.
+            ExistsError: If the target exists by now.
+            WriteError: If renaming fails for another reason.
         """
         try:
             sync_tree(self.path)
@@ -171,11 +171,11 @@ class NewFolder:
         """Write the result of long work, and put it in place; if that fails, keep it elsewhere.
 
         Args:
-            write: Writes everything into a folder, or raises ``WriteError``; is called again with
-                another folder if this one cannot be written.
+            write: Writes everything into the folder it is given, or raises ``WriteError``; called
+                again with another folder if this one cannot be written.
 
         Raises:
-            RunError: If it could not be written here; says where it is kept.
+            RunError: If it could not be written here; the message says where it is kept.
         """
         try:
             write(self.path)
@@ -192,14 +192,14 @@ class NewFolder:
 
 @contextmanager
 def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
-    """Reserve the name of a new folder, and give a hidden folder to build it in.
+    """Context manager: reserve the name of a new folder, and yield a hidden folder to build it in.
 
     At the end of the block the folder is put in place, unless that was done; if the block raises
-    before, nothing of it is left. The folder stays locked until the end of the block, also once it
-    is in place; the lock is the one that ``locked`` takes.
+    before, it is removed. The folder stays locked until the end of the block, also once it is in
+    place; the lock is the one that ``locked`` takes.
 
     Args:
-        target: The folder to make; missing folders on the way are made.
+        target: The folder to make; missing parent folders are made.
         wait: Wait while another process makes it; by default that is an error.
 
     Raises:
@@ -222,7 +222,7 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
             yield new
             if not new.in_place:
                 new.put_in_place()
-        except WriteError as error:  # Said of the name that the user knows.
+        except WriteError as error:  # Name the target, which the user knows, not the hidden folder.
             if not error.path.is_relative_to(_beside(target)):
                 raise
             raise WriteError(target, error.error, "Nothing was made.") from error
@@ -233,10 +233,10 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
 
 @contextmanager
 def scratch_folder(place: Path) -> Iterator[Path]:
-    """Make a hidden folder that is removed after the block; one process at a time has it.
+    """Context manager: make a hidden folder, locked for other processes, and remove it afterwards.
 
     Args:
-        place: The folder is named after it; missing folders on the way are made.
+        place: The path that the folder is named after; missing parent folders are made.
 
     Raises:
         BusyError: Another process has it.
@@ -251,11 +251,7 @@ def scratch_folder(place: Path) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Refuse to make what is there already.
-
-    Raises:
-        ExistsError: If something is in its place.
-    """
+    """Raise ``ExistsError`` if the path exists; ``WriteError`` if that cannot be found out."""
     try:
         taken = path.exists()
     except OSError as error:  # A name that is too long, for example.
@@ -268,7 +264,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def is_taken(path: Path) -> bool:
-    """Return whether something is there, or is being made by a process that is alive."""
+    """Return whether the path exists, or is being made by a process that is alive."""
     if path.exists():
         return True
     try:
@@ -279,17 +275,17 @@ def is_taken(path: Path) -> bool:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder that this process has locked."""
+    """Remove half-written files of killed processes, also of thence 0.1, in a locked folder."""
     clear_dead(folder)
-    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):  # Of thence 0.1.
+    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):  # Version 0.1 had no locks.
         with suppress(OSError):
             path.unlink()
 
 
 def clear_dead(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder, and nothing of the living."""
+    """Remove half-written files of killed processes in a folder; those of living ones stay."""
     for path in (*folder.glob(f".*{NEW}"), *folder.glob(f"*/.*{NEW}")):
-        with suppress(BusyError, OSError):  # A picture, for example, that is being written.
+        with suppress(BusyError, OSError):  # A plot, for example, that is being written.
             _clear_dead(path, wait=False)
 
 
@@ -313,7 +309,8 @@ def sync_tree(folder: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    # Without locks nobody knows who is alive, so each process has a name of its own.
+    """Return the hidden path at which a target is built, in the same folder."""
+    # Without locks no process knows which others are alive, so each uses a name of its own.
     own = f".{os.getpid()}" if not can_lock() else ""
     return path.with_name(f".{path.name}{own}{NEW}")
 
@@ -329,7 +326,7 @@ def _create_folder(path: Path) -> int:
 
 @contextmanager
 def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[int]:
-    """Make and lock the hidden file or folder that a target is built in; yield its descriptor."""
+    """Context manager: create and lock the hidden file or folder; yield its descriptor."""
     building = _beside(target)
     failed: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     for _ in range(ATTEMPTS):
@@ -340,7 +337,7 @@ def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[
             _clear_dead(building, wait)
             continue
         except FileNotFoundError as error:
-            # Cleared by another process before it was locked, or the folder that it is in was.
+            # Another process removed it before it was locked, or removed its parent folder.
             failed = error
             building.parent.mkdir(parents=True, exist_ok=True)
             continue
@@ -355,12 +352,12 @@ def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[
 
 
 def _clear_dead(building: Path, wait: bool) -> None:
-    """Remove what a killed process was building.
+    """Remove a hidden file or folder whose process was killed.
 
     Raises:
-        BusyError: If the process is alive and is not waited for.
+        BusyError: If the process is alive and ``wait`` is False.
     """
-    if not can_lock() or building.is_symlink():  # A link is removed, and what it leads to is not.
+    if not can_lock() or building.is_symlink():  # The link is removed, not what it points to.
         _remove(building)
         return
     try:
@@ -383,14 +380,14 @@ def _remove(path: Path) -> None:
 
 
 def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders that were made for nothing, the innermost first."""
+    """Remove the folders that are still empty, the innermost first."""
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
 
 
 def _kept_elsewhere(name: str, write: Callable[[Path], None]) -> Path | None:
-    """Write a folder where there is room for it; return where, or None if there is none."""
+    """Write a folder below the first of some places with room; return its path, or None."""
     for place in dict.fromkeys((gettempdir(), str(Path.cwd()), str(Path.home()))):
         outer: Path | None = None
         try:

@@ -1,13 +1,13 @@
-"""A deadline for all that is done within a block, however deep in calls it is asked for.
+"""A deadline for everything called within a block, at any depth of the call stack.
 
     with deadline(time.monotonic() + 3):
         for chunk in chunks:
             check_deadline()  # raises DeadlineError once the three seconds are over
 
-Long loops call ``check_deadline`` each time round, about every tenth of a second of work, so that
-whoever has little time need not pass a clock through every function. What can end early with what
-it has reached asks ``past_deadline``. Without a deadline both cost a tenth of a microsecond. This
-is the cancel scope of trio and anyio, for one thread: other threads have none.
+Long loops call ``check_deadline`` in every iteration, about every tenth of a second of work, so
+that a time limit need not be passed through every function. Loops that can end early with a usable
+result ask ``past_deadline``. Both cost a tenth of a microsecond. It works like the cancel scopes of
+trio and anyio, for one thread only: other threads have no deadline.
 """
 
 import math
@@ -20,15 +20,15 @@ _ENDS: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
 class DeadlineError(Exception):
-    """The deadline has passed; what was being done is given up."""
+    """The deadline has passed; the current work was abandoned."""
 
 
 @contextmanager
 def deadline(ends: float) -> Iterator[None]:
-    """Set a deadline for a block; it never puts off an earlier one.
+    """Context manager: set a deadline; an earlier one of an outer block still holds.
 
     Args:
-        ends: When, by ``time.monotonic``.
+        ends: The time in seconds of ``time.monotonic``.
     """
     token = _ENDS.set(min(ends, _ENDS.get()))
     try:

@@ -1,6 +1,6 @@
 """What thence finds on this machine: versions, processor, memory, cache folder, extras, devices.
 
-Nothing of it needs torch, which takes seconds to load, unless it is asked for.
+PyTorch, which takes seconds to load, is imported only if asked for.
 """
 
 import math
@@ -40,14 +40,14 @@ REQUIREMENT = re.compile(
 )
 BOUND = re.compile(r"(>=|<)([\d.]+)")
 GPUS = Path("/proc/driver/nvidia/gpus")
-"""Where the driver of NVIDIA tells on Linux which GPUs there are."""
+"""Folder in which NVIDIA's driver for Linux describes each GPU."""
 PROCESSORS = Path("/proc/cpuinfo")
 PROCESSOR_TIME = Path("/sys/fs/cgroup/cpu.max")
-"""Microseconds of processor time that a container may use, and in how many; ``max``: any."""
+"""A container's limit of processor time: quota and period in microseconds; ``max``: no limit."""
 LEAST_SPACE = 100_000_000
-"""Bytes of disk below which little can be written: the tokens of a text of 50 MB, say."""
+"""Free bytes of disk below which a problem is reported: a text of 50 MB has tokens of this size."""
 BFLOAT16 = re.compile(r"\b(?:avx512_bf16|amx_bf16|bf16)\b")
-"""Flags of processors that multiply in bfloat16; ``--torch`` says whether that is faster."""
+"""Processor flags of bfloat16 instructions; ``--torch`` measures whether they are faster."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Extra:
 
     Attributes:
         purpose: What it is for.
-        missing: Its libraries that are not installed, or of another version than it needs.
-        command: What to type to install them.
+        missing: Its libraries that are not installed, or in an unsuitable version.
+        command: The command that installs them.
     """
 
     purpose: str
@@ -67,10 +67,10 @@ class Extra:
 
 @dataclass(frozen=True)
 class TorchDevice:
-    """What PyTorch trains on here.
+    """The device on which PyTorch trains here.
 
     Attributes:
-        name: Its kind (``cpu``, ``cuda``, ``mps``) and what it is called.
+        name: Its kind (``cpu``, ``cuda``, ``mps``) and its product name.
         memory: Bytes of memory of a GPU; None for the processor.
         fast_bfloat16: Whether ``--precision auto`` may choose bfloat16: it is faster than float32.
     """
@@ -82,14 +82,14 @@ class TorchDevice:
 
 @dataclass(frozen=True)
 class Check:
-    """A part of the self-test.
+    """A part of the self-test: a model is trained and scores a text.
 
     Attributes:
-        name: What was done.
-        expected: Log-probability of a text in nats, as it must be.
-        tolerance: Share of it by which it may differ.
-        found: As it came out.
-        seconds: How long it took.
+        name: What was trained.
+        expected: The correct log-probability of the text in nats.
+        tolerance: Allowed relative difference.
+        found: The measured log-probability in nats.
+        seconds: Duration.
     """
 
     name: str
@@ -100,31 +100,31 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the number is right."""
+        """Whether the measured log-probability is within the tolerance."""
         return math.isclose(self.expected, self.found, rel_tol=self.tolerance)
 
 
 @dataclass(frozen=True)
 class Environment(Serializable):
-    """What is installed here, and what the machine has.
+    """The installed versions, and the machine's processor, memory, disk and devices.
 
     Attributes:
         thence: Version.
         python: Version.
         executable: The Python that runs.
         system: Operating system and kind of processor.
-        libraries: Version of each library that thence always needs; None: it is not installed.
+        libraries: Version of each required library; None: it is not installed.
         processor: Name.
-        bfloat16: Whether the processor says that it has instructions for it; None: it does not say.
-        cores: Processors that this process may use.
+        bfloat16: Whether the processor reports bfloat16 instructions; None: unknown.
+        cores: Number of processors that this process may use.
         memory: Bytes of memory of the machine, or of the container.
-        free_memory: Bytes that a text may take; None where the system does not say.
-        without_core: Why NumPy does the work of the compiled core; None: it does not.
-        gpus: Names of NVIDIA's GPUs, as their driver says on Linux.
-        cache_folder: Where downloaded texts and the tokens of large ones are kept.
-        cache_space: Bytes that are free there; None if it cannot be written.
+        free_memory: Free bytes of memory; None where the system does not report them.
+        without_core: Why NumPy replaces the compiled core; None: the core is loaded.
+        gpus: Names of NVIDIA's GPUs, as reported by the driver on Linux.
+        cache_folder: Folder of downloaded texts and of the tokens of large texts.
+        cache_space: Free bytes on its disk; None if it cannot be written.
         extras: The optional libraries, by the name of the extra.
-        torch: What PyTorch trains on, if that was asked for.
+        torch: The device on which PyTorch trains, if that was asked for.
         test: The parts of the self-test that were run.
         problems: What does not work, in sentences.
     """
@@ -184,13 +184,13 @@ class Environment(Serializable):
 
 
 def doctor(*, torch: bool = False, test: bool = False) -> Environment:
-    """Return what thence finds on this machine, and what does not work.
+    """Return versions, processor, memory, disk and devices of this machine, and what does not work.
 
     Args:
-        torch: Load PyTorch, which takes seconds, and say on what it trains here and whether
-            bfloat16 is fast there.
-        test: Train two tiny models, of counts and by PyTorch, and compare what they say with what
-            they must say.
+        torch: Load PyTorch, which takes seconds, and report its device and whether bfloat16 is
+            fast there.
+        test: Train two tiny models, an n-gram model and a network of PyTorch, and compare their
+            log-probabilities with the correct ones.
     """
     libraries: dict[str, str | None] = {}
     extras: dict[str, list[str]] = {name: [] for name in EXTRAS}
@@ -244,7 +244,7 @@ def doctor(*, torch: bool = False, test: bool = False) -> Environment:
 
 
 def _requirements() -> Iterator[tuple[str, str, str | None]]:
-    """Yield the name of each library, the versions wanted, and the extra that it belongs to."""
+    """Yield each library's name, its required versions, and its extra (None: always required)."""
     for line in requires("thence") or []:
         if 'python_version < "3.14"' in line and sys.version_info >= (3, 14):
             continue
@@ -270,14 +270,14 @@ def _is_within(installed: str, bounds: str) -> bool:
     return all(have >= wanted if sign == ">=" else have < wanted for sign, have, wanted in pairs)
 
 
-def _numbers(one: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with."""
-    found = re.match(r"\d+(?:\.\d+)*", one)
+def _numbers(version_or_bound: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: ``(2, 13, 0)`` of ``2.13.0+cpu``."""
+    found = re.match(r"\d+(?:\.\d+)*", version_or_bound)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def usable_cores() -> int:
-    """Return how many processors this process may use: its affinity, the limit of its container."""
+    """Return the number of processors that this process may use: affinity and container limit."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -305,7 +305,7 @@ def _gpus() -> Iterator[str]:
 
 
 def _read(path: Path) -> str:
-    """Return a file of the system; nothing where there is none."""
+    """Return the content of a system file; an empty string if it cannot be read."""
     try:
         return path.read_text()
     except (OSError, ValueError):
@@ -313,7 +313,7 @@ def _read(path: Path) -> str:
 
 
 def _space(folder: Path) -> int | None:
-    """Return how many bytes a folder, which need not exist yet, has room for; None: no access."""
+    """Return the free bytes for a folder, which need not exist yet; None if not writable."""
     try:
         nearest = next(one for one in (folder, *folder.parents) if one.exists())
         with TemporaryFile(dir=nearest):
@@ -336,20 +336,21 @@ def _torch_device() -> TorchDevice:
 
 
 TEST_TEXTS = ("ab", "ba") * 5
-COUNTED = 3 * math.log(5 / 12 + 2 / 12 * (10 / 33 + 3 / 33 / 4))
-"""Log-probability of ``ab`` by Witten and Bell's bigram. Each of its three pairs (the boundary and
-a, a and b, b and the boundary) stands in 5 of 10 texts, and two symbols follow the first of each.
-Each symbol is 10 of 30, of three kinds, and there are four with the unknown one."""
-LEARNED = 3 * math.log(1 / 2)
-"""The same by a network, which learns that each of two symbols follows in half of the texts."""
+WITTEN_BELL_NATS = 3 * math.log(5 / 12 + 2 / 12 * (10 / 33 + 3 / 33 / 4))
+"""Log-probability of ``ab`` by Witten and Bell's bigram. Each of its three pairs (boundary and a, a
+and b, b and boundary) occurs in 5 of the 10 texts, and two distinct symbols follow the first symbol
+of each: (5 + 2 p(unigram)) / (10 + 2). Each of the three symbols is 10 of 30 targets; with the
+unknown one there are four: p(unigram) = (10 + 3 / 4) / (30 + 3)."""
+NETWORK_NATS = 3 * math.log(1 / 2)
+"""Log-probability of ``ab`` by a trained network: each of two symbols follows in half the texts."""
 
 
 def _self_test() -> Iterator[Check]:
     with TemporaryDirectory(prefix="thence-") as folder:
         train = partial(_train_and_score, Path(folder))
         counting = partial(train, "ngram", order=2, smoothing="witten-bell")
-        yield _timed("counts", COUNTED, 1e-6, counting)
-        yield _timed("network", LEARNED, 0.01, partial(train, "bigram", steps=100, lr=0.3))
+        yield _timed("counts", WITTEN_BELL_NATS, 1e-6, counting)
+        yield _timed("network", NETWORK_NATS, 0.01, partial(train, "bigram", steps=100, lr=0.3))
 
 
 def _timed(name: str, expected: float, tolerance: float, work: Callable[[], float]) -> Check:

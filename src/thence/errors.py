@@ -1,4 +1,4 @@
-"""Errors that a user can correct: one small tree, raised where their input is read.
+"""Errors that a user can correct: a small class tree, raised where the input is read.
 
 Commands print such an error as one line on standard error and exit with code 2. Anything
 else that escapes is a bug and keeps its traceback.
@@ -51,14 +51,13 @@ class MissingExtraError(ThenceError):
 
 
 class ThenceWarning(UserWarning):
-    """What was done may not be what was meant, such as a table that was read as plain text.
+    """The input may have been misunderstood, for example a table that was read as plain text.
 
-    The library warns by it (``warnings.warn(message, ThenceWarning, stacklevel=2)``), and commands
-    print it as a remark.
+    Raised as ``warnings.warn(message, ThenceWarning, stacklevel=2)``; commands print it as a note.
     """
 
     def __str__(self) -> str:
-        """Return the message, safe to print as that of an error is."""
+        """Return the message, safe to print: control characters in it are shown as codes."""
         return printable(super().__str__())
 
 
@@ -76,10 +75,15 @@ def nearest(name: str, choices: Iterable[str], quote: str = "'") -> str:
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:  # as untyped as the libraries are
-    """Import a module of an optional library.
+    """Import and return a module of an optional library.
+
+    Args:
+        module: Its full name.
+        extra: The extra of ``pyproject.toml`` that installs it.
+        purpose: What needs it, for the message.
 
     Raises:
-        MissingExtraError: It is not installed.
+        MissingExtraError: If it is not installed.
     """
     try:
         return import_module(module)

@@ -1,7 +1,7 @@
 """Calls from a class to functions of packages above its own, without an import of them.
 
-``run.evaluate()`` is ``thence.evaluate(run)``, and a notebook shows a result as ``reports`` renders
-it. Those functions are in packages above the class's, so it must not import them.
+``run.evaluate()`` calls ``thence.evaluate(run)``, and a notebook shows a result as ``reports``
+renders it. Those functions are in packages above the class's, so it must not import them.
 ``thence/__init__.py``, which stands above all packages and is always imported first, hands its
 table of functions to ``set_lookup`` instead.
 """
@@ -21,7 +21,7 @@ def set_lookup(lookup: Lookup) -> None:
 
 
 class PackageFunction:
-    """A method that is a function of ``thence`` with the object as its first argument.
+    """A descriptor: the method calls a function of ``thence`` with the object as first argument.
 
     Args:
         name: Of the function.
@@ -36,7 +36,7 @@ class PackageFunction:
 
 
 def repr_html(result: object) -> str:
-    """Return a result as HTML that runs no script and loads nothing; IPython asks for it.
+    """Return a result as HTML without scripts or external resources, for IPython.
 
     A class that is shown in notebooks has a line ``_repr_html_ = repr_html`` and an entry in
     ``thence.reports.displays``.

@@ -21,15 +21,15 @@ from thence.errors import ThenceError
 from thence.exchange.kenlm_model import read_hashed
 
 MOST_KEPT = 1 << 16
-"""Words of which a model remembers whether it knows them (about 10 MB): programs that search ask
-this of the same words again and again."""
+"""Words for which ``word in model`` is cached (about 10 MB): beam searches ask for the same words
+again and again."""
 _encoded = str.encode
 
 
 class LoadMethod:
-    """How a file comes into memory: the lazy ones map hash tables of KenLM, all others read it.
+    """How a file is loaded: the lazy methods memory-map KenLM's hash tables, all others read it.
 
-    A file that is mapped must not be written over: the system would end the process that asks it.
+    A mapped file must not be overwritten: the system would kill the process that reads it (SIGBUS).
     """
 
     LAZY, POPULATE_OR_LAZY, POPULATE_OR_READ, READ, PARALLEL_READ = range(5)
@@ -49,8 +49,8 @@ class Config:
 
     Attributes:
         load_method: One of ``LoadMethod``.
-        show_progress: Whether to show it; taken and not heeded.
-        arpa_complain: One of ``ARPALoadComplain``; likewise.
+        show_progress: Accepted and ignored.
+        arpa_complain: One of ``ARPALoadComplain``; accepted and ignored.
     """
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ class FullScoreReturn:
 
 
 class State(Context):
-    """What a model remembers of the words so far; it can be compared, hashed, copied and pickled.
+    """The context that a model keeps; it can be compared, hashed, copied and pickled.
 
-    States are equal if the same words follow with the same probabilities, so far as KenLM knows it.
-    Their order is KenLM's: shorter ones first, then by the ids of their words.
+    States are equal if they keep the same words; all further scores are then the same. They are
+    ordered as KenLM orders them: shorter ones first, then by the ids of their words.
     """
 
     __slots__ = ()
@@ -111,7 +111,7 @@ class State(Context):
 
 
 WORDS_AT: int = State.words.offset
-"""Where in the bytes of a state its words begin."""
+"""Offset in bytes of the words in a state."""
 _NOTHING = State()
 
 
@@ -120,11 +120,11 @@ class Model:
 
     Args:
         path: An ARPA file, plain or compressed, a binary file of KenLM, or the folder of a run of
-            the model ``ngram``, which is asked as the ARPA file that it can be exported to.
-        config: Whether to map the file.
+            the model ``ngram``, which scores like the ARPA file exported from it.
+        config: Whether to memory-map the file.
 
     Raises:
-        OSError: If the file cannot be read; says why.
+        OSError: If the file cannot be read; the message says why.
     """
 
     path: bytes
@@ -142,7 +142,7 @@ class Model:
 
     @property
     def order(self) -> int:
-        """Words of the longest n-grams."""
+        """The order n: words of the longest n-grams."""
         return self._hashed.order
 
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
@@ -155,18 +155,18 @@ class Model:
         """
         text = sentence.encode() if isinstance(sentence, str) else _bytes(sentence)
         if bos and eos and b"\0" in text:
-            text = text.partition(b"\0")[0]  # Where KenLM takes a sentence to end.
+            text = text.partition(b"\0")[0]  # KenLM reads a C string here, which ends at a NUL.
         return self._score(self._begin if bos else _NOTHING, text, END if eos else 0)
 
     def perplexity(self, sentence: str | bytes) -> float:
-        """Return the perplexity of a sentence per word, its end being one."""
+        """Return the perplexity of a sentence per word; ``</s>`` counts as one."""
         words = len(_bytes(sentence).split()) + 1
         return float(10.0 ** (-self.score(sentence) / words))
 
     def full_scores(
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
-        """Yield log10 probability, words of the n-gram found and whether it is unknown, per word.
+        """Yield for each word its log10 probability, the length of the n-gram found, and its OOV.
 
         The arguments are those of ``score``.
         """
@@ -176,15 +176,15 @@ class Model:
             yield log_prob, length, word == 0 and not (eos and place == len(founds))
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802 (KenLM's name)
-        """Make a state that of the beginning of a sentence."""
+        """Overwrite a state with that of the beginning of a sentence (``<s>``)."""
         state.become(self._begin)
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
-        """Make a state that of no context at all."""
+        """Overwrite a state with that of an empty context."""
         state.become(_NOTHING)
 
     def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
-        """Return the log10 probability of a word after a state; write the state after it."""
+        """Return the log10 probability of a word after ``in_state``; overwrite ``out_state``."""
         log_prob = self._step(in_state, _encoded(word), out_state, None)
         if log_prob != log_prob:
             raise ValueError(NO_FIT)
@@ -193,7 +193,7 @@ class Model:
     def BaseFullScore(  # noqa: N802
         self, in_state: State, word: str, out_state: State
     ) -> FullScoreReturn:
-        """Return all that is known of a word after a state; write the state after it."""
+        """Return a word's score, n-gram length and OOV after a state; overwrite ``out_state``."""
         found = Found()
         log_prob = self._step(in_state, _encoded(word), out_state, found)
         if log_prob != log_prob:
@@ -216,7 +216,7 @@ class Model:
 
 
 class LanguageModel(Model):
-    """An older name of ``Model``."""
+    """KenLM's older name of ``Model``."""
 
 
 def _bytes(text: object) -> bytes:

@@ -38,15 +38,15 @@ def minimize(
     history: int,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Array:
-    """Return where a convex function is smallest.
+    """Return the point at which a convex function is smallest, in the shape of ``x``.
 
     Args:
-        function: Returns the value and the gradient, which has the shape of ``x``.
+        function: Returns the value and the gradient (in the shape of ``x``) at a point.
         x: The starting point.
         precondition: Multiplies a gradient by an estimate of the inverse Hessian.
         tolerance: Stop when five iterations decrease the function by less than this.
         max_iterations: Stop after this many iterations.
-        history: How many pairs (s, y) the inverse Hessian is estimated from.
+        history: Number of the last pairs (s, y) that estimate the inverse Hessian.
         should_stop: Asked after each iteration whether to return the point reached so far.
     """
     pairs: list[tuple[Array, Array]] = []
@@ -74,14 +74,14 @@ def minimize(
 def _quasi_newton_direction(
     grad: Array, pairs: list[tuple[Array, Array]], precondition: Preconditioner
 ) -> Array:
-    """Return the gradient times the inverse Hessian that the pairs imply (two-loop recursion)."""
+    """Return H grad, with the inverse Hessian H estimated from the pairs (two-loop recursion)."""
     direction, alphas = grad, []
     for s, y in reversed(pairs):
         alpha = np.vdot(s, direction) / np.vdot(s, y)
         direction = direction - alpha * y
         alphas.append(alpha)
     direction = precondition(direction)
-    if pairs:  # Scale the preconditioner to the curvature met last.
+    if pairs:  # gamma = s'y / y'Py (equation 7.20, with P) scales P to the last curvature.
         s, y = pairs[-1]
         direction *= np.vdot(s, y) / np.vdot(y, precondition(y))
     for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):

@@ -1,6 +1,6 @@
-"""Locks on files and folders, which a killed process releases by itself.
+"""Locks on files and folders (``flock``), which the system releases when a process is killed.
 
-They are those of ``flock``: advisory, and bound to an open file rather than to its name.
+They are advisory, and bound to an open file rather than to its name.
 """
 
 import errno
@@ -13,7 +13,7 @@ from thence.errors import RunError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: two processes that write one thing are not told.
+except ImportError:  # Windows has no such locks: two processes may write the same run unnoticed.
     fcntl = None  # type: ignore[assignment]
 HAS_LOCKS = fcntl is not None
 
@@ -24,20 +24,20 @@ NO_LOCKS_HERE = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 class BusyError(RunError):
-    """Another process is at work on the same thing."""
+    """Another process has locked the same file or folder."""
 
 
 def can_lock() -> bool:
-    """Return whether this system has such locks."""
+    """Return whether this system has ``flock``."""
     return HAS_LOCKS
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a run folder for this process.
+    """Context manager: lock a run folder for this process.
 
-    Whoever changes or clears what is in a run folder locks it. Files that are only added whole
-    (reports, plots) and lines that are only appended (evaluations on test) need no lock on it.
+    It is needed to change or remove files of a run folder. Files that only appear whole (reports,
+    plots) and lines that are only appended (evaluations on test) need no lock on the folder.
 
     Raises:
         BusyError: If another process has locked it.
@@ -55,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process has locked a folder, as ``locked`` does, at this moment."""
+    """Return whether a process has locked a folder by ``locked`` at this moment."""
     if not HAS_LOCKS:
         return False
     try:
@@ -63,23 +63,23 @@ def is_locked(folder: Path) -> bool:
             return False
     except BusyError:
         return True
-    except OSError:  # It may not be opened.
+    except OSError:  # The folder cannot be opened.
         return False
 
 
 def wait_for_lock(descriptor: int) -> None:
-    """Lock an open file until it is closed, once no other process has it locked."""
+    """Wait until no other process has locked an open file, and lock it until it is closed."""
     _flock(descriptor, wait=True)
 
 
 def lock_open(descriptor: int, path: Path, wait: bool) -> bool:
-    """Lock an open file or folder; return False if its path leads to something else by now.
+    """Lock an open file or folder; return False if its path is another file by now.
 
     Between opening and locking, another process may have removed or replaced it. The lock would
-    then be on a file that nobody else can find.
+    then be on a file that no other process can open.
 
     Raises:
-        BusyError: If another process has locked it, and is not waited for.
+        BusyError: If another process has locked it and ``wait`` is False.
     """
     if not HAS_LOCKS:
         return True
@@ -98,7 +98,7 @@ def flock(descriptor: int, wait: bool) -> None:
     """Lock an open file, where the system has locks.
 
     Raises:
-        BlockingIOError: If another process has locked it, and is not waited for.
+        BlockingIOError: If another process has locked it and ``wait`` is False.
         OSError: If the file system has no locks.
     """
     if HAS_LOCKS:

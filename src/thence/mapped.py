@@ -1,8 +1,8 @@
-"""Arrays in files: written from their beginning on, memory-mapped, their pages let go when read.
+"""Arrays in files: written by appending, then memory-mapped; their pages can be released.
 
-What a process reads of a mapped file counts as its memory until the system wants the page for
-something else. ``release`` gives such pages back at once, so a large array that is read a block at
-a time takes the memory of a block.
+Pages that a process reads of a mapped file count as its memory until the system evicts them.
+``release`` drops them at once, so that a large array read block by block takes the memory of one
+block.
 """
 
 import mmap
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Column(Protocol):
-    """An array that is filled from its beginning on."""
+    """An array that is filled by appending."""
 
     def append(self, values: Array) -> None:
         """Add values at the end."""
@@ -30,7 +30,7 @@ class Column(Protocol):
 
 
 Columns = Callable[[Any, int], Column]
-"""Makes an empty column from the type of its numbers and how many there will be at most."""
+"""Makes an empty column of a dtype and a maximal length."""
 
 
 class MemoryColumn:
@@ -38,7 +38,7 @@ class MemoryColumn:
 
     Args:
         dtype: Type of the numbers.
-        size: How many there will be at most; memory that is not written to is not taken.
+        size: Maximal length; the system allocates only pages that are written.
     """
 
     def __init__(self, dtype: Any, size: int) -> None:
@@ -55,9 +55,9 @@ class MemoryColumn:
 
 
 class Spool:
-    """A column in a temporary file, which is gone when nothing reads it any more.
+    """A column in a temporary file, which is removed when its last reader is gone.
 
-    It is written as a file, not as a memory map, to which writing on a full disk ends the process.
+    It is written as a file: writing to a memory map on a full disk would kill the process (SIGBUS).
 
     Args:
         dtype: Type of the numbers.
@@ -74,12 +74,12 @@ class Spool:
         self.size += len(values)
 
     def overwrite(self, start: int, values: Array) -> None:
-        """Write values from a place on."""
+        """Write values at the positions from ``start`` on."""
         self._file.seek(start * self.dtype.itemsize)
         self._file.write(np.ascontiguousarray(values, self.dtype).data)
 
     def read(self, start: int, stop: int) -> Array:
-        """Return the values between two places."""
+        """Return the values from ``start`` to before ``stop``."""
         values = np.empty(stop - start, self.dtype)
         self._file.seek(start * self.dtype.itemsize)
         self._file.readinto(values.data)
@@ -97,8 +97,8 @@ def map_file(file: Any, dtype: Any, size: int, offset: int = 0) -> Array:
     Args:
         file: The open file or its path.
         dtype: Type of the numbers.
-        size: How many there are.
-        offset: Where the first begins, in bytes.
+        size: Their number.
+        offset: Position of the first in bytes.
     """
     if not size:
         return np.zeros(0, dtype)
@@ -106,14 +106,14 @@ def map_file(file: Any, dtype: Any, size: int, offset: int = 0) -> Array:
 
 
 def release(*arrays: Array) -> None:
-    """Give the memory back that was read of mapped arrays; others are left as they are."""
+    """Drop the pages of memory-mapped arrays that were read; other arrays are left as they are."""
     for base in map(_base, arrays):
         if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Not on Windows.
             base.madvise(mmap.MADV_DONTNEED)
 
 
 def is_mapped(array: Array) -> bool:
-    """Return whether an array is in a file."""
+    """Return whether an array is memory-mapped from a file."""
     return isinstance(_base(array), mmap.mmap)
 
 
@@ -124,14 +124,11 @@ def _base(array: Any) -> Any:
 
 
 @contextmanager
-def room_on_disk(memory: int | None) -> Iterator[None]:
-    """Turn errors of writing temporary files into one that says what to do.
+def explain_disk_errors(memory: int | None) -> Iterator[None]:
+    """Context manager: turn an OSError of temporary files into a RunError that says what to do.
 
     Args:
-        memory: Bytes to work in, which is why there are such files.
-
-    Raises:
-        RunError: If they cannot be written.
+        memory: The limit in bytes that makes the temporary files necessary, for the message.
     """
     try:
         yield

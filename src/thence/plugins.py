@@ -1,7 +1,7 @@
-"""A table that other packages may add to: by an entry point, or by a call in a script.
+"""A table of entries to which other packages add: by an entry point, or by a call in a script.
 
-An entry point is imported when its name is asked for, and not before. Only installed packages have
-some, so that no run folder, recipe or text can name code of its own.
+An entry point is imported when its name is first looked up. Only installed packages have entry
+points, so no run folder, recipe or text can name code of its own.
 """
 
 import re
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""What an addition may be called, so that it can be typed, and be a part of a folder's name."""
+"""Allowed names of added entries: easy to type, and usable as a part of a folder's name."""
 
 Entry = TypeVar("Entry", bound=Any)
 
 
 class Plugins(Generic[Entry]):
-    """The entries of a table by name, some of which other packages supply.
+    """A table of entries by name: the built-in ones, and those of other packages.
 
     Args:
         group: Group of the entry points, such as ``thence.models``.
-        kind: What an entry is: a frozen dataclass with a ``name`` and a ``supplier``.
-        table: The built-in entries; those of others are added once they are asked for.
+        kind: Class of the entries: a frozen dataclass with a ``name`` and a ``supplier``.
+        table: The built-in entries; those of other packages are added at their first look-up.
     """
 
     def __init__(self, group: str, kind: type[Entry], table: dict[str, Entry]) -> None:
@@ -54,24 +54,24 @@ class Plugins(Generic[Entry]):
         return self.table.get(name)
 
     def is_added(self, name: str) -> bool:
-        """Return whether an entry is none of the built-in ones."""
+        """Return whether an entry comes from another package or a script."""
         return name not in self._built_in
 
     def names(self) -> list[str]:
-        """Return all names, the built-in ones first; nothing is imported for it."""
+        """Return all names, the built-in ones first, without importing entry points."""
         installed = {point.name for point in _points(self.group)}
         return [*self.table, *sorted(installed - self.table.keys())]
 
     def add(self, name: str, entry: Entry, supplier: str = "") -> Entry:
-        """Add an entry and return it with its supplier; it replaces another's of that name.
+        """Add an entry and return it with its supplier; it replaces an added one of that name.
 
         Args:
-            name: What it must be called.
-            entry: What to add.
-            supplier: Package and version; looked up by the name of its module if not given.
+            name: The name that the entry must have.
+            entry: The entry.
+            supplier: Package and version; by default found from the module of its ``make``.
 
         Raises:
-            SettingError: If the name is a built-in one, or unusable.
+            SettingError: If the name is a built-in one or unusable, or the entry has another name.
         """
         if name in self._built_in:
             raise SettingError(f"The name '{name}' is taken by thence; choose another.")
@@ -88,7 +88,7 @@ class Plugins(Generic[Entry]):
         try:
             entry: Entry = point.load()
             return entry
-        except Exception as error:  # Whatever the module does.
+        except Exception as error:  # The module of another package may raise anything.
             raise SettingError(
                 f"'{point.name}' of the package {_supplier_of(point)} cannot be loaded "
                 f"({type(error).__name__}: {error}); install a working version of it."
@@ -96,7 +96,11 @@ class Plugins(Generic[Entry]):
 
 
 def missing(what: str, supplier: str) -> str:
-    """Return a sentence that says how to get what another package supplied, and is not here.
+    """Return a sentence that says how to install what a missing package supplies.
+
+    Args:
+        what: What needs which entry: the beginning of the sentence.
+        supplier: ``package==version`` when it was used; empty if a script had added the entry.
 
     >>> missing("The run r needs the model 'm'", "pack==0.1")
     "The run r needs the model 'm' of the package pack (0.1 when it was made): pip install pack."
@@ -109,16 +113,16 @@ def missing(what: str, supplier: str) -> str:
 
 
 def _points(group: str, name: str | None = None) -> "list[EntryPoint]":
-    """Return the entry points of a group, of one name or of any."""
-    # What is installed later changes the time of its folder.
+    """Return the entry points of a group, all or those of one name."""
+    # The times of the folders are part of the cache's key: an installation changes them.
     folders = tuple((folder, _time_of(folder)) for folder in sys.path)
     return [point for point in _scan(group, folders) if name in (None, point.name)]
 
 
 @lru_cache(maxsize=8)
 def _scan(group: str, folders: Sequence[tuple[str, int]]) -> "list[EntryPoint]":
-    """Return the entry points of a group; to look at all packages takes a tenth of a second."""
-    from importlib.metadata import entry_points  # Only asked for names that are none of ours.
+    """Return the entry points of a group; cached, as scanning all packages takes 0.1 s."""
+    from importlib.metadata import entry_points  # Slow; needed for names that are not built in.
 
     return list(entry_points(group=group))
 
@@ -135,7 +139,7 @@ def _supplier_of(point: "EntryPoint") -> str:
 
 
 def _supplier_of_module(entry: Any) -> str:
-    """Return the package of the module that an entry's ``make`` is in, if they share a name."""
+    """Return ``package==version`` of an entry's module, if the package has the module's name."""
     from importlib.metadata import PackageNotFoundError, version
 
     module = getattr(entry.make, "__module__", str(entry.make)).partition(".")[0]

@@ -1,7 +1,7 @@
 r"""Text that is safe to print: characters that control a terminal are replaced by their codes.
 
-A label, a token or the name of a file may hold anything, such as the escape sequence that sets the
-clipboard of whoever reads it. These are replaced:
+A label, a token or a file name may contain anything, such as the escape sequence that sets the
+reader's clipboard. These characters are replaced:
 
 | characters                                      | why                                       |
 |-------------------------------------------------|-------------------------------------------|
@@ -40,7 +40,7 @@ def printable_line(text: str) -> str:
 
 
 def printable_symbol(symbol: str) -> str:
-    r"""Return a symbol of a vocabulary, in which a space can be seen.
+    r"""Return a symbol of a vocabulary with visible spaces and escaped control characters.
 
     >>> print(printable_symbol(" a"), printable_symbol("\n"))
     ␣a \n
@@ -55,7 +55,7 @@ def printable_json(text: str) -> str:
     >>> print(printable_json('"a\x9bb"'))
     "a\u009bb"
     """
-    # To look for each unsafe character takes long; in ASCII JSON has escaped all but DEL.
+    # The regular expression is slow, so test first: JSON escapes all of these in ASCII but DEL.
     if ("\x7f" not in text) if text.isascii() else text.isprintable():
         return text
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

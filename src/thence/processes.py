@@ -1,36 +1,36 @@
-"""What ``torchrun`` tells the processes that it starts, read without importing torch."""
+"""The environment variables of ``torchrun``: ranks and world size, without importing torch."""
 
 import os
 from pathlib import Path
 
 
 def number_of_processes() -> int:
-    """Return how many processes train together."""
+    """Return how many processes train together (world size)."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the one that writes files and prints."""
+    """Return whether this process has rank 0: it writes files and prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def local_number() -> int:
-    """Return the number of this process on its machine, which is the number of its GPU."""
+def local_rank() -> int:
+    """Return the rank of this process on its machine, which is the number of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def number_of_machines() -> int:
-    """Return the number of machines on which ``torchrun`` has started processes."""
+    """Return the number of machines (nodes) on which ``torchrun`` has started processes."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
 def may_be_restarted() -> bool:
-    """Return whether ``torchrun`` starts all processes again if one fails (``--max-restarts``)."""
+    """Return whether ``torchrun`` restarts all processes if one fails (``--max-restarts``)."""
     return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
 
 
-def launch() -> str:
-    """Return a unique id of this machine's ``torchrun``, the same after restarts; empty without.
+def launch_id() -> str:
+    """Return a unique id of this machine's ``torchrun``, the same after restarts; else "".
 
     It is the random name of the folder that ``torchrun`` makes for its logs.
     """

@@ -19,30 +19,30 @@ class Serializable:
     """Base class of results that can be written as JSON.
 
     Attributes:
-        _in_json: The attributes that its JSON has, in order, as ``name`` or ``name=attribute``; by
-            default the fields of the dataclass.
+        _in_json: The keys of its JSON in order, as ``key`` or ``key=attribute``; by default the
+            fields of the dataclass.
     """
 
     _in_json: ClassVar[tuple[str, ...]] = ()
 
     def to_json(self) -> Any:
-        """Return everything for a program; None stands for numbers that JSON lacks."""
+        """Return the result in JSON's types; infinities and NaN become None."""
         names = self._in_json or [item.name for item in fields(cast(Any, self))]
         pairs = (name.partition("=") for name in names)
         return {name: json_value(getattr(self, other or name)) for name, _, other in pairs}
 
 
 class Result(Serializable):
-    """A result: it shows itself as JSON and in notebooks (``thence.reports.displays``)."""
+    """Base class of results that have a JSON form and a notebook display (``reports.displays``)."""
 
     _repr_html_ = repr_html
 
 
 class Listing(Result, Sequence[Item]):
-    """A result that holds a list, and can be iterated and indexed like it.
+    """A result that behaves as a sequence: it is indexed and iterated like one of its fields.
 
     Attributes:
-        _listed: The name of the field with the list.
+        _listed: The name of that field.
     """
 
     _listed: ClassVar[str]
@@ -69,14 +69,14 @@ class Listing(Result, Sequence[Item]):
 
 
 class Results(Sequence[Item], Generic[Item]):
-    """A sequence of results, each computed when it is first asked for, and then kept.
+    """A lazy sequence of results: each is computed when it is first needed, and then kept.
 
-    It can be iterated any number of times, indexed and sliced. ``next`` returns the first one that
-    it has not returned yet; ``once`` yields all and keeps none.
+    It can be iterated any number of times, indexed and sliced. ``next`` returns the first item that
+    it has not returned yet; ``once`` yields all without keeping them.
 
     Args:
-        items: Computes them.
-        length: How many there are; without it ``len`` computes all of them.
+        items: An iterable that computes the results.
+        length: Their number; without it ``len`` computes all of them.
     """
 
     _repr_html_ = repr_html
@@ -89,17 +89,17 @@ class Results(Sequence[Item], Generic[Item]):
         self._error: Exception | None = None
 
     def once(self) -> Iterator[Item]:
-        """Yield the results without keeping them, for very many: they cannot be read again."""
+        """Yield all results without keeping them, for very many; they cannot be read again."""
         yield from self._kept
         yield from self._items
 
     def first(self, count: int | None) -> list[Item]:
-        """Return the first results, at most so many; all for None."""
+        """Return the first ``count`` results, or as many as there are; all for None."""
         self._compute(count)
         return self._kept[:count]
 
     def _compute(self, count: int | None) -> None:
-        """Compute the first results, as far as they were not."""
+        """Compute the first ``count`` results (all for None), unless they are computed already."""
         kept = self._kept
         if self._error is not None and (count is None or count > len(kept)):
             raise self._error
@@ -111,7 +111,7 @@ class Results(Sequence[Item], Generic[Item]):
         except StopIteration:
             return
         except Exception as error:
-            # Nothing can be computed after an error; without this it would look like the end.
+            # A generator ends after an error: without this, the sequence would only seem shorter.
             self._error = error
             raise
 
@@ -157,12 +157,12 @@ class Results(Sequence[Item], Generic[Item]):
 class Score(dict[str, Any]):
     """The score of a text: the dictionary that ``score`` documents, with a notebook display.
 
-    It is made like a dictionary, without a function of its own, since there may be very many.
+    It has no ``__init__`` of its own, which would be slow for millions of texts.
 
     Attributes:
-        display: For a notebook: vocabulary size of the run, with whose logarithm surprisals are
-            compared, the text between two tokens, and what gives the tokens of a text where they
-            were not asked for; None if they depend on the texts before.
+        display: For a notebook: the run's vocabulary size (surprisals are compared with its
+            logarithm), the text between two tokens, and a function that computes the tokens of a
+            text if they were not asked for; None if they depend on the texts before.
     """
 
     __slots__ = ("display",)
@@ -172,7 +172,7 @@ class Score(dict[str, Any]):
 
 
 def json_value(value: Any) -> Any:
-    """Return a result in JSON's types: dataclasses as tables, numbers that JSON lacks as None.
+    """Return a result in JSON's types: dataclasses as objects, infinities and NaN as None.
 
     >>> json_value({"interval": (0.5, math.inf)})
     {'interval': [0.5, None]}
@@ -224,7 +224,7 @@ def format_pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 
 class BestFirst(Result):
-    """A comparison of language models or of classifiers, the best first: how it is written."""
+    """Base class of comparisons of models, sorted with the best first: their form as text."""
 
     text: str
     documents: int
@@ -242,7 +242,7 @@ class BestFirst(Result):
 
 
 def with_margin(difference: tuple[float, float, float], digits: int) -> str:
-    """Return a difference with half the width of its interval, if it has one."""
+    """Return a difference (value, low, high) as ``+0.12 ± 0.03``; if low is NaN, as ``+0.12``."""
     middle, low, high = difference
     margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.{digits}f}"
     return f"{middle:+.{digits}f}{margin}"

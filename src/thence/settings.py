@@ -52,12 +52,12 @@ class Range:
     """The range of a number, or of the length of a text.
 
     Attributes:
-        ge: It is this or above.
-        gt: It is above this.
-        le: It is this or below.
-        lt: It is below this.
-        finite: It cannot be infinite.
-        null: What None stands for: JSON, for example, has no infinity.
+        ge: Greater than or equal to this.
+        gt: Greater than this.
+        le: Less than or equal to this.
+        lt: Less than this.
+        finite: Whether infinity is refused.
+        null: The number that None stands for: JSON, for example, has no infinity.
         why: A reason or a way out, for the message.
     """
 
@@ -97,14 +97,14 @@ PositiveFloat = Annotated[float, Range(gt=0)]
 NonNegativeFloat = Annotated[float, Range(ge=0)]
 Fraction = Annotated[float, Range(ge=0, lt=1)]
 DropProbability = Fraction
-"""The probability that something is left out, which cannot be everything."""
+"""A probability of dropout, below 1."""
 Seed = Annotated[int, Range(ge=0, le=(1 << 63) - 1)]
 Number = Annotated[float, Range(gt=-1, lt=10**12)]
-"""A number of a result."""
+"""A number in a saved result."""
 Loss = Annotated[float, Range(gt=-1, lt=10**12, finite=False, null=math.inf)]
-"""A loss in nats, infinite where a text was impossible to the model."""
+"""A loss in nats; infinite where the model gives a text the probability 0."""
 Text = Annotated[str, Range(le=10_000)]
-"""A text of a result; reasons of failure have at most 500 characters."""
+"""A string in a saved result."""
 Scalar = Text | int | float | bool | None
 Values = tuple[Scalar | tuple[Scalar, ...], ...]
 Fields = Mapping[str, Scalar | Values | Mapping[str, Scalar]]
@@ -113,7 +113,7 @@ Kind = TypeVar("Kind")
 
 
 class Settings:
-    """The base of dataclasses of settings: their values are converted and checked."""
+    """Base class of dataclasses of settings: values are converted and checked when one is made."""
 
     def __post_init__(self) -> None:
         """Convert and check every field.
@@ -126,11 +126,11 @@ class Settings:
 
 
 class Saved:
-    """The base of results that are saved as JSON, and checked as settings are by ``from_json``."""
+    """Base class of results saved as JSON; ``from_json`` checks them and ignores unknown fields."""
 
 
 def declared_types(kind: Any) -> Mapping[str, Any]:
-    """Return the name and the type of every field of a dataclass, with its range."""
+    """Return the declared type of every field of a dataclass by name, with its range."""
     return _declared_types(kind)
 
 
@@ -144,10 +144,10 @@ def validate(name: str, value: Any, hint: Any, in_list: bool = False) -> Any:
     """Return a setting's value in its declared type: an int as float, a list as tuple if need be.
 
     Args:
-        name: Of the setting, for the message.
-        value: What was given.
+        name: The setting's name, for the message.
+        value: The value that was given.
         hint: The declared type, such as ``PositiveInt | None``.
-        in_list: The value is one of a list.
+        in_list: Whether the value is an item of a list, for the message.
 
     Raises:
         SettingError: If the value is of another type, out of range, or not one of the choices.
@@ -192,7 +192,7 @@ def validate(name: str, value: Any, hint: Any, in_list: bool = False) -> Any:
 
 
 def describe_type(hint: Any) -> str:
-    """Return in words what a setting may be.
+    """Return the declared type of a setting in words, for messages.
 
     >>> describe_type(PositiveFloat | Literal["auto"] | None)
     'a number above 0 or auto'
@@ -211,28 +211,32 @@ def describe_type(hint: Any) -> str:
 
 
 def as_in_file(error: Exception) -> str:
-    """Return a message about a file, in which settings are no flags: 'hidden_size'."""
+    """Return a message about a file: settings in quotes, which the command line leaves as they are.
+
+    >>> as_in_file(ValueError("`hidden_size` is 0"))
+    "'hidden_size' is 0"
+    """
     return re.sub(r"`([\w-]+)`", r"'\1'", str(error)).replace("`", "")
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message, cut short where it is long."""
+    """Return the representation of a value for a message, shortened where it is long."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no numbers of thousands of digits.
+    except ValueError:  # Python refuses to convert integers of thousands of digits to text.
         return "a number of thousands of digits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
 
 
 _known: dict[int, tuple[Any, tuple[tuple[Any, Range], ...]]] = {}
-"""What ``_alternatives`` found of each type, by its address: unions in another order are equal. The
-type stands beside it, so that no other gets its address."""
+"""Cache of ``_alternatives`` by the type's id: two unions are equal also in another order, so the
+type itself cannot be the key. The type is kept, so that no other one gets the same id."""
 MOST_KNOWN = 1000
-"""Types that are kept, as some are made anew for each call; all settings have some hundreds."""
+"""Most types in the cache: some are created for each call. All settings together have hundreds."""
 
 
 def _alternatives(hint: Any) -> tuple[tuple[Any, Range], ...]:
-    """Return the types of a union, each with its range; asked hundreds of times in a training."""
+    """Return the types of a union, each with its range; cached, for a training asks hundreds."""
     found = _known.get(id(hint))
     if found is None:
         if len(_known) >= MOST_KNOWN:
@@ -259,7 +263,7 @@ def _check_64_bits(name: str, value: float) -> None:
 
 
 def _number(value: float | None) -> str:
-    """Return a limit as people write it, or nothing where there is none.
+    """Return a limit as people write it; "" for None.
 
     >>> _number(1000), _number((1 << 63) - 1)
     ('1,000', '2^63 - 1')
@@ -271,10 +275,10 @@ def _number(value: float | None) -> str:
 
 
 def from_json(kind: type[Kind], content: Any) -> Kind:
-    """Return a dataclass made of saved values; parts that it does not declare are left out.
+    """Return a dataclass made from saved values; fields that it does not declare are left out.
 
     Raises:
-        SettingError: Says which part is missing, or what it must be.
+        SettingError: If a field is missing, or its value does not fit the declared type.
     """
     if not isinstance(content, dict):
         raise SettingError(f"it is {shown(content)}, no table.")
@@ -282,10 +286,10 @@ def from_json(kind: type[Kind], content: Any) -> Kind:
 
 
 def check_parts(table: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
-    """Check the parts of a table that are declared here; it may have others.
+    """Check the values of a table whose types are declared in ``hints``; it may have others.
 
     Raises:
-        SettingError: Says which part is missing, or what it must be.
+        SettingError: If a value is missing, or does not fit the declared type.
     """
     for name, hint in hints.items():
         if name not in table and all(kind is not NoneType for kind, _ in _alternatives(hint)):
@@ -294,7 +298,7 @@ def check_parts(table: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
 
 
 def _from_table(name: str, table: Mapping[str, Any], kind: Any) -> Any:
-    """Return a dataclass made of a table of a file."""
+    """Return a dataclass made from a table; unknown fields are an error except for ``Saved``."""
     hints = declared_types(kind)
     if issubclass(kind, Saved):
         table = {key: value for key, value in table.items() if key in hints}

@@ -13,14 +13,14 @@ Handler = Callable[[int, FrameType | None], object]
 SIGHUP = getattr(signal, "SIGHUP", None)
 """The signal of a closed terminal; Windows has none."""
 TERMINATION_SIGNALS = [signal.SIGTERM, *([] if SIGHUP is None else [SIGHUP])]
-"""Signals with which other programs ask a process to stop."""
+"""Signals by which other programs ask a process to stop."""
 
 
 class Stopped(KeyboardInterrupt):
     """Raised by SIGTERM and SIGHUP outside ``stop_on_signals``, as Ctrl-C raises its base class.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -29,11 +29,11 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupted(TrainingError):  # noqa: N818  (nothing went wrong)
-    """Work ended early because a signal asked for it; what is done is saved.
+    """A signal ended the work early; the results so far are saved.
 
     Args:
         message: What was saved, and how to resume.
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
@@ -43,33 +43,33 @@ class Interrupted(TrainingError):  # noqa: N818  (nothing went wrong)
 
 
 class StopEvent(threading.Event):
-    """Is set once a signal has asked to stop.
+    """An event that is set by a signal to stop.
 
     Attributes:
-        number: Of that signal.
+        number: Number of that signal.
     """
 
     number: int = signal.SIGINT
 
     def set_by(self, number: int) -> None:
-        """Set the event, and remember the signal."""
+        """Set the event and store the signal's number."""
         self.number = number
         self.set()
 
 
 def signal_number(error: BaseException) -> int:
-    """Return the signal that an interruption came from."""
+    """Return the number of the signal behind a ``KeyboardInterrupt``."""
     return int(getattr(error, "number", signal.SIGINT))
 
 
 def exit_code(number: int) -> int:
-    """Return the exit code that shells expect of a process which a signal has ended."""
+    """Return the exit code of a process ended by a signal, by the convention of shells."""
     return 128 + number
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopEvent]:
-    """Make signals set an event instead of interrupting, so that work can stop between two steps.
+    """Context manager: signals set the event it yields, so that work can stop between two steps.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers,
     signals stay as they are.
@@ -89,10 +89,10 @@ def stop_on_signals() -> Iterator[StopEvent]:
 
 @contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise ``Stopped``, so that ``finally`` blocks clean up.
+    """Context manager: SIGTERM and SIGHUP raise ``Stopped``, so that ``finally`` blocks clean up.
 
-    Not under ``torchrun`` with several processes: one that waits for the others in C++ code would
-    never get to raise it.
+    It does nothing under ``torchrun`` with several processes: Python runs handlers between two
+    instructions, so a process that waits for the others in C++ code would never stop.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or number_of_processes() > 1:
@@ -110,7 +110,7 @@ def signals_as_exceptions() -> Iterator[None]:
 def _handled(
     numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], object]
 ) -> Iterator[None]:
-    """Handle signals for a while; a SIGHUP that is ignored (``nohup``) stays ignored."""
+    """Context manager: install a signal handler; an ignored SIGHUP (``nohup``) stays ignored."""
     before = {number: signal.getsignal(number) for number in numbers}
     if SIGHUP is not None and before.get(SIGHUP) is signal.SIG_IGN:
         del before[SIGHUP]

@@ -1,4 +1,4 @@
-"""Names of our commands, settings and models in other tools, for suggestions in messages."""
+"""Names that other tools use for our commands, settings and models, for hints in messages."""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Literal
 
 @cache
 def synonyms(kind: Literal["commands", "settings", "models"]) -> Mapping[str, str]:
-    """Return what to write here, by its name elsewhere; the file is read when first asked for."""
+    """Return our names by those of other tools (``synonyms.toml``)."""
     path = Path(__file__).with_suffix(".toml")
     found: Mapping[str, str] = tomllib.loads(path.read_text("utf-8"))[kind]
     return found

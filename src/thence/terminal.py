@@ -1,6 +1,6 @@
 """Notes, tables and progress bars for people, on standard error.
 
-They are never worth an error: where standard error is closed or its disk is full, nothing is shown.
+They never raise: where standard error is closed or its disk is full, nothing is shown.
 """
 
 import os
@@ -16,7 +16,7 @@ from rich.segment import Segment
 from thence.printable import printable
 
 BARS = "▁▂▃▄▅▆▇█"
-"""From the lowest to the highest."""
+"""Bars of a sparkline, from the lowest to the highest."""
 
 
 def print_note(text: str) -> None:
@@ -25,7 +25,7 @@ def print_note(text: str) -> None:
 
 
 def print_prose(text: str) -> None:
-    """Print sentences to standard error; at a terminal no word is broken at the end of a line."""
+    """Print sentences to standard error; at a terminal they are wrapped between words."""
     console = stderr_console()
     if console.is_terminal:
         text = fill(text, console.width, break_long_words=False, break_on_hyphens=False)
@@ -49,7 +49,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 class SafeConsole(Console):
-    """A console whose own colours reach the terminal, while control characters in texts do not."""
+    """A console of rich that keeps its own control sequences and escapes those in texts."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -70,7 +70,7 @@ class StderrFile:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write and flush, as far as that is possible."""
+        """Write and flush; errors are ignored."""
         if self._stream is not None:
             try:
                 self._stream.write(text)
@@ -91,7 +91,7 @@ class StderrFile:
 
 
 def discard_buffer(stream: IO[str]) -> None:
-    """Discard the buffer of a stream that cannot be written, which Python would flush at exit."""
+    """Redirect a stream that cannot be written to nowhere: Python would raise at exit otherwise."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

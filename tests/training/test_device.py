@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from thence.allocator import kept_memory
+from thence.allocator import keep_freed_memory
 from thence.errors import SettingError
 from thence.models.language import recurrent
 from thence.recipes.options import TrainingOptions
@@ -56,7 +56,7 @@ def test_memory_of_large_tensors_is_kept_for_the_next_step() -> None:
         torch.zeros(10 << 20)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    with kept_memory():
+    with keep_freed_memory():
         # The first ones find their place.
         assert min(faults() for _ in range(10)) < 1000
 
@@ -78,11 +78,11 @@ def test_an_evaluation_gives_its_memory_back() -> None:
     memory = ctypes.CDLL(None).mallinfo2
     memory.restype = _Memory
     size = 40 << 20
-    with kept_memory():
+    with keep_freed_memory():
         before = memory().mapped
         kept = [torch.zeros(size // 4)]
         assert memory().mapped < before + size
-        with kept_memory(False):
+        with keep_freed_memory(False):
             kept.append(torch.zeros(size // 4))
             assert memory().mapped >= before + size  # A mapping of its own, which goes with it.
         kept.append(torch.zeros(size // 4))

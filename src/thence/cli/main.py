@@ -24,7 +24,7 @@ from thence.cli.streams import (
     result_console,
 )
 from thence.errors import ThenceError
-from thence.processes import local_number
+from thence.processes import local_rank
 from thence.signals import exit_code, signal_number, signals_as_exceptions
 
 LONGEST_MESSAGE = 1500
@@ -124,7 +124,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _exit_with(message: str, code: int = 2) -> None:
-    if local_number() != 0:  # With torchrun, one process per machine prints the message.
+    if local_rank() != 0:  # With torchrun, one process per machine prints the message.
         sys.exit(code)
     line = " ".join(message.split())
     if len(line) > LONGEST_MESSAGE:

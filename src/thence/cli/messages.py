@@ -21,7 +21,7 @@ from cyclopts import (
 from thence.cli.commands import COMMANDS
 from thence.cli.flags import chosen_model
 from thence.errors import ThenceWarning
-from thence.processes import local_number
+from thence.processes import local_rank
 from thence.synonyms import synonyms
 from thence.terminal import print_note
 
@@ -119,7 +119,7 @@ def warnings_as_remarks() -> Iterator[None]:
         def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
             if not issubclass(category, ThenceWarning):
                 usual(message, category, *rest, **more)
-            elif str(message) not in shown and local_number() == 0:
+            elif str(message) not in shown and local_rank() == 0:
                 shown.add(str(message))
                 print_note(in_flags(str(message)))
 

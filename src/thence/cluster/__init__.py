@@ -1,7 +1,7 @@
 """Counting n-grams of more text than one machine holds, on a Dask cluster; the model is the same.
 
-``models/ngram/blocks.py`` is what a worker does, plain functions; ``engine.py`` hands them to Dask,
-and is all that knows of it; ``job.py`` goes from many files to the counts.
+``models/ngram/blocks.py`` has the tasks of the workers as plain functions; ``engine.py`` submits
+them to Dask, and only it imports Dask; ``job.py`` goes from many files to the counts.
 """
 
 from thence.cluster.engine import connect

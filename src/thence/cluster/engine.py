@@ -1,6 +1,6 @@
-"""Dask, the engine that runs the tasks; no other module knows of it.
+"""Dask runs the tasks; no other module imports it.
 
-A lost worker needs no care here: Dask runs its tasks again whose results were not fetched yet.
+Lost workers need no code here: Dask repeats those of their tasks whose results were not fetched.
 """
 
 import logging
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Done = Callable[[], None]
-"""Is called after each task."""
+"""Called after each task."""
 
 LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 """The address of a cluster on this machine, with its number of workers."""
 REDUCE_ARITY = 8
-"""Results that a worker reduces to one at a time: more take more memory, fewer more rounds."""
-AHEAD = 3
-"""Tasks that are begun for each thread before the first result is asked for."""
-SECONDS_TO_CONNECT = 15
-"""How long to wait for a scheduler's answer."""
+"""Results that one task reduces to one: more take more memory, fewer need more rounds."""
+TASKS_AHEAD = 3
+"""Tasks submitted per thread before the first result is fetched, so that no thread is idle."""
+CONNECT_TIMEOUT = 15
+"""Seconds to wait for a scheduler's answer."""
 
 
 @contextmanager
-def connect(address: str, timeout: float = SECONDS_TO_CONNECT) -> Iterator["Client"]:
-    """Connect to a cluster, or start one on this machine for the duration of the block.
+def connect(address: str, timeout: float = CONNECT_TIMEOUT) -> Iterator["Client"]:
+    """Context manager: connect to a cluster, or start one on this machine for the block.
 
     Args:
         address: ``local:2`` for two workers on this machine, or a scheduler's ``tcp://host:8786``.
@@ -43,7 +43,7 @@ def connect(address: str, timeout: float = SECONDS_TO_CONNECT) -> Iterator["Clie
     Raises:
         MissingExtraError: If Dask is not installed.
         SettingError: If the address is malformed, or no scheduler answers there.
-        TrainingError: If the connection was lost, or the same task has killed several workers.
+        TrainingError: If the connection was lost, or several workers died on the same task.
     """
     try:
         from distributed import Client, LocalCluster
@@ -67,7 +67,7 @@ def connect(address: str, timeout: float = SECONDS_TO_CONNECT) -> Iterator["Clie
                     n_workers=int(here[1]),
                     threads_per_worker=1,
                     dashboard_address=None,
-                    silence_logs=logging.CRITICAL,  # Errors are raised here already.
+                    silence_logs=logging.CRITICAL,  # Errors of tasks are raised here anyway.
                 ) as cluster,
                 Client(cluster) as client,
             ):
@@ -99,7 +99,7 @@ def _connected(connect: Callable[..., "Client"], address: str, timeout: float) -
 
 
 def _check_workers(client: "Client") -> None:
-    """Refuse workers of another version, which might count differently."""
+    """Raise SettingError if workers have another version of thence, which may count differently."""
     own = own_version()
     try:
         found = client.run(version, "thence")
@@ -130,7 +130,7 @@ def number_of_threads(client: "Client") -> int:
 
 
 def broadcast(client: "Client", value: Any) -> "Future":
-    """Send a value to every worker once, as an argument of many tasks."""
+    """Send a value to every worker once; the future is an argument of many tasks."""
     future: Future = client.scatter(value, broadcast=True, hash=False)
     return future
 
@@ -144,8 +144,8 @@ def map_tasks(
         client: The cluster.
         function: The task.
         items: The first arguments of each task, as a tuple.
-        done: Is called after each task.
-        *more: The further arguments of all tasks, perhaps from ``broadcast``.
+        done: Called after each task.
+        *more: Further arguments of all tasks, perhaps from ``broadcast``.
     """
     futures = [client.submit(function, *item, *more, pure=False) for item in items]
     _wait(futures, done)
@@ -156,16 +156,16 @@ def map_tasks(
 def map_in_order(
     client: "Client", function: Callable[..., Result], items: Iterable[Any], *more: Any
 ) -> Iterator[Result]:
-    """Yield the results of a function for each item, in order; few wait at a time.
+    """Yield the results of a function for each item, in order, with a bounded number in memory.
 
     Args:
         client: The cluster.
         function: The task.
-        items: The first argument of each task, made when it is needed.
-        *more: The further arguments of all tasks, perhaps from ``broadcast``.
+        items: The first argument of each task; the iterable is advanced when a task is submitted.
+        *more: Further arguments of all tasks, perhaps from ``broadcast``.
     """
     begun: deque[Future] = deque()
-    most = AHEAD * number_of_threads(client)
+    most = TASKS_AHEAD * number_of_threads(client)
     for item in items:
         begun.append(client.submit(function, item, *more, pure=False))
         if len(begun) > most:
@@ -182,7 +182,7 @@ def map_reduce(
     done: Done,
     *more: Any,
 ) -> Result:
-    """Return the results of a function for each item, reduced to one, a few at a time."""
+    """Return the results of a function for each item, reduced to one as a tree."""
     futures = [client.submit(function, *item, *more, pure=False) for item in items]
     top = futures
     while len(top) > 1:
@@ -203,7 +203,7 @@ def map_shuffle_merge(
     *more: Any,
     merge_with: Any,
 ) -> list[Result]:
-    """Return merged parts: part i is merged from the i-th parts of all results.
+    """Return merged parts: part i is merged from the i-th parts of all results (a shuffle).
 
     Args:
         client: The cluster.
@@ -211,8 +211,8 @@ def map_shuffle_merge(
         items: The first arguments of each task, as a tuple.
         parts: Number of parts.
         merge: Merges a list of parts; takes ``merge_with`` as second argument.
-        done: Is called after each task.
-        *more: The further arguments of all tasks.
+        done: Called after each task.
+        *more: Further arguments of all tasks.
         merge_with: See ``merge``.
     """
     made = [client.submit(function, *item, *more, pure=False) for item in items]
@@ -232,12 +232,12 @@ def map_shuffle_merge(
 
 
 def _wait(futures: list["Future"], done: Done, release: bool = False) -> None:
-    """Wait for all tasks, and let the results go if asked to; tasks that need them keep them."""
+    """Wait for all tasks. With ``release`` workers drop results that no other task needs."""
     from distributed import as_completed
 
     for future in as_completed(list(futures)):
         if future.status == "error":
-            future.result()  # Raises what the task raised.
+            future.result()  # Raises the error of the task.
         if release:
             future.release()
         done()

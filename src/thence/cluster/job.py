@@ -1,7 +1,7 @@
-"""From many files to n-gram counts, on a cluster.
+"""Counting the n-grams of many files on a cluster.
 
-The counts are those of ``thence train`` on the same text: the vocabulary is chosen from the same
-counts of words, and the n-grams are the same in the same order, so the model is the same too.
+The model is identical to that of ``thence train`` on the same text: the vocabulary comes from the
+same counts of words, and the n-grams are the same in the same order.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,24 +42,24 @@ if TYPE_CHECKING:
     from distributed import Client
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
-"""Bytes of text in a block: smaller ones cost more to schedule than to count, larger ones take too
+"""Bytes of text per block: smaller ones cost more to schedule than to count, larger ones take too
 much memory at once."""
 BLOCKS_PER_THREAD = 4
-"""Enough for threads to finish at about the same time, though blocks differ."""
+"""Enough for all threads to finish at about the same time, although blocks differ."""
 PARTS_PER_THREAD = 2
-"""Ranges of the vocabulary whose n-grams are merged by themselves, for each thread."""
+"""Ranges of the vocabulary per thread; the n-grams of each range are merged in one task."""
 
 OnTask = Callable[[int, float], None]
-"""Is called after each task: with the tasks done in this phase, and the fraction done of all."""
+"""Called after each task with the tasks done in this phase and the fraction done of the job."""
 
 
 @dataclass(frozen=True)
 class ClusterCounts:
-    """What was counted on a cluster.
+    """An n-gram model counted on a cluster, with facts about its text.
 
     Attributes:
         model: The n-gram model.
-        tokenizer: Made from the counts of all words.
+        tokenizer: Made from the counts of all symbols.
         dev: Tokens of the dev split; None without one.
         train_log_prob: Log-probability of the train text in nats.
         tokens: Number of targets of the train text.
@@ -90,17 +90,17 @@ def count_on_cluster(
     """Count an n-gram model on a cluster.
 
     Args:
-        client: Of ``engine.connect``.
-        recipe: What to count; accepted by ``check_recipe``.
-        files: The text.
+        client: The cluster, from ``engine.connect``.
+        recipe: The settings; accepted by ``check_recipe``.
+        files: The train text.
         dev: The dev split; may be empty.
         on_task: Shows progress.
-        on_symbols: Is called with how often each of ``SYMBOLS`` is a word of the text, once known.
-        smallest_block: Bytes of text in a block at least.
+        on_symbols: Called once with the count of each of ``SYMBOLS`` that is a word of the text.
+        smallest_block: Minimal bytes of text per block.
 
     Raises:
         TextError: If there is no text.
-        TrainingError: If a worker was lost again and again.
+        TrainingError: If several workers died on the same task.
     """
     size = sum(file.size for file in files) // (
         BLOCKS_PER_THREAD * engine.number_of_threads(client)
@@ -128,7 +128,7 @@ def count_on_cluster(
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse what cannot be counted on a cluster."""
+    """Raise SettingError if a recipe cannot be counted on a cluster."""
     split = recipe.splitting
     if recipe.model != "ngram":
         raise SettingError(
@@ -157,7 +157,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """Blocks of text on a cluster."""
+    """The tasks of counting blocks of text on a cluster."""
 
     recipe: Recipe
     client: Any
@@ -165,7 +165,7 @@ class _Job:
     on_task: OnTask
 
     def survey(self) -> Survey:
-        """Count symbols and documents.
+        """Return the counts of symbols, documents and bytes of the text.
 
         Raises:
             TextError: If there is no text.
@@ -190,7 +190,10 @@ class _Job:
     def fit(
         self, model: NGram, surveyed: Survey, tokenizer: Tokenizer, dev: TokenStore | None
     ) -> tuple[int, float]:
-        """Count the n-grams and fit the model; return the number of tokens and their log-prob."""
+        """Count the n-grams, fit the model; return the number of tokens and their log-probability.
+
+        ``model`` is fitted in place. The log-probability is in nats.
+        """
         recipe, parts = self.recipe, PARTS_PER_THREAD * engine.number_of_threads(self.client)
         bounds = ranges_of_words(_word_counts(surveyed, tokenizer), parts)
         options = recipe.options
@@ -210,7 +213,7 @@ class _Job:
         counts = assemble(merged, plan.vocabulary_size)
         tokens = int(counts[0].counts.sum())
         log_prob = model.fit_counts(counts, recipe.training.carry_context, dev)
-        if log_prob is None:  # It does not follow from the counts: the text is scored.
+        if log_prob is None:  # It cannot be computed from the counts: score the text.
             del merged, counts
             on_workers = engine.broadcast(self.client, model)
             done = self._counter(0.9, 1.0, len(given))
@@ -220,6 +223,7 @@ class _Job:
         return tokens, log_prob
 
     def _contexts(self, plan: Plan, shared: Any) -> list[Context]:
+        """Return the last tokens before each block, for context that crosses documents."""
         if not self.recipe.training.carry_context:
             return [None] * len(self.blocks)
         given = [(block,) for block in self.blocks]
@@ -243,7 +247,7 @@ class _Job:
 
 
 def _word_counts(surveyed: Survey, tokenizer: Tokenizer) -> Int64[np.ndarray, " words"]:
-    """Return about how often each id occurs, to divide the vocabulary into even ranges."""
+    """Return the approximate count of each id, to divide the vocabulary into even ranges."""
     symbols, size = tokenizer.vocabulary.symbols, len(tokenizer.vocabulary)
     counts = np.zeros(size, np.int64)
     counts[: len(symbols)] = [surveyed.symbols.get(symbol, 0) for symbol in symbols]

@@ -1,4 +1,4 @@
-"""Ensembles: several runs as one, with weights that are learned on dev."""
+"""Ensembles: several runs combined into one, with weights learned on dev."""
 
 from thence.ensembles.mix import mix
 

@@ -1,6 +1,7 @@
-"""The models of several runs as one, with weights learned on dev.
+"""Combining the models of several runs into one, with weights learned on dev.
 
-Language models become a ``Mixture``, classifiers an ``Ensemble``: probabilities side by side.
+Language models become a ``Mixture``, classifiers an ``Ensemble``: weighted averages of their
+probabilities.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MixOptions(Settings):
-    """What is mixed besides the runs, and how; all of it is for language models."""
+    """Settings of a mixture of language models; see ``thence.mix``."""
 
     cache: PositiveInt | None = None
-    """Symbols that a cache remembers."""
+    """Length of a cache in symbols."""
     neural_cache: PositiveInt | None = None
-    """Hidden states that a neural cache remembers."""
+    """Length of a neural cache in hidden states."""
     dynamic: bool = False
-    """Whether recurrent networks go on learning from what they score."""
+    """Dynamic evaluation: recurrent networks are trained on the text that they score."""
     weights: Weights | None = None
-    """What the weights depend on."""
+    """What the weights of the members depend on."""
 
 
 def build_mixture(
@@ -49,7 +50,7 @@ def build_mixture(
     vocabulary_size: int,
     weights: Weights = "gated",
 ) -> Mixture:
-    """Return a mixture whose weights are not learned yet."""
+    """Return a mixture of trained models; its weights are still to be learned."""
     mixture = Mixture(MixtureOptions(tuple(members), weights), vocabulary_size)
     for own, model in zip(mixture.models, models, strict=False):
         own.load_tensors(model.tensors())
@@ -73,7 +74,7 @@ def build_average(
     vocabulary_size: int,
     classes: Classes,
 ) -> classifiers.Ensemble:
-    """Return the weighted average of some classifiers."""
+    """Return the weighted average of some classifiers as an ``Ensemble``."""
     options = classifiers.EnsembleOptions(tuple(members))
     average = classifiers.Ensemble(options, vocabulary_size, classes)
     average.members, average.weights = list(models), weights
@@ -81,7 +82,7 @@ def build_average(
 
 
 def settings_of(options: Any) -> dict[str, Any]:
-    """Return the settings of a model by name, without those that are None."""
+    """Return an options dataclass as a dict, without the settings that are None."""
     return {name: value for name, value in asdict(options).items() if value is not None}
 
 
@@ -99,7 +100,7 @@ def mix_language_models(
     if options.dynamic or options.neural_cache is not None:
         networks = _running_networks(runs)
         if options.dynamic:
-            members, sizes = _learning(members, networks, first.store("train"), dev)
+            members, sizes = _dynamic_members(members, networks, first.store("train"), dev)
         if options.neural_cache is not None:
             members.append(_neural_cache(networks, dev, options.neural_cache))
     if options.cache is not None:
@@ -121,7 +122,7 @@ def mix_language_models(
 
 
 def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
-    """Return by their number the runs' networks that read running text as a sequence.
+    """Return the recurrent networks trained on running text, by the index of their run.
 
     Raises:
         RunError: If there is none.
@@ -143,26 +144,26 @@ def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
     return {number: cast(LanguageRun, runs[number]).network for number in running}
 
 
-def _learning(
+def _dynamic_members(
     members: Sequence[Member],
     networks: Mapping[int, "NeuralLanguageModel"],
     train: TokenStore,
     dev: TokenStore,
 ) -> tuple[list[Member], dict[int, Mapping[str, Array]]]:
-    """Return the members, with networks that go on learning, and the sizes of their gradients."""
+    """Return the members with dynamic evaluation of networks, and the sizes of their gradients."""
     from thence.models.language.dynamic_evaluation import choose_rule, gradient_sizes
 
-    learning, sizes = list(members), {}
+    found, sizes = list(members), {}
     for number, model in networks.items():
         sizes[number] = gradient_sizes(model, train)
-        learning[number] = dynamic_member(members[number], choose_rule(model, dev, sizes[number]))
-    return learning, sizes
+        found[number] = dynamic_member(members[number], choose_rule(model, dev, sizes[number]))
+    return found, sizes
 
 
 def _neural_cache(
     networks: Mapping[int, "NeuralLanguageModel"], dev: TokenStore, length: int
 ) -> Member:
-    """Return a cache of the hidden states of the first network."""
+    """Return a neural cache of the first network as a member; its theta is chosen on dev."""
     from thence.models.language.neural_cache import choose_theta
 
     number, model = next(iter(networks.items()))
@@ -178,13 +179,13 @@ def average_classifiers(
     dev = as_labelled(first.documents("dev"))
     texts = encode_texts(first.tokenizer, dev)
     models = [run.classifier for run in runs]
-    said = [model.classify(texts) for model in models]
-    weights = classifiers.learn_pool(said, dev.labels).weights
+    log_probs = [model.classify(texts) for model in models]
+    weights = classifiers.learn_pool(log_probs, dev.labels).weights
     members = [
         classifiers.Member(run.recipe.model, settings_of(run.recipe.options)) for run in runs
     ]
     size = len(first.tokenizer.vocabulary)
     average = build_average(members, models, weights, size, first.classes)
     recipe = replace(first.recipe, model="ensemble", options=average.options)
-    result = evaluate_labels(classifiers.pooled(said, weights), dev.labels)
+    result = evaluate_labels(classifiers.pooled(log_probs, weights), dev.labels)
     return recipe, average.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}

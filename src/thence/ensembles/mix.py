@@ -1,4 +1,4 @@
-"""Mixing runs: their models side by side, with weights learned on their dev split."""
+"""Mixing runs: one run of several models, with weights learned on their dev split."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thence.models.labels.ensemble import Ensemble
 
 N_GRAMS = "N-gram models of any texts become one file: thence mix --to arpa (thence.mix_ngrams)."
-"""What errors say of runs that do not fit together but could be mixed so."""
+"""Hint of errors about n-gram runs that only ``mix_ngrams`` can mix."""
 
 
 def mix(
@@ -35,13 +35,13 @@ def mix(
     dynamic: bool = False,
     weights: Weights | None = None,
 ) -> Run:
-    """Mix runs into one, which evaluates, samples or classifies, and compares like any other.
+    """Mix runs into one run, which evaluates, samples or classifies like any other.
 
-    The runs are all of language models, or all of classifiers; for these the settings say nothing.
+    All runs are language models, or all are classifiers, to which no setting applies.
 
     Args:
-        runs: Two or more runs of the same text, split, labels and tokens, or of language models one
-            and a cache or so.
+        runs: Two or more runs of the same text, split, labels and tokens; or one language model
+            and a cache or dynamic evaluation.
         output: The run folder to make; the members' models are copied into it.
         cache: Also mix in caches of this many last symbols, and of what followed them; for
             running text.
@@ -54,7 +54,7 @@ def mix(
             (``single``).
 
     Raises:
-        SettingError: If a setting cannot be, or says nothing to classifiers.
+        SettingError: If a setting is invalid, or given for classifiers.
         RunError: If the runs do not fit together.
         TextError: If there is no dev split to learn the weights on.
     """
@@ -64,7 +64,7 @@ def mix(
 
 
 def mix_into(new: NewFolder, runs: Sequence[Run | str | Path], options: MixOptions) -> Run:
-    """Do what ``mix`` does, in a folder whose name is held already."""
+    """Mix runs as ``mix`` does, into a folder that is reserved already."""
     opened = [open_run(run) for run in runs]
     classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
     check_models([run.recipe.model for run in opened], options)
@@ -97,11 +97,11 @@ def mix_into(new: NewFolder, runs: Sequence[Run | str | Path], options: MixOptio
 
 
 def check_models(models: Sequence[str], options: MixOptions) -> None:
-    """Refuse models that cannot be mixed, or not with these settings, before any is trained.
+    """Check by their names that models can be mixed with these settings, before any is trained.
 
     Raises:
-        RunError: If the models do not go together.
-        SettingError: If a setting says nothing to classifiers.
+        RunError: If they cannot be mixed with each other.
+        SettingError: If a setting is given for classifiers.
     """
     if any(get_family(model).method == "combine" for model in models):
         raise RunError("A mixture cannot be mixed again; mix the runs it was made of.")
@@ -125,7 +125,7 @@ def check_models(models: Sequence[str], options: MixOptions) -> None:
 
 
 def weights_of(run: Run) -> list[tuple[str, float]]:
-    """Return each member of a mixture with its weight, of language models the mean one on dev."""
+    """Return the name and weight of each member; of language models the mean weight on dev."""
     if isinstance(run, ClassifierRun):
         ensemble = cast("Ensemble", run.classifier)
         return list(zip(ensemble.options.names, ensemble.weights.tolist(), strict=True))
@@ -136,7 +136,7 @@ def weights_of(run: Run) -> list[tuple[str, float]]:
 
 
 def _check_runs(runs: Sequence[Run]) -> None:
-    """Refuse runs that were not trained on the same text in the same tokens."""
+    """Raise RunError if runs have different texts or tokens; TextError if a text has changed."""
     labels = ", labels" if isinstance(runs[0], ClassifierRun) else ""
     of_ngrams = all(run.recipe.model == "ngram" for run in runs)
     instead = f" {N_GRAMS}" if of_ngrams else ""

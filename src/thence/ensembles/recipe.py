@@ -1,6 +1,6 @@
-"""A recipe for a whole mixture: several trainings on one text, and how they are mixed.
+"""A recipe of a mixture: several trainings on one text, and how they are mixed.
 
-The settings at the top are those of all runs; each ``[[runs]]`` adds its model and its own;
+The settings at the top apply to all runs; each ``[[runs]]`` adds its model and its own settings;
 ``[mix]`` holds the settings of ``thence mix``::
 
     text = "ptb"
@@ -36,11 +36,11 @@ from thence.training.train import resume, train_recipe
 
 @dataclass(frozen=True)
 class MixtureRecipe:
-    """What to train, and how to mix it.
+    """The recipes of several runs, and how they are mixed.
 
     Attributes:
         runs: The recipes of the runs, in order.
-        options: How they are mixed.
+        options: The settings of the mixture.
     """
 
     runs: tuple[Recipe, ...]
@@ -51,7 +51,7 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
     """Read the recipe of a mixture.
 
     Raises:
-        SettingError: If it is not a usable one.
+        SettingError: If the file cannot be read or is no valid recipe.
     """
     content = read_toml(path)
     own = content.pop("runs", None)
@@ -90,13 +90,13 @@ def train_mixture(
 ) -> Run:
     """Train every run of a mixture's recipe and mix them.
 
-    The runs are kept beside the mixture, in ``OUTPUT-runs``; started again after an interruption,
-    finished ones are taken as they are and an unfinished one is resumed.
+    The runs are kept beside the mixture, in ``OUTPUT-runs``. Called again after an interruption, it
+    reuses finished runs and resumes an unfinished one.
 
     Args:
         config: The recipe.
         output: The run folder to make.
-        progress: Opens the listener of each training.
+        progress: Opens the progress listener of each training.
 
     Raises:
         ThenceError: If the recipe, its text or the output cannot be used.

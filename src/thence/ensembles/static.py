@@ -1,4 +1,4 @@
-"""N-gram models mixed once and for all into one back-off model, as an ARPA file."""
+"""Static mixing (interpolation) of n-gram models into one back-off model, an ARPA file."""
 
 import math
 from collections.abc import Sequence
@@ -23,19 +23,19 @@ from thence.runs.run import Run
 from thence.tokens import Tokenizer, Vocabulary
 
 ITERATIONS = 200
-"""Of expectation maximisation; each takes milliseconds."""
+"""Iterations of expectation maximisation for the weights; each takes milliseconds."""
 
 
 @dataclass(frozen=True)
-class OnDev:
-    """What the models and their mixture make of a dev text.
+class DevPerplexities:
+    """Perplexities per token on a dev text.
 
     Attributes:
-        targets: Targets that some model knows; the perplexities are of these.
-        unknown: Targets that none knows, which are left out.
-        members: The perplexity per token of each model; infinite where it lacks a word.
-        dynamic: That of the weighted average of their probabilities.
-        static: That of the back-off model which was written.
+        targets: Number of targets that some model knows, on which the perplexities are computed.
+        unknown: Number of targets that no model knows, which are left out.
+        members: The perplexity of each model; infinite if it lacks a word.
+        dynamic: The perplexity of the weighted average of their probabilities.
+        static: The perplexity of the back-off model that was written.
     """
 
     targets: int
@@ -52,10 +52,10 @@ class StaticMixture(Serializable):
     Attributes:
         path: The ARPA file.
         members: The names of the models.
-        weights: Of each.
-        symbols: Ordinary symbols of the vocabulary.
-        ngrams: How many there are of each order.
-        dev: What was found on dev; None where there was none.
+        weights: The weight of each.
+        symbols: Number of ordinary symbols of the vocabulary.
+        ngrams: Number of n-grams of each order.
+        dev: Perplexities on dev; None without a dev text.
     """
 
     _in_json: ClassVar[tuple[str, ...]] = (
@@ -71,19 +71,19 @@ class StaticMixture(Serializable):
     weights: tuple[float, ...]
     symbols: int
     ngrams: tuple[int, ...]
-    dev: OnDev | None
+    dev: DevPerplexities | None
 
     @property
     def _path(self) -> str:
         return str(self.path)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values in words."""
+        """Return names and values to show."""
         rows = [("file", str(self.path)), ("symbols", f"{self.symbols:,}")]
         rows.append(("n-grams", " + ".join(f"{count:,}" for count in self.ngrams)))
         dev = self.dev
         for index, (name, weight) in enumerate(zip(self.members, self.weights, strict=True)):
-            alone = "" if dev is None else _alone(dev.members[index])
+            alone = "" if dev is None else _perplexity_alone(dev.members[index])
             rows.append((f"weight of {name}", f"{weight:.3f}{alone}"))
         if dev is not None:
             left_out = f", {dev.unknown:,} unknown left out" if dev.unknown else ""
@@ -96,7 +96,7 @@ class StaticMixture(Serializable):
         return "\n".join(format_pairs(self.rows()))
 
 
-def _alone(perplexity: float) -> str:
+def _perplexity_alone(perplexity: float) -> str:
     if math.isinf(perplexity):
         return "; alone it lacks words of dev"
     return f"; alone its perplexity is {perplexity:.3f}"
@@ -112,22 +112,22 @@ def mix_ngrams(
 ) -> StaticMixture:
     """Mix n-gram models into one back-off model, and write it as an ARPA file.
 
-    Every n-gram that a model lists gets the weighted average of the models' probabilities; the
-    back-off weights make every context sum to one (``models/ngram/static.py``).
+    Every n-gram of a model gets the weighted average of the models' probabilities; the back-off
+    weights are computed so that every context sums to one (``models/ngram/static.py``).
 
     Args:
         models: Two or more ARPA files, or runs of n-gram models with the same kind of tokens.
         output: The ARPA file to make, compressed if its name ends in ``.gz``.
         dev: The text to learn the weights on; by default the dev split of the first run that has
             one.
-        lambdas: The weights of the models, in their order, in place of learning them; they are
+        lambdas: The weights of the models, in their order, instead of learning them; they are
             divided by their sum.
         prune_entropy: Leave out n-grams that raise the perplexity by less than this share, such as
             1e-8.
 
     Raises:
-        SettingError: If the weights do not fit the models.
-        RunError: If the models do not go together, or the output exists or cannot be written.
+        SettingError: If the number of weights is not that of the models.
+        RunError: If the models cannot be mixed, or the output exists or cannot be written.
         TextError: If a file is no ARPA file, or there is no text to learn the weights on.
     """
     output = Path(output)
@@ -140,8 +140,11 @@ def mix_ngrams(
         check_no_crossing(model.tables, model.vocabulary)
     tokenizer = common_tokenizer(opened)
     text = _dev_text(opened, dev, needed=lambdas is None)
-    said = None if text is None else _Dev.of(opened, text, with_unknown(tokenizer))
-    weights = _given(lambdas, len(opened)) if said is None or lambdas else said.learn()
+    scores = None if text is None else _DevScores.of(opened, text, with_unknown(tokenizer))
+    if scores is None or lambdas:
+        weights = _normalised(lambdas, len(opened))
+    else:
+        weights = scores.learn_weights()
     within = [Backoff.within(one.tables, one.vocabulary, tokenizer.vocabulary) for one in opened]
     tables = interpolate(within, weights, prune_entropy)
     try:
@@ -157,11 +160,12 @@ def mix_ngrams(
         tuple(weights.tolist()),
         len(tokenizer.vocabulary.symbols),
         tuple(len(table.keys) for table in tables),
-        None if said is None else said.judge(weights, tables, tokenizer.vocabulary),
+        None if scores is None else scores.perplexities(weights, tables, tokenizer.vocabulary),
     )
 
 
-def _given(lambdas: Sequence[float] | None, count: int) -> Float64[np.ndarray, " models"]:
+def _normalised(lambdas: Sequence[float] | None, count: int) -> Float64[np.ndarray, " models"]:
+    """Return the given weights divided by their sum; SettingError if they are not ``count``."""
     weights = np.array(lambdas or (), np.float64)
     if len(weights) != count or not (np.isfinite(weights) & (weights > 0)).all():
         raise SettingError(
@@ -173,10 +177,10 @@ def _given(lambdas: Sequence[float] | None, count: int) -> Float64[np.ndarray, "
 
 
 def _dev_text(models: Sequence[NGrams], dev: Source | None, needed: bool) -> Documents | None:
-    """Return the text to learn the weights on; None where there is none, and none is needed.
+    """Return the text to learn the weights on; None if there is none.
 
     Raises:
-        TextError: If one is needed.
+        TextError: If there is none, but ``needed`` is set.
     """
     text = None
     if dev is not None:
@@ -197,14 +201,14 @@ def _dev_text(models: Sequence[NGrams], dev: Source | None, needed: bool) -> Doc
 
 
 @dataclass(frozen=True)
-class _Dev:
-    """The distinct n-grams that end at the targets of a dev text, and what each model says.
+class _DevScores:
+    """The distinct n-grams that end at the targets of a dev text, with their log-probabilities.
 
     Attributes:
         keys: The n-grams of the text of each order.
         times: How often each is the longest one that ends at a target.
-        vocabulary: Of the keys.
-        log_probs: Of the targets of each distinct kind, by each model, in nats.
+        vocabulary: The vocabulary of the keys.
+        log_probs: Log-probability in nats of each distinct n-gram's last token, by each model.
     """
 
     keys: list[Int64[np.ndarray, " ngrams"]]
@@ -213,52 +217,54 @@ class _Dev:
     log_probs: Float64[np.ndarray, "targets models"]
 
     @classmethod
-    def of(cls, models: Sequence[NGrams], text: Documents, tokenizer: Tokenizer) -> "_Dev":
+    def of(cls, models: Sequence[NGrams], text: Documents, tokenizer: Tokenizer) -> "_DevScores":
+        """Count the n-grams of a text, and score them by each model."""
         store, order = tokenizer.encode(text), max(len(model.tables) for model in models)
         vocabulary = tokenizer.vocabulary
         counts = count_ngrams(store, order, len(vocabulary), carry_context=False)
         found = cls([c.keys for c in counts], counts_as_longest(counts), vocabulary, np.zeros(0))
-        said = [found.ask(model.tables, model.vocabulary) for model in models]
-        return cls(found.keys, found.times, vocabulary, np.stack(said, axis=1))
+        scores = [found.score(model.tables, model.vocabulary) for model in models]
+        return cls(found.keys, found.times, vocabulary, np.stack(scores, axis=1))
 
-    def ask(self, tables: list[OrderTable], own: Vocabulary) -> Float64[np.ndarray, " targets"]:
-        """Return the log-probability of each distinct kind of target."""
-        said = Backoff.within(tables, own, self.vocabulary).log_probs(self.keys)
+    def score(self, tables: list[OrderTable], own: Vocabulary) -> Float64[np.ndarray, " targets"]:
+        """Return the log-probability (nats) of each distinct n-gram's last token by a model."""
+        by_order = Backoff.within(tables, own, self.vocabulary).log_probs(self.keys)
         return np.concatenate(
-            [some[times > 0] for some, times in zip(said, self.times, strict=True)]
+            [some[times > 0] for some, times in zip(by_order, self.times, strict=True)]
         )
 
     @property
     def counts(self) -> Int64[np.ndarray, " targets"]:
-        """How often each distinct kind of target occurs; 0 if no model knows it."""
+        """How often each distinct n-gram occurs as a target; 0 if no model knows its last token."""
         times = np.concatenate([times[times > 0] for times in self.times])
         return np.where(np.isfinite(self.log_probs).any(axis=1), times, 0)
 
-    def learn(self) -> Float64[np.ndarray, " models"]:
-        """Return the weights under which the text is likeliest."""
+    def learn_weights(self) -> Float64[np.ndarray, " models"]:
+        """Return the weights of the models that maximise the text's likelihood (by EM)."""
         counts = self.counts  # Some are above 0: every model knows the boundary.
+        # EM needs only ratios: relative to the best model, exp does not underflow.
         relative = self.log_probs - self.log_probs.max(axis=1, keepdims=True, initial=-1e9)
         probs = np.repeat(np.exp(relative), counts, axis=0)
         return learn_single(probs, iterations=ITERATIONS).astype(np.float64)
 
-    def judge(
+    def perplexities(
         self,
         weights: Float[np.ndarray, " models"],
         tables: list[OrderTable],
         vocabulary: Vocabulary,
-    ) -> OnDev:
-        """Return what the models and their mixture make of the text."""
+    ) -> DevPerplexities:
+        """Return the perplexities of the models, their mixture, and the written back-off model."""
         counts = self.counts
         used = counts > 0
         counts, log_probs = counts[used], self.log_probs[used]
         mixed = np.logaddexp.reduce(log_probs + np.log(weights), axis=1)
-        written = self.ask(tables, vocabulary)[used]
+        written = self.score(tables, vocabulary)[used]
 
-        def perplexity(costs: Float64[np.ndarray, " targets"]) -> float:
-            return float(np.exp(-(counts @ costs) / counts.sum()))
+        def perplexity(nats: Float64[np.ndarray, " targets"]) -> float:
+            return float(np.exp(-(counts @ nats) / counts.sum()))
 
         every = sum(int(times.sum()) for times in self.times)
-        return OnDev(
+        return DevPerplexities(
             int(counts.sum()),
             every - int(counts.sum()),
             tuple(perplexity(column) for column in log_probs.T),

@@ -1,4 +1,4 @@
-"""Recipes: all settings of a training, read from TOML, flags or a program, checked in one place."""
+"""Recipes: all settings of a training, from TOML, flags or a program, checked in one place."""
 
 from thence.recipes.recipe import Recipe, make_recipe, read_recipe
 

@@ -1,6 +1,6 @@
-"""Models within a model, the members of a mixture and the encoder of a classifier: their settings.
+"""Checks of models within a model: the members of a mixture, and the encoder of a classifier.
 
-They stand in a config as tables, which anyone may have written.
+A config has their settings as tables, which may come from an untrusted source.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,11 @@ from thence.settings import LONGEST_SHOWN, declared_types, validate
 
 
 def check_nested_models(family: Family, options: Any) -> None:
-    """Refuse models within a model whose settings are not theirs: members, and an encoder."""
+    """Check the settings of a model's members and encoder.
+
+    Raises:
+        SettingError: If one is not the setting of its model, or the model cannot be nested.
+    """
     members = options.members if family.method == "combine" else ()
     for place, member in enumerate(members):
         if isinstance(member, ClassifierMember):
@@ -35,7 +39,7 @@ def check_nested_models(family: Family, options: Any) -> None:
 
 
 def family_names(model: str, options: Any) -> set[str]:
-    """Return the names of all families in a model: its own, its members' and its encoder's."""
+    """Return the names of all families in a model: its own, its members', and its encoder's."""
     settings = options if isinstance(options, Mapping) else vars(options)
     family, names = get_family(model), {model}
     if family.method == "combine":
@@ -52,16 +56,16 @@ def check_options(
     task: Task,
     methods: Sequence[Method] = ("fit", "train"),
 ) -> Any:
-    """Return a model's settings as its dataclass, unless they are not its own.
+    """Return the settings of a nested model as its options dataclass.
 
     Args:
         model: Name of the family.
         settings: Its settings by name.
-        task: What it must be for.
-        methods: How it may learn; what combines others is never part of another model.
+        task: The task that the family must have.
+        methods: The methods of learning it may have; ``combine`` is never allowed.
 
     Raises:
-        SettingError: Says what is wrong.
+        SettingError: If the model cannot be nested here, or a setting is unknown or invalid.
     """
     family = get_family(model) if is_known(model) else None
     if family is None or family.task != task or family.method not in methods:
@@ -70,7 +74,11 @@ def check_options(
 
 
 def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> None:
-    """Refuse a neural cache whose settings are not its own, or that has no network before it."""
+    """Check the settings of a neural cache; ``before`` has the names of the members before it.
+
+    Raises:
+        SettingError: If a setting is missing or invalid, or its member is no recurrent network.
+    """
     if missing := declared_types(NeuralCacheOptions).keys() - settings.keys():
         raise SettingError(f"A neural cache does not say its `{min(missing)}`.")
     options = _options(NeuralCacheOptions, settings, "neural-cache")
@@ -87,7 +95,7 @@ def _reads_sequences(model: str) -> bool:
 
 
 def _options(kind: Any, settings: Mapping[str, Any], model: str) -> Any:
-    """Return the settings as their dataclass, which checks them."""
+    """Return the settings as the dataclass ``kind``, which checks their values."""
     if unknown := settings.keys() - declared_types(kind).keys():
         raise SettingError(f"There is no setting `{min(unknown)}` for the model '{model}'.")
     hints = declared_types(kind)

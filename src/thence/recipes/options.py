@@ -27,10 +27,10 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds_of(time: str | None) -> float | None:
-    """Return a time such as 90s, 30m or 2h in seconds; None for None.
+    """Return a duration such as 90s, 30m or 2h in seconds; None for None.
 
     Raises:
-        SettingError: If it is no time, or none at all.
+        SettingError: If it is no duration, or zero.
     """
     if time is None:
         return None
@@ -122,4 +122,4 @@ faster."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.seconds  # Refuses what is no time.
+        _ = self.seconds  # Raises if ``time`` is no duration.

@@ -1,8 +1,8 @@
 """A recipe: everything needed to train a model again, as data.
 
-A recipe is written in TOML with one table per group; the keys are the flags of ``thence train``
-with underscores, each known in one group only, so that a flat list of settings is enough to
-make one.
+A recipe is written in TOML with one table per group of settings. The keys are the flags of ``thence
+train`` with underscores. Each is in one group only, so a recipe can be made from a flat list of
+settings.
 """
 
 import re
@@ -30,36 +30,40 @@ GROUPS = {
     "tokens": TokenOptions,
     "training": TrainingOptions,
 }
-"""The groups of settings that every language model has; ``options`` holds the model's own."""
+"""The groups of settings of every language model; ``options`` holds those of its family."""
 CLASSIFIER_GROUPS = {**GROUPS, "labelling": LabelOptions, "tokens": WordOptions}
-FOR_LANGUAGE = ("carry_context", "vary_windows")
-"""Settings of training that say nothing to a classifier."""
+LANGUAGE_ONLY = ("carry_context", "vary_windows")
+"""Settings of training that classifiers refuse."""
 
-BESIDE_SETTINGS = ("model", "output", "config", "progress", "logs")
+NOT_SETTINGS = ("model", "output", "config", "progress", "logs")
 """Arguments of ``thence.train`` that are no settings of a recipe."""
 FROM_RUN = "from_run"
-"""Setting of a recipe that names the run whose training it goes on with."""
+"""Setting of a recipe that names the run from whose weights the training starts (fine-tuning)."""
 PROVENANCE = "provenance"
-"""A table of a saved config that says where it came from; not part of the recipe."""
+"""Table of a saved config about its origin; not part of the recipe."""
 
-LARGEST = 16 << 20
-"""Bytes of a file of TOML; those of mixtures with many members have thousands."""
-DEEP, MOST_DEEP = 10, 2000
-"""Dots from which on a key is deep, and how many dots the deep keys of a file may have in all:
-Python's reader takes a time that grows with the square of how many parts a key has (``a.b.c``)."""
-PIECES = re.compile(r"[=,\n]")
+MAX_BYTES = 16 << 20
+"""Largest TOML file, in bytes; configs of mixtures with many members have thousands of bytes."""
+DEEP, MAX_DEEP_DOTS = 10, 2000
+"""A key with more than ``DEEP`` dots (``a.b.c``) is deep, and the deep keys of a file may have
+``MAX_DEEP_DOTS`` in all: the time of Python's TOML parser is quadratic in the parts of a key."""
+KEY_ENDS = re.compile(r"[=,\n]")
 """Characters that end a key of TOML outside of quotes."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train on what, and how.
+    """All settings of a training: the text, the model, and how it is read and trained.
 
     Attributes:
-        text: A file, a folder, ``-``, or the name of a bundled or downloaded text; or what a text
-            in memory is called (``sources.py``).
+        text: A file, a folder, ``-``, or the name of a bundled or downloaded text; or the name
+            given to a text in memory (``runs/sources.py``).
         model: Name of the family.
         options: The family's own settings.
+        reading: How files are read.
+        splitting: How the text is split into train, dev and test.
+        tokens: How the text is tokenized.
+        training: How the model is trained.
         labelling: Where the labels are; only for classifiers.
         from_run: The run from whose best weights the training starts; see
             ``training/finetuning.py``.
@@ -76,7 +80,7 @@ class Recipe:
     from_run: str | None = None
 
     def __post_init__(self) -> None:
-        """Give the settings of training that were left open the family's defaults."""
+        """Fill in the family's defaults of training; check the settings of a classifier."""
         left_open = {
             name: value
             for name, value in get_family(self.model).training.items()
@@ -87,7 +91,7 @@ class Recipe:
             return
         if self.labelling is None:
             object.__setattr__(self, "labelling", LabelOptions())
-        for name in FOR_LANGUAGE:
+        for name in LANGUAGE_ONLY:
             if getattr(self.training, name):
                 raise SettingError(
                     f"`{name}` is for language models; {self.model} is a "
@@ -96,7 +100,7 @@ class Recipe:
 
     @property
     def vectors(self) -> str | None:
-        """The file of word vectors that the model begins with, if it takes any and one is named."""
+        """The file of word vectors that initialises the embeddings; None without one."""
         return self.options.vectors if get_family(self.model).word_vectors else None
 
     def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
@@ -105,24 +109,24 @@ class Recipe:
         if self.from_run is not None:
             content[FROM_RUN] = self.from_run
         for group in ("options", *groups_of(self.model)):
-            content[group] = _given(asdict(getattr(self, group)))
+            content[group] = _without_none(asdict(getattr(self, group)))
         if provenance:
             content[PROVENANCE] = dict(provenance)
         return tomli_w.dumps(content)
 
 
-def _given(value: Any) -> Any:
-    """Return a value without what is None in its tables, which TOML cannot say."""
+def _without_none(value: Any) -> Any:
+    """Return a value without the items of its tables that are None: TOML has no None."""
     if isinstance(value, dict):
-        return {key: _given(item) for key, item in value.items() if item is not None}
-    return [_given(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Recipe:
-    """Make a recipe from flat settings, the same names as the flags of ``thence train``.
+    """Make a recipe from flat settings, named like the flags of ``thence train``.
 
     Raises:
-        SettingError: If a name is unknown (with the nearest known one) or a value unusable.
+        SettingError: If a name is unknown (the message has the nearest one) or a value is invalid.
     """
     if isinstance(text, Iterable) and not isinstance(text, str):
         raise SettingError(
@@ -139,7 +143,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         if name not in known:
             raise SettingError(
                 f"There is no setting `{name}` for the model '{model}'."
-                + (hint_for_unknown(name, model) or nearest(name, [*known, *BESIDE_SETTINGS], "`"))
+                + (hint_for_unknown(name, model) or nearest(name, [*known, *NOT_SETTINGS], "`"))
             )
         hint = declared_types(groups[known[name]])[name]
         chosen[known[name]][name] = validate(name, value, hint)
@@ -149,9 +153,9 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
 
 
 def hint_for_unknown(name: str, model: str) -> str:
-    """Return a hint at what is meant by a setting that a model lacks, or "" if nothing is known.
+    """Return a hint for an unknown setting of a model, or "".
 
-    It may be another tool's word for one of ours, or a setting of other models.
+    The setting may be another tool's name for one of ours, or a setting of other models.
 
     >>> hint_for_unknown("learning_rate", "ngram")
     ' Did you mean `lr`?'
@@ -175,13 +179,13 @@ def hint_for_unknown(name: str, model: str) -> str:
 
 
 def known_settings(model: str) -> dict[str, str]:
-    """Return the name of every setting of a model with its group, the model's own among them."""
+    """Return the group of every setting of a model by name; ``options`` for the model's own."""
     groups = {"options": get_family(model).options_class(), **groups_of(model)}
     return {item.name: group for group, kind in groups.items() for item in fields(kind)}
 
 
 def groups_of(model: str) -> Mapping[str, type[Any]]:
-    """Return the groups of settings of a model beside its own."""
+    """Return the dataclass of each group of settings of a model, without ``options``."""
     return CLASSIFIER_GROUPS if is_classifier(model) else GROUPS
 
 
@@ -215,7 +219,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings that may stand in their group's table or at the top, without tables.
+    """Return the settings of a recipe's TOML as one table, whether grouped or at the top level.
 
     Raises:
         SettingError: If there is an unknown table.
@@ -237,19 +241,19 @@ def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe that names its text and its model.
+    """Read a recipe from a TOML file that names its text and its model.
 
     Raises:
-        SettingError: If it is not a usable recipe.
+        SettingError: If the file cannot be read or is no valid recipe.
     """
     return recipe_of(read_toml(path), path)
 
 
 def recipe_of(content: Mapping[str, Any], path: Path) -> Recipe:
-    """Return the recipe that the content of a file says.
+    """Return the recipe in the parsed content of a file; ``path`` is for messages.
 
     Raises:
-        SettingError: If it is not a usable recipe.
+        SettingError: If it is no valid recipe.
     """
     try:
         settings = flat_settings(content)
@@ -265,23 +269,23 @@ def recipe_of(content: Mapping[str, Any], path: Path) -> Recipe:
 
 
 def read_toml_file(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file that anybody may have written, in bounded time and memory.
+    """Return the content of an untrusted TOML file, in bounded time and memory.
 
     Raises:
         OSError: If it cannot be read.
         ValueError: If it is no file, too large, not TOML or not UTF-8, or has a number of
-            thousands of digits; says which.
+            thousands of digits; the message says which.
     """
     kind = odd_kind(path, pipes=True)
     if kind is not None:
         raise ValueError(f"it is {kind}, not a file")
     with path.open("rb") as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     text = data.decode("utf-8")
-    dots = (piece.count(".") for piece in PIECES.split(text))
-    if sum(number for number in dots if number > DEEP) > MOST_DEEP:
+    dots = (key.count(".") for key in KEY_ENDS.split(text))
+    if sum(number for number in dots if number > DEEP) > MAX_DEEP_DOTS:
         raise ValueError("it has keys of too many parts (a.b.c)")
     try:
         return tomllib.loads(text)

@@ -1,4 +1,4 @@
-"""Classifiers as scikit-learn knows them: for its pipelines, searches and cross-validation.
+"""Classifiers as estimators of scikit-learn, for its pipelines, searches and cross-validation.
 
 >>> from thence.sklearn import TextClassifier
 >>> texts = ["warm and sunny", "cold and wet", "sunny and dry", "wet and grey"] * 5
@@ -11,6 +11,6 @@ from thence.errors import import_extra
 
 import_extra("sklearn", "eval", "TextClassifier")
 
-from thence.sklearn.classifier import TextClassifier  # noqa: E402  (needs what was just sought)
+from thence.sklearn.classifier import TextClassifier  # noqa: E402  (needs scikit-learn)
 
 __all__ = ["TextClassifier"]

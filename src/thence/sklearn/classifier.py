@@ -37,13 +37,13 @@ from thence.training.fitting import train_classifier
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A classifier with all that it needs to read texts.
+class FittedClassifier:
+    """A trained classifier with its tokenizer and recipe.
 
     Attributes:
-        recipe: How it was trained.
-        tokenizer: Text to ids.
-        classifier: Ids to log-probabilities.
+        recipe: The settings that it was trained with.
+        tokenizer: Turns texts into ids.
+        classifier: Turns ids into log-probabilities.
     """
 
     recipe: Recipe
@@ -51,16 +51,16 @@ class Fitted:
     classifier: Classifier
 
     def log_probs(self, documents: Documents) -> Float64[np.ndarray, "documents classes"]:
-        """Return the log-probability of each label; with one each, their exponentials add to 1."""
+        """Return the log-probability of each label; of single labels they are normalised."""
         texts = encode_texts(self.tokenizer, documents)
         found = self.classifier.classify(texts).astype(np.float64)
         if self.classifier.classes.multilabel:
             return found
-        # What added up to 1 in single precision does so in double.
+        # They are normalised in float32; normalise them to float64's precision.
         return found - np.logaddexp.reduce(found, axis=1, keepdims=True)
 
     def to_state(self) -> dict[str, Any]:
-        """Return what ``from_state`` makes the same of."""
+        """Return the classifier as plain data for pickling; see ``from_state``."""
         tensors = self.classifier.tensors()
         return {
             "recipe": self.recipe.to_toml(),
@@ -72,8 +72,8 @@ class Fitted:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Fitted":
-        """Make again what gave the state."""
+    def from_state(cls, state: Mapping[str, Any]) -> "FittedClassifier":
+        """Return the classifier that ``to_state`` saved."""
         settings = flat_settings(tomllib.loads(state["recipe"]))
         text, model = settings.pop("text"), settings.pop("model")
         recipe = make_recipe(text, model, settings)
@@ -87,35 +87,34 @@ class Fitted:
 FILE_SETTINGS = {
     field.name for kind in (ReadingOptions, SplitOptions, LabelOptions) for field in fields(kind)
 }
-"""Settings of reading, splitting and labelling files, which mean nothing for texts in memory."""
+"""Settings of reading, splitting and labelling files, which are refused for texts in memory."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier.
 
-    Training is that of ``thence train``, in memory: nothing is written. The texts are a list, a
-    tuple, an array or a series; labels are one each, a matrix of 0 and 1 for any number each, or
-    such a set of labels each as a tuple.
+    It trains like ``thence train``, in memory: no file is written. The texts are a list, a tuple,
+    an array or a series. The labels are one per text; for several labels per text, a matrix of 0
+    and 1, or a tuple of labels per text.
 
     Args:
         model: Name of the family of classifiers.
-        epochs: Passes over the texts; None for what suits the model and how many there are.
-        lr: Learning rate at its highest; None for the model's own.
-        ngrams: The longest n-grams that are features; None for the model's own.
-        embedding_size: Size of embeddings; None for the model's own.
-        tokens: What one token is: ``words``, ``characters``, ``bytes`` or ``subwords``.
-        dev: Share of the texts held out to choose the best weights, or settings
-            that are left open; of each label its share. Too few texts for it are all learned from.
-        class_weight: ``balanced`` to let each label weigh the same, or the weight of each in a
-            dict; None for 1 each.
-        random_state: Seed of all that is random. On one machine the same one gives the same, but
-            for networks so large that threads matter, where ``threads`` must be set too.
+        epochs: Passes over the texts; None: by the model and the number of texts.
+        lr: Highest learning rate; None: the model's default.
+        ngrams: Order of the longest n-grams that are features; None: the model's default.
+        embedding_size: Size of embeddings; None: the model's default.
+        tokens: The kind of tokens: ``words``, ``characters``, ``bytes`` or ``subwords``.
+        dev: Share of the texts held out, stratified by label, to choose the best weights and
+            settings that are left open. If there are too few texts, all are trained on.
+        class_weight: ``balanced`` for the same total weight of each label, or a dict with the
+            weight of each; None: 1 each.
+        random_state: Seed. On one machine the same seed gives the same classifier; for large
+            networks ``threads`` must be the same too.
         settings: Further flags of ``thence train`` with underscores, such as
             ``{"hidden_sizes": [32], "dropout": 0.3}``.
 
     Attributes:
-        classes_: The labels, sorted, in the type they were given in; columns of a matrix are
-            numbers.
+        classes_: The labels, sorted, in their original type; for a matrix, the column numbers.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def from_run(cls, run: Run | str | Path) -> Self:
-        """Return the classifier of a run, fitted; fitted again, it learns by the run's recipe.
+        """Return the fitted classifier of a run; ``fit`` would train it by the run's recipe again.
 
         Raises:
             ThenceError: If it is not a usable run of a classifier.
@@ -162,33 +161,33 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         estimator.classes_ = np.array(run.label_names)
         estimator._form = "sets" if run.classes.multilabel else "one"
-        estimator._fitted = Fitted(recipe, run.tokenizer, run.classifier)
+        estimator._fitted = FittedClassifier(recipe, run.tokenizer, run.classifier)
         return estimator
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from labelled texts; what was learned before is forgotten.
+        """Train on labelled texts, from new weights.
 
         Args:
             X: The texts.
             y: Their labels.
-            sample_weight: How much each text counts; those that count nothing are left out.
+            sample_weight: Weight of each text; texts of weight 0 are left out.
 
         Raises:
-            ValueError: If the texts, the labels or the weights cannot be used.
-            TypeError: If they are of a wrong kind.
-            ThenceError: If a setting cannot be used, or the training fails.
+            ValueError: If the texts, the labels or the weights are invalid.
+            TypeError: If they are of a wrong type.
+            ThenceError: If a setting is invalid, or the training fails.
         """
         recipe = self._recipe()
         documents, targets = documents_of(X), targets_of(y)
         check_consistent_length(documents, targets.labels)
         weights = weights_of(sample_weight, self.class_weight, targets)
         labelled = LabelledDocuments.of(documents, targets.labels)
-        splits, weights = self._divide(labelled, weights, recipe.training.seed)
+        splits, weights = self._split(labelled, weights, recipe.training.seed)
         _check_labels(targets, splits.train.labels)
         prepared = tokenize(recipe, splits, weights)
         classifier = train_classifier(recipe, prepared)
         self.classes_, self._form = targets.classes, targets.form
-        self._fitted = Fitted(recipe, prepared.tokenizer, classifier)
+        self._fitted = FittedClassifier(recipe, prepared.tokenizer, classifier)
         return self
 
     def _recipe(self) -> Recipe:
@@ -212,9 +211,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise SettingError(
                 f"The setting '{min(senseless)}' is for files of text; fit is given the texts."
             )
-        # Which precision is faster would be measured, and so not be the same each time.
+        # With "auto" the training would measure speeds, so it could differ from run to run.
         given = {"precision": "float32", **given, **further}
-        # Grids made with NumPy hold its numbers.
+        # Parameter grids made with NumPy have its scalars.
         plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
         return resolve_source_runs(make_recipe("X", self.model, plain))
 
@@ -223,10 +222,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(1 << 31))
 
-    def _divide(
+    def _split(
         self, documents: LabelledDocuments, weights: Float32[np.ndarray, " documents"], seed: int
     ) -> tuple[LabelledSplits, Float32[np.ndarray, " train"]]:
-        """Set dev apart; return the documents that count, and the weights of those of train."""
+        """Hold out dev; return the splits (without weight 0) and the weights of train."""
         if not isinstance(self.dev, Real) or not 0 <= self.dev < 1:
             raise SettingError(f"dev is {self.dev!r}; it must be a share from 0 to below 1.")
         counting = np.flatnonzero(weights)
@@ -243,9 +242,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return splits, weights[train]
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable label of each text, or those at least as probable as not.
+        """Return the most probable label of each text; if several, all of probability >= 0.5.
 
-        Several are given back in the form they had in ``fit``: a matrix, or a list of tuples.
+        Several labels have the form that they had in ``fit``: a matrix, or a list of tuples.
         """
         log_probs = self._log_probs(X)
         if self._form == "one":
@@ -264,9 +263,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._log_probs(X)
 
     def decision_function(self, X: Any) -> Array:
-        """Return log-odds: of the second of two labels, or of each where there may be several.
+        """Return the log-odds of the second of two labels, or of each label if multilabel.
 
-        Of more than two labels, one each, the log-probabilities.
+        For more than two single labels, return the log-probabilities.
         """
         log_probs = self._log_probs(X)
         if self._form != "one":
@@ -276,7 +275,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return log_probs[:, 1] - log_probs[:, 0] if len(self.classes_) == 2 else log_probs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy: the share of texts whose label, or set of labels, is right."""
+        """Return the accuracy: the share of texts whose label, or whole set of labels, is right."""
         if not has_label_sets(y):
             return float(super().score(X, y, sample_weight))
         check_consistent_length(X, y, sample_weight)
@@ -298,7 +297,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         fitted = {}
         if "_fitted" in state:
-            fitted = {"_fitted": Fitted.from_state(state["_fitted"])}
+            fitted = {"_fitted": FittedClassifier.from_state(state["_fitted"])}
         super().__setstate__({**state, **fitted})
 
     def __sklearn_tags__(self) -> Any:
@@ -310,7 +309,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _check_labels(targets: Targets, train: Labels) -> None:
-    """Raise ValueError if there is nothing to tell apart."""
+    """Raise ValueError if the train split has too few classes (two, or one if multilabel)."""
     present = int(np.count_nonzero(train.counts()))
     if present < (1 if train.multilabel else 2):
         found = "none has a label" if train.multilabel else "all are of one class"
@@ -321,13 +320,13 @@ def _check_labels(targets: Targets, train: Labels) -> None:
 
 
 def _changed(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings of a recipe that are not the model's own and no parameters."""
-    usual = make_recipe(recipe.text, recipe.model, {})
+    """Return the settings of a recipe that differ from the defaults, for ``settings``."""
+    default = make_recipe(recipe.text, recipe.model, {})
     return {
         field.name: value
         for group in ("options", "tokens", "training")
         for field in fields(getattr(recipe, group))
         if (value := getattr(getattr(recipe, group), field.name))
-        != getattr(getattr(usual, group), field.name)
+        != getattr(getattr(default, group), field.name)
         and field.name not in ("tokens", "seed")
     }

@@ -1,7 +1,7 @@
-"""Checks of what is given to ``fit`` and ``predict``: texts, labels and weights.
+"""Checks of the arguments of ``fit`` and ``predict``: texts, labels and weights.
 
-Unusable input raises ValueError, or TypeError if it is of a wrong type altogether, as scikit-learn
-does and its tools expect.
+Invalid values raise ValueError and wrong types TypeError, as scikit-learn does and its tools
+expect.
 """
 
 import re
@@ -24,7 +24,7 @@ from thence.models.base import Array
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Form = Literal["one", "matrix", "sets"]
-"""How ``fit`` gets labels and ``predict`` returns them: one each, a matrix of 0 and 1, or sets."""
+"""Form of the labels for ``fit`` and ``predict``: one per text, a matrix of 0 and 1, or sets."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Targets:
     """The labels of documents.
 
     Attributes:
-        classes: All labels in the type they were given in, by id; columns of a matrix are numbers.
-        labels: The ids of each document.
-        form: How the labels were given.
+        classes: All labels by id in their original type; for a matrix, the column numbers.
+        labels: The label ids of each document.
+        form: The form in which the labels were given.
     """
 
     classes: Array
@@ -46,7 +46,7 @@ def documents_of(texts: Any) -> Documents:
     """Return a list, a tuple, an array or a series of texts as documents.
 
     Raises:
-        TypeError: If it is no such sequence, or holds something else than texts.
+        TypeError: If it is no such sequence, or has items that are not str.
         ValueError: If it is empty or has more than one dimension, or a text cannot be encoded.
     """
     dimensions = getattr(texts, "ndim", 1)
@@ -76,13 +76,13 @@ def documents_of(texts: Any) -> Documents:
 
 
 def targets_of(y: Any) -> Targets:
-    """Return the labels of y: one each, a matrix of 0 and 1, or a set of labels each.
+    """Return the labels of y: one per text, a matrix of 0 and 1, or a set of labels per text.
 
-    Tuples and sets are sets of labels; so are lists of strings, while lists of numbers are rows
-    of a matrix, as everywhere in scikit-learn.
+    A tuple, a set or a list of strings is a set of labels; a list of numbers is a row of a matrix,
+    as everywhere in scikit-learn.
 
     Raises:
-        ValueError: If it is none of these, or a label is missing.
+        ValueError: If y has another form, or a label is missing.
     """
     if y is None:
         raise ValueError("A TextClassifier requires y to be passed, but the target y is None.")
@@ -137,9 +137,9 @@ def _labels_of_matrix(matrix: Array, classes: Array) -> Labels:
 def weights_of(
     sample_weight: Any, class_weight: Any, targets: Targets
 ) -> Float32[np.ndarray, " documents"]:
-    """Return the weight of each document: its own times that of its class, if a dict has those.
+    """Return the weight of each document: ``sample_weight`` times the weight of its class.
 
-    The weights of ``class_weight="balanced"`` are left to the training.
+    Weights of classes come from a dict; those of ``class_weight="balanced"`` from the training.
 
     Raises:
         ValueError: If weights are negative, not finite, all zero, or do not fit the labels.

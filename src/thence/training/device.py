@@ -7,9 +7,9 @@ from functools import cache
 
 import torch
 
-from thence.allocator import kept_memory
+from thence.allocator import keep_freed_memory
 from thence.errors import SettingError
-from thence.processes import local_number
+from thence.processes import local_rank
 from thence.recipes.options import Precision, TrainingOptions
 
 PROBE_SIZE = 256
@@ -33,7 +33,7 @@ def choose_device(name: str) -> torch.device:
         name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
     elif not present[name]:
         raise SettingError(f"`device` is {name}, which this machine lacks; use `device='auto'`.")
-    return torch.device(name, local_number()) if name == "cuda" else torch.device(name)
+    return torch.device(name, local_rank()) if name == "cuda" else torch.device(name)
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None
     The number of threads matters because it decides in which order sums are added up. Processes
     that train together have different seeds, so that their dropout masks differ.
     """
-    with torch.random.fork_rng(), kept_memory(), num_threads(options.threads):
+    with torch.random.fork_rng(), keep_freed_memory(), num_threads(options.threads):
         torch.manual_seed(options.seed if rank == 0 else hash((options.seed, rank)))
         yield
 

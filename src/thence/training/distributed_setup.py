@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thence.errors import RunError, SettingError, TextError
-from thence.processes import is_first_process, launch, number_of_processes
+from thence.processes import is_first_process, launch_id, number_of_processes
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.runs.sources import display_name, is_read_once, named_sources
@@ -111,8 +111,8 @@ def same_run(folder: Path, world: "World | None") -> Run:
 
 
 def launches(world: "World | None") -> set[str]:
-    """Return the ids of the ``torchrun`` of each machine; see ``launch``."""
-    own = launch()
+    """Return the ids of the ``torchrun`` of each machine; see ``launch_id``."""
+    own = launch_id()
     return set([own] if world is None else world.gather(own)) - {""}
 
 

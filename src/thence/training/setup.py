@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from thence.allocator import kept_memory
+from thence.allocator import keep_freed_memory
 from thence.batches import Batch, Batches, Padded, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.models.base import Classifier
@@ -241,7 +241,7 @@ def _time_steps(
     network.train()
     batch = setup.batches.at(0)  # The same each time, as batches of documents differ in size.
     precision = autocast(settings["precision"], network.device)
-    with kept_memory(), num_threads(settings["threads"]), precision:
+    with keep_freed_memory(), num_threads(settings["threads"]), precision:
         state = None
         for _ in range(TIMED_STEPS):
             began = time.perf_counter()

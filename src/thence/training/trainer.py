@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from thence.allocator import kept_memory
+from thence.allocator import keep_freed_memory
 from thence.errors import RunError, TrainingError
 from thence.models.base import Array
 from thence.recipes.options import TrainingOptions
@@ -273,7 +273,7 @@ class Trainer:
             return None
         # The others wait for the first process.
         evaluate = self.dev_evaluator.evaluate
-        with kept_memory(False):
+        with keep_freed_memory(False):
             result = evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
         numbers = [result.nats, result.selection_loss]
         nats, selection_loss = self._world.sum(numbers)

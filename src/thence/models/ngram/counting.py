@@ -18,7 +18,7 @@ from thence._core import counting as core
 from thence._core import library
 from thence.array_types import Int32, Integer
 from thence.deadline import check_deadline
-from thence.mapped import Columns, MemoryColumn, Spool, release, room_on_disk
+from thence.mapped import Columns, MemoryColumn, Spool, explain_disk_errors, release
 from thence.models.ngram.external import Runs, merge_runs
 from thence.models.ngram.gathering import BLOCK, pieces
 from thence.models.ngram.sorting import (
@@ -66,7 +66,7 @@ def count_ngrams(
         everything = _Block(store.ids, 0, len(store.ids), 1)
         ordered = _count_block(everything, store, order, vocabulary_size, carry_context)
         return _with_unigrams(store, ordered, vocabulary_size)
-    with room_on_disk(memory):
+    with explain_disk_errors(memory):
         runs = [Runs() for _ in range(order - 1)]
         for block in _blocks_of(store, order, memory):
             found = _count_block(block, store, order, vocabulary_size, carry_context, Spool)

@@ -9,7 +9,7 @@ import numpy as np
 
 from thence.array_types import Float, Int64, Integer
 from thence.errors import SettingError
-from thence.mapped import room_on_disk
+from thence.mapped import explain_disk_errors
 from thence.models.base import Array, TextScore
 from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import count_ngrams
@@ -144,7 +144,7 @@ class NGram:
         options, size = self.options, self.vocabulary_size
         memory = options.memory_bytes
         self.discounts = []
-        with room_on_disk(memory):
+        with explain_disk_errors(memory):
             if options.smoothing == "jelinek-mercer":
                 assert dev is not None  # Checked by check_fit.
                 tables, _ = interpolate(counts, size, dev, carry_context, memory)
@@ -347,7 +347,7 @@ class NGram:
         options = self.options
         if options.bits is not None:
             size, memory = self.vocabulary_size, options.memory_bytes
-            with room_on_disk(memory):
+            with explain_disk_errors(memory):
                 named = pack_tables(self.tables, size, options.bits, memory)
         else:
             for number, table in enumerate(self.tables, start=1):
