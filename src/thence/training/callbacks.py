@@ -1,8 +1,8 @@
 """Callbacks of the training loop: displays of its progress, and loggers.
 
-A logger gets the records of ``metrics.jsonl`` besides: TensorBoard, or any function. It only
-repeats what is in the file, so it is no part of the run. TensorBoard needs the extra ``logs``; its
-files are written anew, from ``metrics.jsonl``, whenever a training goes on.
+A logger (TensorBoard, or any function) also gets the records of ``metrics.jsonl``. It adds nothing
+to them, so a run does not depend on its logger. TensorBoard needs the extra ``logs``; when a
+training is resumed, its files are rewritten from ``metrics.jsonl``.
 """
 
 import math
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 """A line of ``metrics.jsonl``."""
 Logger = Callable[[Record], None]
-"""Is called with each record once it is written; may raise ``StopTraining``."""
+"""Called with each record after it was written; may raise ``StopTraining``."""
 LoggerName = Literal["tensorboard"]
 Logs = LoggerName | Logger | None
-"""A logger by its name, any function, or none."""
+"""The name of a logger, a function, or None."""
 
 LOSSES_IN_CURVE = 16
-"""Losses on dev, the newest, that are drawn beside a progress bar."""
+"""Number of the last dev losses that are drawn beside a progress bar."""
 TENSORBOARD_FOLDER = "tensorboard"
-"""Folder of its files in a run folder."""
+"""Folder of TensorBoard's files in a run folder."""
 
 
 class StopTraining(Exception):  # noqa: N818  (nothing went wrong)
@@ -44,7 +44,7 @@ class StopTraining(Exception):  # noqa: N818  (nothing went wrong)
 
 
 def check_logs(logs: Logs) -> None:
-    """Refuse an unknown logger, or one whose library is missing, before anything is done."""
+    """Raise SettingError for an unknown logger, MissingExtraError if its library is missing."""
     if logs is None or callable(logs):
         return
     if logs not in get_args(LoggerName):
@@ -53,22 +53,21 @@ def check_logs(logs: Logs) -> None:
             f"There is no logger {logs!r}; choose {', '.join(known)}, or give a function."
             + nearest(str(logs), known)
         )
-    if is_first_process():  # The only one that writes.
+    if is_first_process():  # Only this process writes.
         import_writer()
 
 
 @contextmanager
 def open_logger(logs: Logs, run: Run, dev: TokenStore, step: int) -> Iterator[Logger]:
-    """Open a logger for the rest of a training, in the first process.
+    """Context manager: the logger for the rest of a training; other processes get ``ignore``.
 
-    TensorBoard also gets the records so far, so that none is missing or there twice; a function has
-    had them.
+    TensorBoard first gets the records so far, as its files are rewritten; a function does not.
 
     Args:
         logs: The logger.
         run: The run that is trained.
         dev: Its dev split.
-        step: Of the checkpoint that the training goes on from; later records are left out.
+        step: Step of the checkpoint that training continues from; later records are left out.
     """
     if logs is None or not is_first_process():
         yield ignore
@@ -94,7 +93,7 @@ def import_writer() -> Any:  # as untyped as the library is
 
 @contextmanager
 def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
-    """Open new TensorBoard files in a run folder, in place of those that are there.
+    """Context manager: a logger to new TensorBoard files in a run folder; old ones are removed.
 
     TensorBoard's relative time is the duration of the training, without pauses.
 
@@ -125,7 +124,7 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
         make_folders(folder, within=run.folder)
         for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
-        # A TensorBoard that is open meanwhile drops what it has read before.
+        # purge_step makes an open TensorBoard drop what it has read of the old files.
         writer = import_writer()(str(folder), purge_step=0)
     except OSError as error:
         raise WriteError(folder, error) from error
@@ -136,12 +135,12 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
 
 
 def scalars(record: Record, before: Record, bytes_per_target: float) -> dict[str, float]:
-    """Return the values that TensorBoard shows of a record, by tag; unknown ones are left out.
+    """Return the scalars that TensorBoard shows of a record, by tag; missing ones are left out.
 
     Args:
         record: A line of ``metrics.jsonl``.
         before: The line before it, empty for the first.
-        bytes_per_target: Of the dev split; 0 for a classifier.
+        bytes_per_target: Mean bytes of text per target of the dev split; 0 for a classifier.
     """
     unit = unit_of(record)
     found = {
@@ -163,14 +162,14 @@ def scalars(record: Record, before: Record, bytes_per_target: float) -> dict[str
 
 
 class ProgressCallback(Protocol):
-    """Is called after every step and every evaluation."""
+    """Called after every step and every evaluation, to show the progress."""
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
         """Show a step.
 
         Args:
-            step: Steps that are done.
-            tokens: Targets that were read.
+            step: Number of steps done.
+            tokens: Number of targets read so far.
             share: Fraction of the training that is done, from 0 to 1.
         """
 
@@ -179,7 +178,7 @@ class ProgressCallback(Protocol):
 
 
 ProgressFactory = Callable[[str], AbstractContextManager[ProgressCallback]]
-"""Opens a callback for a training of that name; the context ends with the training."""
+"""Returns a context manager of a callback for the training of a name."""
 
 
 class SilentProgress:
@@ -194,15 +193,15 @@ class SilentProgress:
 
 @contextmanager
 def silent_progress(name: str) -> Iterator[SilentProgress]:
-    """Show nothing."""
+    """Context manager: show nothing."""
     yield SilentProgress()
 
 
 class ProgressBar:
-    """Two lines: the bar with the time left, step and rate; and the losses of all evaluations.
+    """A display of two lines: a bar with time left, step and speed; and the losses so far.
 
     Args:
-        progress: Draws the first line.
+        progress: The first line.
         losses: The second line, which is changed in place.
         name: Shown before the bar.
     """
@@ -232,7 +231,7 @@ class ProgressBar:
         self._progress.update(self._task, completed=share, steps=f"step {step:,}", rate=rate)
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Show the losses, and those on dev so far as a curve."""
+        """Show the losses, and a sparkline of the dev losses so far."""
         dev = metrics[f"dev_nats_per_{unit_of(metrics)}"]
         self._dev += [] if dev is None else [dev]
         curve = f"  {sparkline(self._dev[-LOSSES_IN_CURVE:])}" if len(self._dev) > 1 else ""
@@ -240,7 +239,7 @@ class ProgressBar:
 
 
 class ProgressLines:
-    """Writes a line to standard error at each evaluation, for files, where a bar is noise.
+    """Writes a line to standard error at each evaluation, for log files instead of a bar.
 
     Args:
         name: Shown before each line.
@@ -250,7 +249,7 @@ class ProgressLines:
         self._name, self._share = name, 0.0
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Remember the progress; a line per step would be too much."""
+        """Store the progress; a line is written only at evaluations."""
         self._share = share
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
@@ -262,7 +261,7 @@ class ProgressLines:
 
 
 def losses_of(metrics: dict[str, Any]) -> str:
-    """Return the losses of a record in words."""
+    """Return the losses of a record as text for people."""
     unit = unit_of(metrics)
     dev = metrics[f"dev_nats_per_{unit}"]
     losses = f"train {metrics[f'train_nats_per_{unit}']:.4f}"
@@ -276,14 +275,14 @@ def losses_of(metrics: dict[str, Any]) -> str:
 
 @contextmanager
 def line_progress(name: str) -> Iterator[ProgressLines]:
-    """Write a line to standard error at each evaluation."""
+    """Context manager: write a line to standard error at each evaluation."""
     yield ProgressLines(name)
 
 
 @contextmanager
 def bar_progress(name: str) -> Iterator[ProgressBar]:
-    """Show a progress bar on standard error."""
-    # Imported where somebody watches, since that takes a tenth of the start-up time.
+    """Context manager: show a progress bar on standard error."""
+    # Imported only here, as it takes a tenth of the start-up time.
     from rich.console import Group
     from rich.live import Live
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -292,7 +291,7 @@ def bar_progress(name: str) -> Iterator[ProgressBar]:
 
     fields = ("steps", "rate")
     progress = Progress(
-        # The name alone gives way where there is too little room.
+        # In a narrow terminal only the name is shortened.
         TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis")),
         BarColumn(bar_width=16),
         TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),

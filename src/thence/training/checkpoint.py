@@ -1,6 +1,7 @@
-"""What a checkpoint holds, and how it is checked when it is read.
+"""The counters of a checkpoint, and the checks when one is read.
 
-A run folder may come from anyone, so a checkpoint may hold anything, with a checksum that fits.
+A run folder may come from an untrusted source: a checkpoint may contain anything, with a correct
+checksum.
 """
 
 import math
@@ -24,28 +25,28 @@ from thence.settings import (
 )
 
 CHECKPOINT = Path("last", "checkpoint.safetensors")
-"""Where the newest checkpoint is in a run folder."""
+"""Path of the newest checkpoint in a run folder."""
 SAVED_NAMES = {"evals_without_improvement": "stale", "evaluations": "looks"}
-"""The names in the file, where they differ from the fields: those that version 0.1 has written."""
+"""Names in the file that differ from the fields' names: those of version 0.1."""
 
 
 @dataclass
 class Counters:
-    """The numbers of a training that a checkpoint keeps beside its tensors.
+    """The numbers of a training that a checkpoint has beside its tensors.
 
     Attributes:
-        step: Optimizer steps that are done.
-        tokens: Targets that were read, over all epochs.
+        step: Number of optimizer steps done.
+        tokens: Number of targets read, over all epochs.
         seconds: Duration of the training, without pauses.
         best_dev: The lowest selection loss so far.
-        evals_without_improvement: Evaluations since then.
-        evaluations: Evaluations that are done, or that were skipped for want of time.
+        evals_without_improvement: Number of evaluations since then.
+        evaluations: Number of evaluations done, or skipped for lack of time.
         halvings: How often the schedule ``plateau`` has halved the learning rate.
-        loss_weight: Weight of the batches whose losses are summed since the last evaluation.
-        clipped: Steps whose gradient was clipped.
-        metrics_bytes: Size of ``metrics.jsonl``; what follows was written after this checkpoint.
-        curve_bytes: The same of ``curve.jsonl``.
-        curve_step: The step of the last point there.
+        loss_weight: Weight of the batches whose losses were summed since the last evaluation.
+        clipped: Number of steps whose gradient was clipped.
+        metrics_bytes: Size of ``metrics.jsonl``; later lines were written after this checkpoint.
+        curve_bytes: Size of ``curve.jsonl``, likewise.
+        curve_step: The step of the last point in ``curve.jsonl``.
         curve_loss: The sum of losses at that point, since the last evaluation.
         curve_weight: ``loss_weight`` at that point.
         finished: Whether the training is over.
@@ -68,7 +69,7 @@ class Counters:
     finished: bool = False
 
     def to_metadata(self) -> dict[str, Any]:
-        """Return the numbers by their names in the file."""
+        """Return the counters by their names in the file."""
         found = {SAVED_NAMES.get(name, name): value for name, value in asdict(self).items()}
         if math.isinf(self.best_dev):
             del found["best_dev"]  # JSON has no infinity.
@@ -76,7 +77,7 @@ class Counters:
 
     @classmethod
     def from_metadata(cls, found: Mapping[str, Any]) -> "Counters":
-        """Return what ``to_metadata`` gave.
+        """Return the counters that ``to_metadata`` saved.
 
         Raises:
             SettingError: If a value is unknown, of another type, or out of range.
@@ -93,7 +94,7 @@ def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array],
     """Return the tensors and the counters of a checkpoint.
 
     Raises:
-        RunError: If it is missing or damaged, or is of another run.
+        RunError: If it is missing or damaged, or belongs to another run.
     """
     tensors, found = load_tensors(path)
     try:
@@ -107,17 +108,13 @@ def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array],
 
 
 def check_numbers(name: str, value: Array) -> None:
-    """Refuse numbers that are not finite, and integers below zero, which are counts."""
+    """Raise ValueError for numbers that are not finite, and for negative integers (counts)."""
     if not np.isfinite(value).all() or (value.dtype.kind == "i" and np.any(value < 0)):
         raise ValueError(f"{name} holds what is no usable number")
 
 
 def finite(value: float) -> float:
-    """Return a number that must be finite.
-
-    Raises:
-        ValueError: If it is infinite or not a number.
-    """
+    """Return the value; ValueError if it is infinite or NaN."""
     if not math.isfinite(value):
         raise ValueError("a loss is no finite number")
     return value

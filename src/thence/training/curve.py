@@ -1,7 +1,7 @@
-"""The learning curve of a training: its train loss at some 200 points, in ``curve.jsonl``.
+"""The learning curve of a training: its train loss at about 200 points, in ``curve.jsonl``.
 
-Points are close together where the loss falls fastest, at the beginning. What they need stays on
-the device, so that no step waits for it, and is read and written about once a second.
+Points are denser at the beginning, where the loss falls fastest. Their losses stay on the device,
+so that no step waits for a transfer, and are read and written about once a second.
 """
 
 import math
@@ -14,21 +14,21 @@ from thence.training.checkpoint import Counters
 from thence.training.learner import Learner
 
 POINTS = 150
-"""Two points are at least this part of the training apart, once a tenth of it is done."""
+"""The distance of two points is at most 1 / 150 of the training (from a tenth of it on)."""
 GROWTH = 16
-"""Before that they are a sixteenth of the steps so far apart; the first sixteen steps have one
-each."""
+"""Before that it is 1 / 16 of the steps so far; each of the first 16 steps has a point."""
 SECONDS_BETWEEN_WRITES = 1.0
+"""Points are written at most this often, as reading losses waits for the device."""
 
 
 class CurveWriter:
-    """Writes the points of a training.
+    """Writes the points of the learning curve of a training.
 
     Args:
-        learner: What is trained.
+        learner: The learner, which sums the losses.
         path: The file; None to write nothing.
-        counters: Those of the training; its fields of the curve are changed here.
-        unit: What losses are means over: ``token`` or ``document``.
+        counters: The counters of the training; its fields ``curve_*`` are changed here.
+        unit: The unit that losses are means over: ``token`` or ``document``.
     """
 
     def __init__(self, learner: Learner, path: Path | None, counters: Counters, unit: str) -> None:
@@ -41,7 +41,7 @@ class CurveWriter:
 
         Args:
             step: The step, from 1.
-            total: Steps of the whole training, as far as is known.
+            total: Expected number of steps of the whole training.
         """
         distance = max(1.0, min(total / POINTS, step / GROWTH))
         return step - self._counters.curve_step >= distance or step >= total
@@ -50,17 +50,17 @@ class CurveWriter:
         """Add a point: the mean loss of the steps since the last one.
 
         Args:
-            record: Step, seconds and the like.
-            more: Losses on dev, where they are known.
+            record: Step, epoch, seconds, tokens and learning rate.
+            more: Losses on dev, if it was evaluated.
         """
-        self._learner.mark()
+        self._learner.mark_curve_point()
         self._pending.append(({**record, **more}, self._counters.loss_weight))
         self._counters.curve_step = self._counters.step
         if self._counters.seconds - self._written_at > SECONDS_BETWEEN_WRITES:
             self.write()
 
     def write(self) -> None:
-        """Write all points so far; all processes do it together, and the first one writes.
+        """Write all pending points. All processes must call it together; only the first writes.
 
         Raises:
             RunError: If the file cannot be written.
@@ -69,12 +69,12 @@ class CurveWriter:
             return
         counters, lines = self._counters, []
         for (record, weight), (loss, norm) in zip(
-            self._pending, self._learner.take_marks(), strict=True
+            self._pending, self._learner.take_curve_points(), strict=True
         ):
             nats = (loss - counters.curve_loss) / max(weight - counters.curve_weight, 1e-300)
             counters.curve_loss, counters.curve_weight = loss, weight
             found = {f"train_nats_per_{self._unit}": nats, "gradient_norm": norm}
-            # JSON lacks numbers that are not finite.
+            # JSON has no infinity and no NaN.
             lines.append(
                 record | {name: v if math.isfinite(v) else None for name, v in found.items()}
             )
@@ -83,5 +83,5 @@ class CurveWriter:
             counters.curve_bytes = append_json_lines(self._path, lines, durable=False)
 
     def clear(self) -> None:
-        """Note that the sum of losses was set to zero."""
+        """Reset the counters of the curve, after the learner's sum of losses was set to zero."""
         self._counters.curve_loss = self._counters.curve_weight = 0.0

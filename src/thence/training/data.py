@@ -1,4 +1,4 @@
-"""The data of a training: a text read, split, tokenized, and checked to be of use."""
+"""The data of a training: a text that was read, split, tokenized and checked."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -40,23 +40,24 @@ from thence.training.finetuning import match_labels, parent_run, source_runs
 from thence.training.word_vectors import load_word_vectors
 
 PLACEHOLDERS = ("<unk>", "<UNK>", "[UNK]")
-"""Words that stand for rare words which somebody left out: the text was tokenized before."""
+"""Words that replace rare words in texts that were tokenized before."""
 SENTENCE_ENDS = ("<s>", "</s>", "<eos>", "</eos>", "<boundary>")
-"""Words that mark where a sentence begins or ends, which the boundary does already."""
+"""Words that mark the beginning or end of a sentence, as the boundary does already."""
 SAMPLED_CHUNKS = 16
-"""Chunks of the train text in which words are split both ways, to tell whether that matters."""
+"""Chunks of the train text whose words are split by white space and by punctuation, to find out
+whether that makes a difference."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A text that a model can be trained on.
+    """The splits of a text and their tokens, to train a model on.
 
     Attributes:
-        splits: Its documents.
-        tokenizer: Learned from the train split, or that of the run which the model starts from.
+        splits: The documents of train, dev and test.
+        tokenizer: Learned from the train split, or taken from the run that the model starts from.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
-        vectors: Pretrained vectors of the vocabulary that the embedding starts from, if any.
+        vectors: Pretrained vectors of the vocabulary that initialise the embedding, if any.
         weights: Weight of each train document; None for 1 each.
         unlabelled: Documents without labels, whose words are in the vocabulary; None without.
     """
@@ -71,12 +72,12 @@ class TrainingData:
 
     @property
     def train_texts(self) -> Texts:
-        """The train split as a classifier reads it."""
+        """The train split as the input of a classifier."""
         return Texts(self.train, self.splits.train, self.tokenizer)
 
     @property
     def dev_texts(self) -> Texts:
-        """The dev split as a classifier reads it."""
+        """The dev split as the input of a classifier."""
         return Texts(self.dev, self.splits.dev, self.tokenizer)
 
     @property
@@ -91,7 +92,7 @@ class TrainingData:
 
     @property
     def classes(self) -> Classes:
-        """The labels that a classifier chooses from: those of the train split."""
+        """The classes of a classifier: the labels of the train split."""
         return Classes(len(self.train_labels.names), self.train_labels.multilabel)
 
 
@@ -99,8 +100,8 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
     """Read, split and tokenize the text of a recipe.
 
     Args:
-        recipe: Names the text and says how it is read, split and tokenized.
-        instead: What is read in place of the sources that the recipe names.
+        recipe: Names the text, with the settings of reading, splitting and tokenizing.
+        instead: Files that are read instead of sources that the recipe names.
     """
     _check_unlabelled(recipe)
     splits = read_splits(recipe, instead)
@@ -169,12 +170,13 @@ def sample_weights(
     """Return the weight of each train document in the loss.
 
     Balanced weights are n / (classes * count of the label), as scikit-learn's
-    ``class_weight="balanced"``. A document of several labels has the mean of theirs, one of none 1.
+    ``class_weight="balanced"``. A document with several labels gets the mean of their weights, and
+    one without labels 1.
 
     Args:
-        labels: Of the train documents.
-        balanced: Whether all labels count the same together, however rare they are.
-        weights: Weights to multiply with; None for 1 each.
+        labels: The labels of the train documents.
+        balanced: Whether all labels have the same total weight.
+        weights: Weights of the documents to multiply with; None for 1 each.
     """
     weights = np.ones(len(labels), np.float32) if weights is None else weights
     if not balanced:
@@ -187,7 +189,7 @@ def sample_weights(
 
 
 def part_of_train(data: TrainingData, documents: int) -> TrainingData:
-    """Return data with at most so many of the labelled train documents, evenly spaced."""
+    """Return data with at most this many of the labelled train documents, evenly spaced."""
     total = data.train.num_documents
     if documents >= total:
         return data
@@ -198,9 +200,9 @@ def part_of_train(data: TrainingData, documents: int) -> TrainingData:
 
 
 def with_dev_in_train(data: TrainingData) -> TrainingData:
-    """Return data whose train split has the labelled documents of dev too, at its end.
+    """Return data with the labelled documents of dev appended to the train split.
 
-    Those with a label that train lacks are left out.
+    Documents with a label that train lacks are left out.
     """
     train, dev = as_labelled(data.splits.train), as_labelled(data.splits.dev)
     lacking = dev.labels.ids >= len(train.labels.names)
@@ -247,7 +249,7 @@ def _tokenize_together(
 
 
 def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " documents"]:
-    """Return the weight of each train document that a recipe asks for; see ``sample_weights``."""
+    """Return the weight of each train document by a recipe; see ``sample_weights``."""
     balanced = recipe.labelling is not None and recipe.labelling.class_weights
     return sample_weights(data.train_labels, balanced, data.weights)
 
@@ -283,7 +285,7 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
 
 def _check_context(recipe: Recipe, train: TokenStore) -> None:
     if not get_family(recipe.model).window:
-        return  # What reads sequences takes only what it needs of the context, at no cost.
+        return  # Other models have no fixed context that could be longer than the documents.
     context = recipe.options.context
     longest = int(train.target_counts.max())
     if context > longest and not recipe.training.carry_context:
@@ -305,10 +307,10 @@ def _check_labels(recipe: Recipe, labels: Labels) -> None:
 
 
 def symbol_counts(train: TokenStore, documents: Documents, tokenizer: Tokenizer) -> dict[str, int]:
-    """Return how often each of ``SYMBOLS`` is a word of the train text, those of count 0 left out.
+    """Return how often each of ``SYMBOLS`` is a word of the train text, without those of count 0.
 
-    In a limited vocabulary ``<unk>`` also stands for the words that were left out, so its count is
-    then too high; it is only there if the text itself has the word.
+    In a limited vocabulary the count of ``<unk>`` includes the words that were left out, so it is
+    too high; it is returned only if the text itself has the word.
     """
     spelled = enumerate(tokenizer.vocabulary.spelled)
     ids = {symbol: index for index, symbol in spelled if symbol in SYMBOLS}
@@ -325,13 +327,13 @@ def symbol_counts(train: TokenStore, documents: Documents, tokenizer: Tokenizer)
 def warn_of_symbols(
     recipe: Recipe, counts: Mapping[str, int], documents: Documents | None = None
 ) -> None:
-    """Warn of words that stand for other words, or for the ends of sentences.
+    """Warn of placeholders of rare words, and of words that mark the ends of sentences.
 
     Args:
-        recipe: What is going to be trained.
+        recipe: The settings of the training.
         counts: How often each of ``SYMBOLS`` is a word of the train text.
-        documents: The train text, to see whether its words are split further than in the source
-            that it comes from; without it, they are taken to be.
+        documents: The train text, to find out whether ``word_split`` cuts the words of a tokenized
+            text further; without it, that is assumed.
     """
     if recipe.tokens.tokens != "words" or is_classifier(recipe.model):
         return
@@ -362,7 +364,7 @@ def warn_of_symbols(
 
 
 def count_words_both_ways(documents: Documents) -> tuple[int, int]:
-    """Return how many words the beginning of a text has, split by white space and punctuation."""
+    """Return the number of words at the beginning of a text, by white space and by punctuation."""
     by_space = by_punctuation = 0
     for chunk in islice(documents.chunks(CHUNK), SAMPLED_CHUNKS):
         by_space += len(find_words(chunk, "whitespace").starts)

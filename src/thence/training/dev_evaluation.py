@@ -1,4 +1,4 @@
-"""How a network is evaluated on dev during its training, for language models and classifiers."""
+"""Evaluation of a network on dev during its training, for language models and classifiers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.tokens import Texts, TokenStore
 
 TIE_BREAK = 1e-9
-"""Weight of a nat beside an accuracy of 1: it orders equal accuracies, and never outweighs a single
-document."""
+"""Weight of the loss (nats) in the selection loss of classifiers: it orders equal accuracies, and
+never outweighs a single document."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class EvalResult:
 
     Attributes:
         nats: Mean loss per token or document.
-        selection_loss: The best weights of a training are those where this is lowest.
+        selection_loss: The best weights of a training are those of the lowest selection loss.
         metrics: Further numbers for ``metrics.jsonl``.
     """
 
@@ -32,12 +32,12 @@ class EvalResult:
 
 @dataclass(frozen=True)
 class DevEvaluator:
-    """How a network is evaluated.
+    """Evaluates a network on dev.
 
     Attributes:
-        unit: What the loss is a mean over: ``token`` or ``document``.
+        unit: The unit that the loss is a mean over: ``token`` or ``document``.
         uniform_loss: Nats per unit of a uniform distribution.
-        evaluate: Evaluates the weights as they are; None where there is no dev split.
+        evaluate: Evaluates the current weights; None without a dev split.
     """
 
     unit: str
@@ -48,7 +48,7 @@ class DevEvaluator:
 def language_evaluator(
     model: LanguageModel, dev: TokenStore, carry_context: bool, vocabulary_size: int
 ) -> DevEvaluator:
-    """Return the evaluator of a language model: by the likelihood of dev."""
+    """Return the evaluator of a language model, by its loss on dev."""
 
     def evaluate() -> EvalResult:
         nats = -float(np.mean(model.score(dev, carry_context), dtype=np.float64))
@@ -58,7 +58,7 @@ def language_evaluator(
 
 
 def label_evaluator(classifier: Classifier, dev: Texts, labels: Labels) -> DevEvaluator:
-    """Return the evaluator of a classifier: by its accuracy, then by its likelihood."""
+    """Return the evaluator of a classifier, by its accuracy on dev, then by its loss."""
 
     def evaluate() -> EvalResult:
         return evaluate_labels(classifier.classify(dev), labels)
@@ -69,19 +69,20 @@ def label_evaluator(classifier: Classifier, dev: Texts, labels: Labels) -> DevEv
 
 def uniform_label_loss(classes: Classes) -> float:
     """Return the nats per document of a classifier that gives all labels the same probability."""
-    # Of several labels a document may have, each is a choice of its own between yes and no.
+    # A multilabel classifier makes a binary decision for each label.
     return classes.num_classes * log(2) if classes.multilabel else log(classes.num_classes)
 
 
 def evaluate_labels(log_probs: Array, labels: Labels) -> EvalResult:
-    """Evaluate log-probabilities (documents, classes) on dev.
+    """Return loss and accuracy of log-probabilities (documents, classes).
 
-    A label that the train split lacks counts as a mistake, and has no likelihood to add.
+    A label that the train split lacks counts as a mistake, and is left out of the loss.
     """
     num_classes = log_probs.shape[1]
     if labels.multilabel:
         truth = labels.matrix()
         known = truth[:, :num_classes]
+        # log(1 - p), kept finite where p rounds to 1.
         log_no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))
         nats = -float(np.mean(np.where(known > 0, log_probs, log_no).sum(1), dtype=np.float64))
         predicted = (np.exp(log_probs) >= 0.5) == known
@@ -96,12 +97,12 @@ def evaluate_labels(log_probs: Array, labels: Labels) -> EvalResult:
 
 
 def selection_loss(nats: float, accuracy: float | None = None) -> float:
-    """Return the number by which models are compared on dev; the lowest is the best.
+    """Return the number by which weights and models are selected on dev; lower is better.
 
     Args:
         nats: Mean loss on dev.
-        accuracy: Of a classifier: fewer mistakes come first, and the loss breaks ties. A language
-            model is compared by its loss alone.
+        accuracy: For a classifier: a higher accuracy is better, and the loss breaks ties. None for
+            a language model, which is selected by its loss alone.
     """
     if accuracy is None:
         return nats

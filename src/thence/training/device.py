@@ -1,4 +1,4 @@
-"""Where and how a network computes: device, threads, precision, and the same result every time."""
+"""Device, number of threads, precision and determinism of a network's training."""
 
 import time
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from thence.processes import local_rank
 from thence.recipes.options import Precision, TrainingOptions
 
 PROBE_SIZE = 256
-"""Rows and columns of the matrices that are timed: half a millisecond a product in float32."""
+"""Rows and columns of the matrices that are timed: half a millisecond per product in float32."""
 NUM_PROBES = 10
 """Products timed in each precision; the shortest time counts, as the least disturbed one."""
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU where there is one.
+    """Return the device of that name; ``auto``: a GPU if there is one, else the processor.
 
     Raises:
-        SettingError: If there is no such device here.
+        SettingError: If this machine has no such device.
     """
     present = {
         "cpu": True,
@@ -38,10 +38,10 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
-    """Seed torch and fix its number of threads for a while; the caller's state is restored.
+    """Context manager: seed torch and fix its threads; afterwards the caller's state is restored.
 
-    The number of threads matters because it decides in which order sums are added up. Processes
-    that train together have different seeds, so that their dropout masks differ.
+    Results depend on the number of threads, which decides the order of summation. Processes that
+    train together have different seeds, so that their dropout masks differ.
     """
     with torch.random.fork_rng(), keep_freed_memory(), num_threads(options.threads):
         torch.manual_seed(options.seed if rank == 0 else hash((options.seed, rank)))
@@ -50,7 +50,7 @@ def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None
 
 @contextmanager
 def num_threads(number: int | None) -> Iterator[None]:
-    """Make torch use this many threads within the block; None changes nothing."""
+    """Context manager: torch uses this many threads; None changes nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:
@@ -61,11 +61,11 @@ def num_threads(number: int | None) -> Iterator[None]:
 
 @contextmanager
 def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Multiply matrices in this precision for a while; weights stay in float32.
+    """Context manager: matrix products use this precision; weights stay float32.
 
     bfloat16 has the range of float32, so gradients need no scaling. The cache of ``torch.autocast``
-    is off: it would keep the first conversion of a weight as long as the block lasts, which is the
-    whole training, and so never see an update.
+    is off: it would keep the first converted copy of a weight until the end of the block, which is
+    the whole training, and miss all updates.
     """
     on = precision == "bfloat16"
     with torch.autocast(device.type, torch.bfloat16, enabled=on, cache_enabled=False):
@@ -73,7 +73,7 @@ def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse a precision in which the device cannot multiply matrices at all."""
+    """Raise SettingError if the device cannot multiply matrices in this precision."""
     try:
         with autocast(precision, device):
             values = torch.ones(2, 2, device=device, requires_grad=True)
@@ -87,10 +87,10 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 
 @cache
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Return whether products of matrices are faster in bfloat16 than in float32.
+    """Return whether matrix products are faster in bfloat16 than in float32.
 
-    They are where the device has instructions for it, and slower where it is emulated. A processor
-    is timed, as its flags do not say what the libraries make of them: some milliseconds, once.
+    They are faster with native instructions, and slower where bfloat16 is emulated. A processor is
+    timed (some milliseconds, once), as its flags do not tell whether PyTorch uses them.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -105,6 +105,6 @@ def has_fast_bfloat16(device: torch.device) -> bool:
                 began = time.perf_counter()
                 torch.mm(matrix, matrix)
                 seconds.append(time.perf_counter() - began)
-    except RuntimeError:  # Not even emulated.
+    except RuntimeError:  # bfloat16 is not supported at all.
         return False
     return min(times[torch.bfloat16]) < min(times[torch.float32])

@@ -1,17 +1,17 @@
 """Training with several processes, on one machine or many; ``torchrun`` starts them.
 
-Each process reads the whole text and has the whole network. Of every batch it reads its share of
-the rows (streams of running text, documents or windows). The gradients, the losses and the counts
-are summed over all processes, so a step is the same, within rounding, as that of one process with
-the same batch size; only the dropout masks differ. The first process writes the run folder, which
-all must be able to read, and decides what depends on the time.
+This is data parallelism: each process has the whole text and the whole network, and reads its share
+of the rows of every batch (streams of running text, documents or windows). The gradients, losses
+and counts are summed over all processes, so a step equals, within rounding, that of one process
+with the same batch size; only the dropout masks differ. The first process writes the run folder,
+which all must be able to read, and makes all decisions that depend on the time.
 
 The gradients are summed by one ``all_reduce`` after the backward pass. ``DistributedDataParallel``
 would take the mean over processes, though their shares may have different numbers of targets, and
 wants to own the forward pass.
 
-A process that fails must not leave the others waiting: what may fail before the first step is done
-in ``World.fail_together``, and a process that dies later breaks its connections, which ends the
+A process that fails must not leave the others waiting: whatever may fail before the first step runs
+in ``World.fail_together``, and a process that dies later closes its connections, which ends the
 others.
 """
 
@@ -31,20 +31,20 @@ from thence.processes import may_be_restarted, number_of_machines, number_of_pro
 from thence.training.world import World, connection_lost
 
 TIMEOUT = timedelta(minutes=30)
-"""How long processes wait for each other: the first may evaluate a large dev split, or a machine
-may have gone without closing its connections."""
+"""Longest wait for another process during training. The first may evaluate a large dev split, so it
+is long; it matters if a machine disappears without closing its connections."""
 RENDEZVOUS_TIMEOUT = timedelta(minutes=5)
-"""How long processes wait for each other at the beginning."""
+"""Longest wait for another process at the start."""
 
 
 @contextmanager
 def process_group() -> Iterator[World]:
-    """Join the other processes that ``torchrun`` has started, if any, for a while.
+    """Context manager: the process group of all processes that ``torchrun`` has started.
 
     Tensors on GPUs are summed by nccl, others by gloo.
 
     Raises:
-        TrainingError: If one of the others does not come.
+        TrainingError: If another process does not join in time.
     """
     if number_of_processes() == 1:
         yield World()
@@ -62,16 +62,17 @@ def process_group() -> Iterator[World]:
 
 
 def rendezvous_store() -> tuple[Store, int, int]:
-    """Find the other processes.
+    """Find the other processes (rendezvous).
 
-    On one machine ``torchrun`` ends all processes where one is gone. It cannot do so on others, so
-    there each waits until all have come: one that refuses its arguments never does.
+    On one machine ``torchrun`` ends all processes if one fails. It cannot do so on other machines,
+    so with several machines each process waits here until all have arrived: one that fails at its
+    arguments never does.
 
     Returns:
-        The key-value store in which they write their addresses, the rank of this process and the
-        number of all. After a restart ``torchrun`` gives the same store, with the addresses of dead
-        processes in it, so there each start has a key prefix of its own. The number of the restart
-        cannot be that prefix, as machines count restarts differently.
+        The key-value store in which processes write their addresses, the rank of this process and
+        the world size. After a restart the store still has the addresses of dead processes, so each
+        start uses a key prefix of its own. The restart's number cannot be that prefix, as machines
+        count restarts differently.
     """
     store, rank, size = next(rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT))
     if number_of_machines() == 1 and not may_be_restarted():
@@ -81,16 +82,16 @@ def rendezvous_store() -> tuple[Store, int, int]:
 
 
 def new_prefix(store: Store, size: int, timeout: timedelta = RENDEZVOUS_TIMEOUT) -> str:
-    """Return a new prefix for this start, once all other processes have read it.
+    """Return a new key prefix for this start, after all other processes have read it.
 
-    Each of them has written a random greeting. The prefix is the answer to that greeting, so that a
-    process cannot take an answer of an earlier start for its own.
+    Each of them writes a random greeting, and the prefix is the answer to that greeting, so that no
+    process can read an answer of an earlier start.
     """
     prefix, missing = token_hex(8), list(range(1, size))
     until = time.monotonic() + timeout.total_seconds()
     while missing:
         for rank in missing:
-            if store.check([f"greeting-{rank}"]):  # Maybe of a process that is dead by now.
+            if store.check([f"greeting-{rank}"]):  # It may be of a process that has died since.
                 greeting = store.get(f"greeting-{rank}").decode("ascii")
                 store.set(f"answer-{greeting}", prefix)
         missing = [rank for rank in missing if not store.check([f"{prefix}-{rank}"])]
@@ -103,7 +104,7 @@ def new_prefix(store: Store, size: int, timeout: timedelta = RENDEZVOUS_TIMEOUT)
 def learn_prefix(
     store: Store, rank: int, size: int, timeout: timedelta = RENDEZVOUS_TIMEOUT
 ) -> str:
-    """Greet the first process, and return the prefix of this start."""
+    """Greet the first process, and return the key prefix of this start; see ``new_prefix``."""
     greeting = token_hex(8)
     store.set(f"greeting-{rank}", greeting)
     try:

@@ -1,7 +1,7 @@
-"""What processes that train together must agree on: the recipe, the text and the run folder.
+"""Checks that processes which train together have the same recipe, text and run folder.
 
-Whatever one of them lacks is an error in all of them, before the first step. This module does
-without torch, which one process with a counted model does not need; there the world is None.
+A difference is an error in all of them, before the first step. This module does not import torch,
+which a single process with an n-gram model does not need; its world is None.
 """
 
 import time
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from thence.training.world import World
 
 VISIBLE_WITHIN = 10.0
-"""Seconds that a network file system may take to show what another machine has written."""
+"""Seconds to wait for a network file system to show a file written by another machine."""
 
 
 @contextmanager
 def processes() -> Iterator["World | None"]:
-    """Join the other processes that ``torchrun`` has started; None where this one is alone."""
+    """Context manager: the processes that ``torchrun`` has started; None if there is only one."""
     if number_of_processes() == 1:
         yield None
         return
@@ -37,12 +37,12 @@ def processes() -> Iterator["World | None"]:
 
 
 def fail_together(world: "World | None") -> AbstractContextManager[None]:
-    """Run a block that may fail; where it fails in one process, all raise an error."""
+    """Context manager: if the block fails in one process, all raise an error."""
     return nullcontext() if world is None else world.fail_together()
 
 
 def check_shareable(recipe: Recipe, world: "World | None") -> None:
-    """Refuse what several processes cannot do together."""
+    """Raise SettingError if several processes cannot read the texts or lack the device."""
     if world is None:
         return
     for name in named_sources(recipe).values():
@@ -60,7 +60,7 @@ def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
 
     Raises:
         RunError: If a process does not see its folder.
-        TextError: If a process has another text.
+        TextError: If a process has read another text.
         SettingError: If a process was started with other settings.
     """
     run = same_run(folder, world)
@@ -110,17 +110,17 @@ def same_run(folder: Path, world: "World | None") -> Run:
     return run
 
 
-def launches(world: "World | None") -> set[str]:
-    """Return the ids of the ``torchrun`` of each machine; see ``launch_id``."""
+def launch_ids(world: "World | None") -> set[str]:
+    """Return the ids of the ``torchrun`` of all machines; see ``processes.launch_id``."""
     own = launch_id()
     return set([own] if world is None else world.gather(own)) - {""}
 
 
 def begun_before(folder: Path, launched_by: set[str], world: "World | None") -> Run | None:
-    """Return the run that the same ``torchrun`` has begun before a process failed, if any.
+    """Return the run that the same ``torchrun`` began before a restart; None without one.
 
-    A run that anything else has made is not resumed: that its folder exists is an error, at the
-    first start and after restarts.
+    A run with another origin is not resumed: its existing folder is an error, at the first start
+    and after restarts.
     """
     if not launched_by:
         return None

@@ -1,8 +1,8 @@
-"""Training that starts from a run: fine-tuning one (``--from``), or its encoder as a classifier.
+"""Training that starts from a run: fine-tuning it (``--from``), or a classifier with its encoder.
 
-With ``--from`` the new run starts from the best weights of its parent, with the parent's tokens and
-(unless told otherwise) its settings and its text. What the weights depend on cannot change: the
-model, its sizes, its tokens, its labels.
+With ``--from`` the new run starts from the best weights of its parent, with the parent's tokens
+and, by default, its settings and its text. The model, its sizes, tokens and labels cannot change,
+as the weights depend on them.
 
 With ``--start-from`` (the model ``finetuned``) a classifier takes the embedding and the layers of a
 language model, and with them its tokens.
@@ -26,14 +26,14 @@ from thence.runs.sources import named_sources, named_splits
 from thence.tokens import WordOptions
 
 DURATION_SETTINGS = ("epochs", "steps", "time")
-"""Settings that say when a training ends: where one is given, the parent's are left out."""
+"""Settings of the duration: if one is given, none is inherited from the parent."""
 MACHINE_SETTINGS = ("threads", "precision", "device")
-"""Settings that are chosen for the machine, so that the parent's are left out."""
+"""Settings that depend on the machine, so they are not inherited from the parent."""
 TEXT_SETTINGS = ("dev", "test", "column", "encoding", "errors")
-"""Settings of how a text is read: with another text, the parent's are left out."""
+"""Settings of reading a text, which are not inherited for another text."""
 CHANGEABLE_SETTINGS = ("unfreeze", "layer_ratio", "max_length", "start_from")
-"""Settings of models that change no weight, and so may differ from the parent's; those of dropout
-may too."""
+"""Settings of models that may differ from the parent's, as no weight depends on them; settings of
+dropout may differ too."""
 
 
 def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,12 +41,12 @@ def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         parent: The run.
-        given: Settings that override the parent's; with another ``text``, those of how the parent's
-            text is read are left out.
+        given: Settings that override the parent's; with another ``text``, the parent's settings of
+            reading are left out.
 
     Raises:
-        SettingError: If another model is asked for.
-        RunError: If the run has no weights to start from, or no text and none is given.
+        SettingError: If ``given`` has another model.
+        RunError: If the run cannot be fine-tuned, or it has no text and none is given.
     """
     _check_parent(parent)
     model = given.get("model", parent.recipe.model)
@@ -68,14 +68,14 @@ def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_same_text(one: Any, other: str) -> bool:
-    """Return whether two settings of ``text`` name the same text, as far as names tell."""
+    """Return whether two values of ``text`` are the same name or the same path."""
     if not isinstance(one, str | Path):
         return False
     return str(one) == other or Path(one).absolute() == Path(other).absolute()
 
 
 def _check_parent(parent: Run) -> None:
-    """Refuse a run that was not trained in steps."""
+    """Raise RunError for a run that was not trained by gradient steps."""
     method = get_family(parent.recipe.model).method
     if method != "train":
         how = (
@@ -93,7 +93,7 @@ def _check_parent(parent: Run) -> None:
 
 
 def _text_paths(parent: Run) -> dict[str, str]:
-    """Return the sources of a run's texts by role: the copies in its folder, where it has some."""
+    """Return the sources of a run's texts by role: the copies in its folder if it has any."""
     found = {}
     for role, name in named_sources(parent.recipe).items():
         if role in parent.kept_texts:
@@ -108,23 +108,23 @@ def _text_paths(parent: Run) -> dict[str, str]:
 
 
 def parent_run(recipe: Recipe) -> Run | None:
-    """Return the run that a training starts from with ``--from``, if any."""
+    """Return the run that a recipe fine-tunes (``--from``); None without one."""
     return None if recipe.from_run is None else Run(recipe.from_run)
 
 
 def source_runs(recipe: Recipe) -> list[Run]:
-    """Return the runs whose weights a training starts from: at most one."""
+    """Return the runs whose weights a training starts from: one, or none."""
     if recipe.from_run is not None:
         return [Run(recipe.from_run)]
     return [encoder_run(recipe)] if starts_from_encoder(recipe) else []
 
 
 def resolve_source_runs(recipe: Recipe) -> Recipe:
-    """Return a recipe with the settings that follow from the run which it starts from, if any.
+    """Return a recipe with the settings that are inherited from the run it starts from, if any.
 
     Raises:
         SettingError: If a setting contradicts that run.
-        RunError: If that run cannot be started from.
+        RunError: If no training can start from that run.
     """
     parent = parent_run(recipe)
     if parent is not None:
@@ -145,7 +145,7 @@ def _with_parent(recipe: Recipe, parent: Run) -> Recipe:
 
 
 def _inherited(own: Any, parents: Any, parent: Run) -> Any:
-    """Return options with the parent's where they are None; refuse those that cannot differ."""
+    """Return options with the parent's where they are None; SettingError if one must not differ."""
     inherited = {}
     for item in fields(parents):
         value, before = getattr(own, item.name), getattr(parents, item.name)
@@ -163,7 +163,7 @@ def _inherited(own: Any, parents: Any, parent: Run) -> Any:
 
 
 def match_labels(parent: ClassifierRun, splits: Splits) -> Splits:
-    """Return labelled documents whose label ids are those of a classifier.
+    """Return labelled documents with the label ids of a classifier.
 
     Raises:
         SettingError: If train has a label that the classifier does not know.
@@ -182,7 +182,11 @@ def match_labels(parent: ClassifierRun, splits: Splits) -> Splits:
 
 
 def parent_provenance(parent: Run) -> dict[str, Any]:
-    """Return what a run's provenance says of its parent."""
+    """Return the entry of a run's provenance about its parent: name, identity and step.
+
+    Raises:
+        RunError: If the parent has no weights yet.
+    """
     path = parent.weights
     if not path.exists():
         raise RunError(f"{parent.folder} has no weights yet; wait until it was evaluated once.")
@@ -197,7 +201,7 @@ def parent_row(run: Run) -> list[tuple[str, str]]:
 
 
 def check_parent_unchanged(run: Run, parent: Run) -> None:
-    """Check that a training which is begun again would take the same weights from its parent."""
+    """Raise RunError if a restarted training would start from other weights of its parent."""
     was, now = run.provenance[FROM], parent_provenance(parent)
     if any(was.get(name) != now[name] for name in ("identity", "step")):
         raise RunError(
@@ -215,7 +219,7 @@ def encoder_run(recipe: Recipe) -> LanguageRun:
     """Open the language model's run that a recipe's classifier starts from.
 
     Raises:
-        SettingError: If none is named, or its model does not read documents in order.
+        SettingError: If none is named, or its model does not read sequences.
         RunError: If it is no run.
     """
     folder = recipe.options.start_from
@@ -244,8 +248,8 @@ def with_encoder(recipe: Recipe) -> Recipe:
     """Return a recipe of a ``finetuned`` classifier with its language model's tokens and options.
 
     Raises:
-        SettingError: If other tokens are asked for than the language model's, or it cannot be
-            started from.
+        SettingError: If the recipe has other settings of tokens than the language model, or no
+            training can start from that model.
     """
     run = encoder_run(recipe)
     tokens = WordOptions(**asdict(run.tokenizer.options))

@@ -1,4 +1,4 @@
-"""Models that are made in one step: counts, and classifiers fitted to all data at once.
+"""Models that are fitted in one step: n-grams, and classifiers fitted to all data at once.
 
 They have no training loop, no checkpoint and one line of metrics. Networks are trained in
 ``setup.py`` and ``trainer.py``.
@@ -46,12 +46,12 @@ Losses = Mapping[str, float]
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model that was made in one step.
+    """A model that was fitted in one step.
 
     Attributes:
-        tensors: All that it has learned, by name.
+        tensors: Its parameters by name.
         metrics: Its line of ``metrics.jsonl``.
-        known: Properties of its run; see ``Run.remember``.
+        known: Properties of its run that need not be computed again; see ``Run.remember``.
     """
 
     tensors: Mapping[str, Array]
@@ -60,7 +60,7 @@ class FittedModel:
 
 
 def fit(recipe: Recipe, data: TrainingData) -> FittedModel:
-    """Count or fit the model of a recipe in memory."""
+    """Fit the model of a recipe in memory."""
     started = time.monotonic()
     fit_task = _fit_classifier if is_classifier(recipe.model) else _fit_language_model
     model, losses = fit_task(recipe, data)
@@ -73,7 +73,7 @@ def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[CountedMode
     family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
     model = cast(CountedModel, family.language_model(recipe.options, size))
     dev = data.dev if data.dev.num_documents else None
-    # The log-probability of the train text falls out of most ways of counting; else it is scored.
+    # Most ways of counting compute the log-probability of the train text; else it is scored.
     log_prob = model.fit(data.train, carry_context, dev)
     if log_prob is None:
         log_prob = _log_prob(model, data.train, carry_context)
@@ -85,7 +85,7 @@ def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[CountedMode
 
 def _log_prob(model: CountedModel, store: TokenStore, carry_context: bool) -> float:
     """Return the log-probability of a store, in nats."""
-    if isinstance(model, NGram):  # Which may have to do so in bounded memory.
+    if isinstance(model, NGram):  # It can score in bounded memory.
         return model.log_prob(store, carry_context)
     return float(np.sum(model.score(store, carry_context)))
 
@@ -120,8 +120,8 @@ def train_classifier(
     Args:
         recipe: The model and its settings.
         data: The labelled text.
-        should_stop: Is asked now and then by a classifier that is fitted; True ends the fitting
-            with what has been learned so far.
+        should_stop: Called during the fitting of a classifier (not of networks); True ends it with
+            the weights so far.
 
     Raises:
         SettingError: If a setting does not fit this machine.
@@ -146,12 +146,12 @@ def fit_on_cluster(
     """Count an n-gram model on a Dask cluster; see ``train``.
 
     Args:
-        recipe: What to count; the text is a folder, a file, a pattern or a URL.
+        recipe: The settings; the text is a folder, a file, a pattern or a URL.
         folder: The run folder to make.
         address: A scheduler's address, or ``local:2`` for two workers on this machine.
         progress: Shows how many tasks are done.
-        logs: Gets the one record of metrics.
-        **blocks: How the text is cut; see ``count_on_cluster``.
+        logs: A logger for the single record of metrics.
+        **blocks: ``smallest_block`` of ``count_on_cluster``.
     """
     from thence.cluster import check_recipe, connect, count_on_cluster
 
@@ -199,12 +199,12 @@ def fit_on_cluster(
 
 
 def fitted_metrics(tokens: int, losses: Losses, started: float) -> dict[str, Any]:
-    """Return the line of metrics of a model that was made in one step.
+    """Return the line of metrics of a model that was fitted in one step.
 
     Args:
         tokens: Number of targets that were read.
-        losses: By their names in ``metrics.jsonl``; those that are not finite become null.
-        started: When the work began, by ``time.monotonic``.
+        losses: Losses by their names in ``metrics.jsonl``; non-finite ones become None.
+        started: Time of ``time.monotonic`` when the work began.
     """
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
@@ -212,12 +212,12 @@ def fitted_metrics(tokens: int, losses: Losses, started: float) -> dict[str, Any
 
 
 def save_fitted(run: Run, fitted: FittedModel, **about: Any) -> None:
-    """Write a model that was made in one step: its weights, then its line of metrics.
+    """Write a model that was fitted in one step: its weights, then its line of metrics.
 
     Args:
-        run: A run whose folder holds what ``create_run`` writes.
+        run: A run made by ``create_run``.
         fitted: The model.
-        **about: What the file of weights says beside the run and the step.
+        **about: Metadata of the file of weights, beside the run and the step.
     """
     metrics = run.folder / "metrics.jsonl"
     truncate(metrics, 0)
@@ -227,6 +227,6 @@ def save_fitted(run: Run, fitted: FittedModel, **about: Any) -> None:
 
 
 def log_fitted(run: Run, dev: TokenStore, logs: Logs) -> None:
-    """Give a logger the one record of a run that was made in one step."""
+    """Call a logger with the single record of a run that was fitted in one step."""
     with open_logger(logs, run, dev, step=-1) as log, suppress(StopTraining):
         log(run.metrics()[-1])

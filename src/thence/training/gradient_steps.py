@@ -1,7 +1,7 @@
-"""Models that are trained by gradient steps: by torch, or without it where the compiled core can.
+"""Models that are trained by gradient steps: by torch, or by the compiled core without torch.
 
-``setup.py`` makes what torch trains, and ``trainer.py`` has the loop of both. Models that are made
-in one step are in ``fitting.py``.
+``setup.py`` builds networks of torch and their batches, and ``trainer.py`` has the loop of both.
+Models that are fitted in one step are in ``fitting.py``.
 """
 
 import os
@@ -36,10 +36,10 @@ from thence.training.world import World
 
 
 def needs_torch(recipe: Recipe) -> bool:
-    """Return whether torch has to make the steps that a recipe asks for.
+    """Return whether a recipe must be trained by torch.
 
-    The core makes those of plain Adagrad, on the processor and in one process, for families that
-    have them.
+    The core trains families that support it (``Family.in_core``) by plain Adagrad, on the
+    processor and in one process.
     """
     in_core, training = get_family(recipe.model).in_core(), recipe.training
     return not (
@@ -75,13 +75,13 @@ def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
 
 
 def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> TrainingSetup:
-    """Make the model of a recipe, its batches, and its evaluator on dev.
+    """Build the model of a recipe, its batches, and its evaluator on dev.
 
     Args:
-        recipe: What to train.
-        data: What to train it on.
-        fresh: Whether training begins; else a checkpoint is going to replace the weights, so that
-            those of a parent run are not read.
+        recipe: The settings.
+        data: The data.
+        fresh: Whether training begins; else a checkpoint will replace the weights, so those of a
+            parent run are not read.
     """
     if needs_torch(recipe):
         from thence.training import setup
@@ -102,8 +102,8 @@ def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> Train
     return TrainingSetup(asked, fit.batches, evaluator, lambda options, world: fit, family.epochs)
 
 
-def _same_every_time(recipe: Recipe, rank: int = 0) -> AbstractContextManager[None]:
-    """Make torch deterministic, if it is needed."""
+def _deterministic_mode(recipe: Recipe, rank: int = 0) -> AbstractContextManager[None]:
+    """Return ``device.deterministic_mode``, or a null context if torch is not needed."""
     if not needs_torch(recipe):
         return nullcontext()
     from thence.training.device import deterministic_mode
@@ -122,15 +122,15 @@ def train_network(
 
     Args:
         run: The run, whose folder this process has locked.
-        data: What to train on.
+        data: The data.
         progress: Opens the display of progress.
-        world: The processes that train together.
-        logs: A logger that gets each record of the metrics.
+        world: The processes that train together; None for this one alone.
+        logs: A logger for each record of the metrics.
 
     Raises:
-        RunError: If the run was changed, or cannot be written.
+        RunError: If the run's config was edited, or its folder cannot be written.
         TrainingError: If the training diverges.
-        Interrupted: If a signal asks to stop; a checkpoint is saved.
+        Interrupted: If a signal asks to stop; a checkpoint was saved.
     """
     recipe, world = run.recipe, world or World()
     progress = progress if world.is_writer else silent_progress
@@ -143,7 +143,7 @@ def train_network(
     fresh = not (run.folder / CHECKPOINT).exists()
     if fresh and (parent := parent_run(recipe)) is not None:
         check_parent_unchanged(run, parent)
-    with _same_every_time(recipe, world.rank):
+    with _deterministic_mode(recipe, world.rank):
         setup = build_setup(recipe, data, fresh)
         with progress(run.folder.name) as callback:
             trainer = Trainer(setup, training, run.folder, callback, run.identity, world)
@@ -159,7 +159,7 @@ def train_network(
 
 
 def _check_same_step(world: World, run: Run, step: int) -> None:
-    """Check that all processes go on from the same checkpoint."""
+    """Raise RunError if the processes have loaded checkpoints of different steps."""
     steps = world.gather(str(step))
     if len(set(steps)) > 1:
         raise RunError(
@@ -170,8 +170,8 @@ def _check_same_step(world: World, run: Run, step: int) -> None:
 
 
 def train_in_memory(recipe: Recipe, data: TrainingData) -> Any:
-    """Return a network or a classifier with its best weights; nothing is written."""
-    with _same_every_time(recipe):
+    """Train in memory; return the network or classifier with its best weights."""
+    with _deterministic_mode(recipe):
         setup = build_setup(recipe, data)
         trainer = Trainer(setup, recipe.training, None, SilentProgress())
         trainer.run()

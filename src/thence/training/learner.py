@@ -1,6 +1,6 @@
-"""What the training loop is given: what makes its steps, and on what it is trained and judged.
+"""The interface between the training loop and the model that it trains.
 
-This module does without torch, which not every learner needs.
+This module does not import torch, which not every learner needs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from thence.training.world import World
 
 
 class Learner(Protocol):
-    """What makes the steps of a training, and holds all that later steps depend on."""
+    """Makes the steps of a training, and holds all state that later steps depend on."""
 
     def step(
         self, batches: Sequence[Step], rate: float, progress: float, measure: bool = False
@@ -25,64 +25,64 @@ class Learner(Protocol):
         """Make one step; return whether the gradient was clipped.
 
         Args:
-            batches: What is read, all of it for this step.
+            batches: The batches of this step, whose gradients are summed.
             rate: The learning rate.
             progress: Fraction of the training that is done, from 0 to 1.
-            measure: Measure the norm of the gradient, before it is clipped, for ``mark``.
+            measure: Measure the norm of the gradient, before clipping, for ``mark_curve_point``.
         """
 
     def add_loss(self, batch: Step) -> None:
-        """Add the loss of a batch to the sum, and learn nothing."""
+        """Add the loss of a batch to the sum, without training on it."""
 
     def loss_sum(self) -> float:
-        """Return the summed loss of all batches since it was cleared, in nats."""
+        """Return the summed loss of all batches since ``clear_loss``, in nats."""
 
     def clear_loss(self) -> None:
         """Set the sum of losses to zero."""
 
-    def mark(self) -> None:
-        """Remember the sum of losses so far, and the norm of the last gradient, if measured."""
+    def mark_curve_point(self) -> None:
+        """Store the current sum of losses and the norm of the last gradient, on the device."""
 
-    def take_marks(self) -> list[tuple[float, float]]:
-        """Return what was remembered since this was last asked; a norm not measured is NaN."""
+    def take_curve_points(self) -> list[tuple[float, float]]:
+        """Return and clear the stored pairs (sum of losses, norm); a norm not measured is NaN."""
 
     def is_finite(self) -> bool:
         """Return whether all weights are finite numbers."""
 
     def computing(self) -> AbstractContextManager[Any]:
-        """Set up what steps and evaluations compute with, for as long as a training lasts."""
+        """Return the context manager (precision, threads) for all steps and evaluations."""
 
     def averaged(self) -> AbstractContextManager[Any]:
-        """Replace the weights by their average within the block, if they are averaged."""
+        """Return a context manager with the weights replaced by their average, if averaged."""
 
-    def note_dev(self, losses: Sequence[float]) -> None:
-        """Take note of the losses on dev so far, in order of time."""
+    def on_dev_losses(self, losses: Sequence[float]) -> None:
+        """React to the dev losses so far, in order of time: start averaging, for example."""
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied."""
+        """Return a copy of the weights by name."""
 
     def state(self) -> dict[str, Array]:
-        """Return all that later steps depend on, by name, for a checkpoint."""
+        """Return all state that later steps depend on, by name, for a checkpoint."""
 
     def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Restore what ``state`` gave after so many steps.
+        """Restore the ``state`` that was saved after ``step`` steps.
 
         Raises:
-            KeyError: If something is missing.
-            TypeError, ValueError, RuntimeError: If something does not fit.
+            KeyError: If a tensor is missing.
+            TypeError, ValueError, RuntimeError: If one does not fit.
         """
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What is trained, on what, and how it is evaluated.
+    """A model with its batches, its evaluator and its learner.
 
     Attributes:
-        network: What is trained, for the time after: a network or a classifier.
-        batches: What each step reads.
+        network: The network or classifier that is trained, for use after the training.
+        batches: The batch of each step.
         dev_evaluator: Evaluates it on dev.
-        make_learner: Makes what trains it.
-        default_epochs: Passes over the train split where no other duration is asked for.
+        make_learner: Makes the learner that trains it.
+        default_epochs: Passes over the train split if no duration is given.
     """
 
     network: Any

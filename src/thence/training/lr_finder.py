@@ -18,25 +18,25 @@ from thence.models.network import NetworkModel
 from thence.training.optimizers import Optimizer
 
 RATES_PER_DECADE = 100
-"""Rates per factor of ten where their number is left open: the first ones are then always the same,
-whatever the last."""
+"""Rates per factor of ten if their number is not given: the first rates are then the same whatever
+the last one."""
 LOSS_DECAY = 0.95
-"""Decay per step of the running mean of the loss that ends the test."""
+"""Decay per step of the running mean of the loss, which decides when the test ends."""
 DIVERGED = 3.0
-"""The test ends when the running mean of the loss is this many times its lowest."""
+"""The test ends when the running mean of the loss is this many times its minimum."""
 WIDTH = 0.2
-"""Width of the smoothing, in factors of ten: the loss at a rate so far away has the weight 1 / e.
-Single steps are too noisy to show the valley, which is several times as wide."""
+"""Width of the smoothing in decades: the loss at a rate this far away has the weight 1 / e. Losses
+of single steps are too noisy to show the valley, which is several times as wide."""
 
 
 @dataclass(frozen=True)
 class LearningRateCurve:
-    """The losses at rising learning rates.
+    """The losses at increasing learning rates.
 
     Attributes:
-        rates: The learning rates tried, rising.
+        rates: The learning rates, increasing.
         losses: The mean loss of each step, in nats per token or document.
-        smoothed: The same, averaged over the rates around.
+        smoothed: The losses, averaged over neighbouring rates.
         diverged: Whether the test ended early because the loss had grown.
     """
 
@@ -49,7 +49,7 @@ class LearningRateCurve:
 
     @property
     def suggestion(self) -> float:
-        """The rate where the smoothed loss is lowest."""
+        """The rate at which the smoothed loss is lowest."""
         return float(self.rates[np.argmin(self.smoothed)])
 
     @property
@@ -69,15 +69,15 @@ def lr_range_test(
     """Train one step at each of many exponentially rising learning rates (the LR range test).
 
     Args:
-        model: An untrained network; it is trained, and ruined, by the test.
+        model: An untrained network; its weights are useless afterwards.
         batches: The training set.
-        optimizer: Whose rate is set at each step.
+        optimizer: The optimizer of the model.
         low: The first rate.
         high: The last rate.
-        steps: How many rates (default: 100 for each factor of ten).
+        steps: Number of rates (default: 100 for each factor of ten).
 
     Raises:
-        SettingError: If the range or the number of steps cannot be used.
+        SettingError: If the range or the number of steps is invalid.
         TrainingError: If the loss was never finite.
     """
     rates = _rates(low, high, steps)
@@ -89,7 +89,7 @@ def lr_range_test(
     for step, rate in enumerate(rates):
         loss, state = _step(model, batches.at(step), state, optimizer, float(rate))
         average = LOSS_DECAY * average + (1 - LOSS_DECAY) * loss
-        corrected = average / (1 - LOSS_DECAY ** (step + 1))
+        corrected = average / (1 - LOSS_DECAY ** (step + 1))  # Bias correction, as in Adam.
         diverged = not math.isfinite(loss) or corrected > DIVERGED * lowest
         if diverged:
             break
@@ -130,11 +130,10 @@ def _step(
 def _smooth(
     rates: Float[np.ndarray, " steps"], losses: Float[np.ndarray, " steps"]
 ) -> Float[np.ndarray, " steps"]:
-    """Return the mean of the losses around each, weighted by exp(-distance / WIDTH).
+    """Return the losses smoothed by the kernel exp(-distance / WIDTH), distance in decades.
 
-    An average of the past alone lags behind: its lowest point would lie to the right of the
-    valley. With both sides it lies in it. Rates are evenly spaced in their logarithm, so the
-    weights are those of a convolution.
+    A running mean of past losses alone would lag: its minimum would be at too high a rate. Rates
+    are evenly spaced in their logarithm, so the smoothing is a convolution.
     """
     count = len(losses)
     distances = np.abs(np.arange(1 - count, count)) * math.log10(rates[1] / rates[0])

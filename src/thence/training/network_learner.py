@@ -1,4 +1,4 @@
-"""How a network of torch makes its steps: loss, gradients, optimizer, and what a checkpoint has."""
+"""The learner of networks of torch: loss, gradients, optimizer, and the state of a checkpoint."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ class NetworkLearner:
         self, batches: Sequence[Step], rate: float, progress: float, measure: bool = False
     ) -> bool:
         """Make one step; return whether the gradient was clipped."""
-        if not self.model.training:  # Setting it visits every layer.
+        if not self.model.training:  # Setting the mode visits every layer.
             self.model.train()
         self._optimizer.unfreeze(progress)
         # Losses are sums over targets, and are divided by the targets of all batches and all
@@ -82,16 +82,16 @@ class NetworkLearner:
         self._world.all_reduce(gradients)
 
     def add_loss(self, batch: Step) -> None:
-        """Add the loss of a batch to the sum, and learn nothing."""
+        """Add the loss of a batch to the sum, without training on it."""
         self.model.train(False)
         own = self._world.shard(batch)
         if len(own):
-            # A sampled softmax draws, and what is learned later must not depend on it.
+            # A sampled softmax draws random numbers, which must not change the training after it.
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self._loss_sum += self.model.batch_loss(own)[0]
 
     def loss_sum(self) -> float:
-        """Return the summed loss of all batches and processes since it was cleared."""
+        """Return the summed loss of all batches and processes since ``clear_loss``, in nats."""
         (found,) = self._world.sum([float(self._loss_sum)])
         return found
 
@@ -99,44 +99,44 @@ class NetworkLearner:
         """Set the sum of losses to zero."""
         self._loss_sum.zero_()
 
-    def mark(self) -> None:
-        """Remember the sum of losses so far, and the norm of the last gradient, if measured."""
+    def mark_curve_point(self) -> None:
+        """Store the current sum of losses and the norm of the last gradient, on the device."""
         norm = self._loss_sum.new_tensor(math.nan) if self._norm is None else self._norm
         self._marks.append(torch.stack([self._loss_sum, norm.double()]))
 
-    def take_marks(self) -> list[tuple[float, float]]:
-        """Return what was remembered since this was last asked; a norm not measured is NaN."""
+    def take_curve_points(self) -> list[tuple[float, float]]:
+        """Return and clear the stored pairs (sum of losses, norm); a norm not measured is NaN."""
         if not self._marks:
             return []
         losses, norms = torch.stack(self._marks).T.tolist()
         self._marks = []
-        # Each process has the losses of its rows, and the gradient of all.
+        # Losses are those of the process's own rows; gradients were summed over all processes.
         return list(zip(self._world.sum(losses), norms, strict=True))
 
     def is_finite(self) -> bool:
         """Return whether all weights are finite numbers."""
-        # Both are NaN where a weight is, and reading them takes an eighth of the time of isfinite.
+        # Minimum and maximum are NaN if a weight is, and take an eighth of the time of isfinite.
         extremes = [torch.aminmax(p.detach()) for p in self._weights if p.numel()]
         return all(bool(torch.isfinite(end)) for ends in extremes for end in ends)
 
     def computing(self) -> AbstractContextManager[Any]:
-        """Multiply matrices in the precision of the options."""
+        """Return a context manager of autocast in the precision of the options."""
         return autocast(self._options.precision, self.model.device)
 
     def averaged(self) -> AbstractContextManager[Any]:
-        """Replace the weights by their average within the block, if they are averaged."""
+        """Return a context manager with the weights replaced by their average, if averaged."""
         return self._average.applied()
 
-    def note_dev(self, losses: Sequence[float]) -> None:
-        """Begin a triggered average if the losses on dev have stopped falling."""
+    def on_dev_losses(self, losses: Sequence[float]) -> None:
+        """Start a triggered average if the dev losses have stopped falling."""
         self._average.trigger(losses)
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied."""
+        """Return a copy of the weights by name."""
         return self.model.tensors()
 
     def state(self) -> dict[str, Array]:
-        """Return all that later steps depend on, that of all processes."""
+        """Return all state that later steps depend on, of all processes."""
         state, loss_sum = self._world.gather_rows(self._state, self._rows), self.loss_sum()
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
         tensors |= state_dict("optimizer", self._optimizer.state())
@@ -146,12 +146,12 @@ class NetworkLearner:
         return tensors | state_dict("average", self._average.state())
 
     def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Restore what ``state`` gave after so many steps."""
+        """Restore the ``state`` that was saved after ``step`` steps."""
         model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
         self.model.load_tensors(model)
         load_state("optimizer", self._optimizer.state(), tensors)
         if self._world.is_writer:
-            if "generator" in tensors:  # What learns without torch has none.
+            if "generator" in tensors:  # Checkpoints of the compiled core have none.
                 torch.set_rng_state(torch.from_numpy(tensors["generator"]))
             self._loss_sum.fill_(finite(float(tensors["loss_sum"])))
         else:  # Dropout masks must differ from the first process's, and from those before.
@@ -168,11 +168,11 @@ def state_dict(prefix: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
 
 
 def load_state(prefix: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
-    """Copy what ``state_dict`` gave into tensors.
+    """Copy arrays saved by ``state_dict`` into tensors.
 
     Raises:
         KeyError: If a tensor is missing.
-        ValueError: If one has another shape, or holds what is no usable number.
+        ValueError: If one has another shape, or numbers that are not finite.
     """
     for place, tensor in enumerate(tensors):
         value = torch.from_numpy(saved[f"{prefix}.{place}"])
@@ -187,11 +187,11 @@ def load_recurrent_state(
 ) -> tuple[State, int]:
     """Return the recurrent state in a checkpoint and its number of rows; None and 0 without one.
 
-    The file has the tensors alone, so they are put into the structure of a fresh state.
+    The file has a flat list of tensors; a new state gives the structure to fill with them.
 
     Raises:
         KeyError: If a tensor is missing.
-        ValueError: If one has another shape, or holds what is no usable number.
+        ValueError: If one has another shape, or numbers that are not finite.
     """
     if "state.0" not in tensors:
         return None, 0

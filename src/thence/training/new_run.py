@@ -1,4 +1,4 @@
-"""What a new run begins with: its name, its resolved recipe and what it says of its data."""
+"""The beginning of a new run: its folder, its resolved recipe, and the provenance of its data."""
 
 from collections.abc import Callable, Set
 from dataclasses import asdict, replace
@@ -25,17 +25,17 @@ from thence.training.word_vectors import vector_coverage
 
 
 def default_run_folder(text: str, name: str) -> Path:
-    """Return ``runs/TEXT-NAME``, with a number where that exists or is just being made."""
+    """Return ``runs/TEXT-NAME``, with a number added if that exists or is being made."""
     stem = f"{default_run_name(text)}-{name}"
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
     return next(path for name in names if not is_taken(path := RUNS / name))
 
 
 def run_folder(text: str, name: str, output: str | Path | None) -> Path:
-    """Return the folder of a new run: what the user named, or the default.
+    """Return the folder of a new run: ``output``, or the default.
 
     Raises:
-        SettingError: If from then on the name of the text would mean the run.
+        SettingError: If it has the name of a bundled text, which could then not be found.
     """
     if output is None:
         return default_run_folder(text, name)
@@ -48,7 +48,7 @@ def run_folder(text: str, name: str, output: str | Path | None) -> Path:
 
 
 def refuse_combined(model: str) -> None:
-    """Refuse to train a model that is made of other runs."""
+    """Raise SettingError for a model that is a combination of runs, which cannot be trained."""
     if get_family(model).method == "combine":
         raise SettingError(
             f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
@@ -60,8 +60,8 @@ def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
     """Return a recipe whose paths are absolute, so that the run can be resumed from any folder.
 
     Args:
-        recipe: With the paths as the user wrote them.
-        instead: Sources that other files are read for; they keep their names.
+        recipe: The recipe with paths as the user wrote them.
+        instead: Sources that are replaced by other files; their names are kept.
     """
     is_path = recipe.text not in instead and Path(recipe.text).exists()
     text = str(Path(recipe.text).resolve()) if is_path else recipe.text
@@ -85,10 +85,10 @@ def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
 
 
 def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Recipe:
-    """Return a recipe with absolute paths and with all chosen that was left open.
+    """Return a recipe with absolute paths and with all open settings chosen.
 
-    A run says what it was trained with, so what is chosen for the machine and the data (threads,
-    precision, learning rate) is settled before anything is written.
+    A run's config has all settings of its training, so those that depend on the machine and the
+    data (threads, precision, learning rate) are chosen before anything is written.
     """
     recipe = resolve_paths(recipe, instead)
     if data.vectors is not None:
@@ -120,14 +120,13 @@ def new_run_writer(
 ) -> Callable[[Path], Run]:
     """Return a function that writes the tokenizer and the config of a new run into a folder.
 
-    The text is hashed here, once, however often the function is called, and a folder written once.
+    The text is hashed once, however often the function is called; each folder is written once.
 
     Args:
-        recipe: Resolved by ``resolve_recipe``.
-        data: What it is going to be trained on.
-        sources: What was read in place of texts that cannot be read again.
-        launches: Ids of the ``torchrun`` that has started this process, to recognise its run after
-            a restart.
+        recipe: The recipe, from ``resolve_recipe``.
+        data: The data of the training.
+        sources: The files that replace texts which cannot be read again.
+        launches: Ids of the ``torchrun`` of each machine, to recognise the run after a restart.
     """
     more = data_provenance(recipe, data)
     if (parent := parent_run(recipe)) is not None:

@@ -1,8 +1,8 @@
-"""Optimizers: PyTorch's fused updates, with their state held as plain tensors.
+"""Optimizers: PyTorch's fused updates, with their state in plain tensors.
 
-PyTorch's optimizer classes import its compiler when they are made, which takes longer than many a
-training here. The operators beneath them do not, and their state is easier to save. They are not
-official, hence the upper bound of torch's version in ``pyproject.toml``.
+PyTorch's optimizer classes import its compiler when constructed, which takes longer than many
+trainings here. The operators below them do not, and their state is easier to save. They are not
+part of PyTorch's public API, hence the upper bound of its version in ``pyproject.toml``.
 """
 
 import math
@@ -29,7 +29,7 @@ class Layered(Protocol):
     """A network whose layers have learning rates of their own, and are unfrozen one by one."""
 
     def layers(self) -> Sequence[Sequence[nn.Parameter]]:
-        """Return the weights in layers."""
+        """Return the weights grouped by layer."""
 
     def rate_factors(self, share: float) -> Sequence[float]:
         """Return the factor of each layer's learning rate; a layer of factor 0 is frozen.
@@ -40,13 +40,13 @@ class Layered(Protocol):
 
 
 BETAS = (0.9, 0.99)
-"""Decay of the running means of gradients and of their squares. A second one of 0.999 would need
-more steps to settle than many a training here has."""
+"""Decay of the running means of gradients and of their squares. With the usual 0.999 the second
+would need more steps to settle than many trainings here have."""
 EPSILON = 1e-8
-"""Is added to the root of the mean square, so that nothing is divided by zero."""
+"""Added to denominators (AdamW: the root mean square; Muon: the norm) against division by zero."""
 
 EPSILON_OF_NORM = 1e-6
-"""Is added to the norm by which gradients are divided, as in PyTorch's ``clip_grad_norm_``."""
+"""Added to the norm that gradients are divided by, as in PyTorch's ``clip_grad_norm_``."""
 
 
 class AdamW:
@@ -63,7 +63,7 @@ class AdamW:
         self._parameters, self._decay = parameters, decay
         self._means = [torch.zeros_like(parameter) for parameter in parameters]
         self._squares = [torch.zeros_like(parameter) for parameter in parameters]
-        # PyTorch's update wants a count of steps for each weight; here all are the same tensor.
+        # PyTorch's update takes a step count per parameter; here all are the same tensor.
         self._steps = [torch.zeros((), device=parameters[0].device)] * len(parameters)
 
     def step(self, rate: float) -> None:
@@ -85,22 +85,24 @@ class AdamW:
 MOMENTUM = 0.95
 """Decay of the running mean of gradients in Muon (K. Jordan et al. 2024)."""
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of a step of Muon's iteration: a polynomial that is steep at zero (the same)."""
+"""Coefficients a, b, c of Muon's iteration X <- a X + b (X X^T) X + c (X X^T)^2 X, which multiplies
+small singular values by 3.4 a step (K. Jordan et al. 2024)."""
 NEWTON_SCHULZ_STEPS = 5
-"""Steps of it: singular values then lie between about 0.7 and 1.2."""
+"""Iterations: singular values are then between about 0.7 and 1.2."""
 MUON_SCALE = 0.2
-"""Root mean square of the change of a weight, per learning rate: that of AdamW (J. Liu et al.
-2025), so that both take one learning rate."""
+"""Root mean square of the change of a weight per unit of learning rate: about that of AdamW (J. Liu
+et al. 2025), so that both can use one learning rate."""
 
 
 class Muon:
-    """Momentum that moves a matrix alike in all directions, for one group of matrices.
+    """Momentum with orthogonalised steps (Muon), for one group of matrices.
 
         m <- 0.95 m + 0.05 g,    u = 0.95 m + 0.05 g
         w <- w - rate (decay w + 0.2 sqrt(max(rows, columns)) orthogonal(u))
 
     with orthogonal(U S V^T) about U V^T, by a Newton-Schulz iteration. Gradients of a layer are
-    nearly of low rank: a plain step changes little but its few largest directions.
+    nearly of low rank: a plain step changes only their few largest singular directions, while this
+    one changes all alike.
 
     Sources: K. Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks";
     J. Liu et al. 2025, "Muon is scalable for LLM training" (the scale).
@@ -129,8 +131,10 @@ class Muon:
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """Return a matrix with its singular values brought close to 1."""
+    """Return a matrix with the same singular vectors and singular values close to 1."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    # The Frobenius norm bounds the largest singular value: all are now at most 1, where the
+    # iteration converges.
     wide = wide / (torch.linalg.vector_norm(wide) + EPSILON)
     first, second, third = NEWTON_SCHULZ
     for _ in range(NEWTON_SCHULZ_STEPS):
@@ -141,7 +145,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 class SGD:
-    """Stochastic gradient descent for one group of parameters, with momentum if asked for.
+    """Stochastic gradient descent for one group of parameters, with optional momentum.
 
     Args:
         parameters: The weights.
@@ -171,20 +175,20 @@ class SGD:
 
 
 class Adagrad:
-    """Adagrad for one group of parameters, with one rate for each row of a matrix.
+    """Adagrad for one group of parameters, with one accumulator for each row of a matrix.
 
         a <- a + mean of g^2 over the row,   w <- w - rate g / sqrt(a)
 
-    A large embedding then needs one more number per row, not one per weight. Where the gradient is
-    sparse, only the rows that a step has read are touched.
+    The state of a large embedding is then one number per row, not one per weight. If the gradient
+    is sparse, only the rows of this step are read and written.
 
     Sources: J. Duchi, E. Hazan and Y. Singer 2011, "Adaptive subgradient methods for online
     learning and stochastic optimization"; one number per row is customary for large embeddings.
 
     Args:
         parameters: The weights.
-        decay: Share of a weight that is subtracted, per step and unit of learning rate; rows that
-            a step does not read do not decay.
+        decay: Share of a weight that is subtracted, per step and unit of learning rate; with sparse
+            gradients only rows of the step decay.
     """
 
     def __init__(self, parameters: list[Tensor], decay: float) -> None:
@@ -204,7 +208,7 @@ class Adagrad:
 
 
 def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, decay: float) -> None:
-    if gradient.is_sparse:  # Read and write the rows of this step alone, each once.
+    if gradient.is_sparse:  # Each row occurs once.
         rows, values = gradient._indices()[0], gradient._values()
         if weights.device.type == "cpu" and values.dtype == torch.float32 and library() is not None:
             adagrad_rows(
@@ -230,13 +234,13 @@ def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, deca
 
 
 class Optimizer:
-    """An optimizer of a network, with a learning rate for each layer where the network asks for it.
+    """The optimizer of a network, with a learning rate per layer for ``Layered`` networks.
 
     Frozen weights and layers are not updated, at no cost. Vectors, such as biases, do not decay.
 
     Args:
         model: The network.
-        options: Name the optimizer.
+        options: The settings of training.
     """
 
     def __init__(self, model: Parameterised, options: TrainingOptions) -> None:
@@ -251,7 +255,7 @@ class Optimizer:
         self.unfreeze(1.0)
 
     def unfreeze(self, share: float) -> None:
-        """Freeze and unfreeze layers as is due at this fraction of the training."""
+        """Freeze and unfreeze layers for this fraction of the training (0 to 1)."""
         factors = self._rate_factors(share)
         if factors == self._factors:
             return
@@ -268,12 +272,12 @@ class Optimizer:
                     rule.step(factor * rate)
 
     def state(self) -> list[Tensor]:
-        """Return all tensors that later steps depend on, always in the same order."""
+        """Return all tensors that later steps depend on, in a fixed order."""
         return [tensor for rules in self._rules for rule in rules for tensor in rule.state()]
 
 
 def _hidden_matrices(model: Parameterised) -> set[int]:
-    """Return ids of the matrices of hidden layers: neither embeddings nor output weights."""
+    """Return the ``id()`` of the matrices of hidden layers: neither embeddings nor output layer."""
     assert isinstance(model, nn.Module)
     tables = [part for part in model.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag)]
     others = {id(table.weight) for table in tables}
@@ -289,7 +293,7 @@ def _hidden_matrices(model: Parameterised) -> set[int]:
 def _rules(
     layer: Sequence[nn.Parameter], hidden: set[int], options: TrainingOptions
 ) -> "list[AdamW | Muon | SGD | Adagrad]":
-    """Return the updates of a layer's weights, those of ``hidden`` by Muon."""
+    """Return the optimizers of a layer's weights: Muon for those in ``hidden``, else by options."""
     matrices: list[Tensor] = [weights for weights in layer if id(weights) in hidden]
     others = [weights for weights in layer if id(weights) not in hidden]
     made = [Muon(matrices, options.weight_decay)] if matrices else []
@@ -322,7 +326,7 @@ def decay_groups(
 
 
 def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Return the gradients, dense and zero where there is none, and clear them."""
+    """Return the gradients as dense tensors, zero where there is none; clear them."""
     gradients = []
     for parameter in parameters:
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -349,7 +353,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> bool:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Return the Euclidean norm of all gradients together, on their device; NaN without any."""
+    """Return the Euclidean norm of all gradients together, on their device; NaN if none."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.tensor(math.nan)

@@ -1,4 +1,4 @@
-"""How long a training lasts, and its learning rate."""
+"""The number of steps of a training, and its learning-rate schedules."""
 
 import math
 
@@ -6,19 +6,19 @@ from thence.batches import Batches
 from thence.recipes.options import TrainingOptions
 
 DEFAULT_EPOCHS = 20.0
-"""Epochs of a language model where neither steps nor epochs nor a time are given."""
+"""Epochs of a language model if neither steps nor epochs nor a time limit are given."""
 MIN_STEPS = 300
-"""Steps at least, where none of these are given: few epochs of a short text train hardly at all."""
+"""Minimal steps if none of these are given: a few epochs of a short text hardly train at all."""
 WARM_UP = 0.2
 """Fraction of a one-cycle schedule in which the rate rises."""
 FIRST_FACTOR, LAST_FACTOR = 0.1, 0.001
-"""Where a one-cycle schedule starts and ends, as factors of the highest rate."""
+"""First and last learning rate of a one-cycle schedule, as factors of the highest rate."""
 
 
 def total_steps(
     options: TrainingOptions, batches: Batches, default_epochs: float = DEFAULT_EPOCHS
 ) -> float:
-    """Return the steps of the whole training; infinite where only a time limit ends it."""
+    """Return the number of steps of the whole training; infinity if only a time limit ends it."""
     if options.steps is not None:
         return options.steps
     per_epoch = batches.steps_per_epoch / options.accumulate
@@ -30,15 +30,15 @@ def total_steps(
 
 
 def learning_rate_factor(options: TrainingOptions, step: int, progress: float) -> float:
-    """Return what to multiply the highest learning rate by at a step.
+    """Return the factor of the highest learning rate at a step.
 
     Args:
-        options: Names the schedule and its numbers.
+        options: The schedule and its settings.
         step: Steps done before this one, from 0.
         progress: Fraction of the whole training that is done, from 0 to 1.
 
     Returns:
-        A factor from 0 to 1. For ``plateau`` it is 1, as the trainer counts the halvings.
+        A factor from 0 to 1. For ``plateau`` it is 1: the trainer applies the halvings.
     """
     match options.schedule:
         case "step":

@@ -1,6 +1,6 @@
-"""Setting a network's training up: the network, its batches, and what is chosen for the machine.
+"""Building a network's training: the network, its batches, and the choice of threads and precision.
 
-Needs torch. ``trainer.py`` has the loop itself.
+It needs torch. ``trainer.py`` has the loop itself.
 """
 
 import time
@@ -39,26 +39,26 @@ from thence.training.network_learner import NetworkLearner
 from thence.training.optimizers import Optimizer
 
 SMALL_STEP_FLOPS = 3e9
-"""Floating-point operations of a step up to which one thread is used: more threads gain little
-there, and are many times slower as soon as anything else runs on the machine."""
+"""Floating-point operations per step up to which one thread is used, without timing: more threads
+gain little, and are many times slower as soon as other programs run on the machine."""
 TINY_STEP_FLOPS = 5e8
-"""The same for the autopilot, which has a time to use well: a GRU's step of 1e9 operations is 1.4
+"""The same limit for the autopilot, which has a fixed time: a GRU's step of 1e9 operations is 1.4
 times as fast in bfloat16."""
 TIMED_STEPS = 4
-"""Steps that are timed, the first of them to warm up."""
+"""Steps per timing, of which the first is a warm-up."""
 LARGE_VOCABULARY = 256
-"""Above this many symbols, the output layer's biases start from the frequencies of the train text,
-which a network would need many steps to learn."""
+"""With more symbols than this, the biases of the output layer start from the frequencies of the
+train text, which a network would need many steps to learn."""
 
 
 def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> TrainingSetup:
-    """Make the network of a recipe, its batches, and its evaluator on dev.
+    """Build the network of a recipe, its batches, and its evaluator on dev.
 
     Args:
-        recipe: What to train.
-        data: What to train it on.
-        fresh: Whether training begins; else a checkpoint is going to replace the weights, so that
-            those of a parent run are not read.
+        recipe: The settings.
+        data: The data.
+        fresh: Whether training begins; else a checkpoint will replace the weights, so those of a
+            parent run are not read.
     """
     if is_classifier(recipe.model):
         return _build_classifier_setup(recipe, data, fresh)
@@ -98,7 +98,7 @@ def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> 
 
 
 def _new_classifier(recipe: Recipe, data: TrainingData) -> Any:
-    """Make an untrained classifier with torch's random numbers as they are."""
+    """Return an untrained classifier, initialised by torch's current random generator."""
     family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
     return make_trainable(
         lambda: family.classifier(recipe.options, size, data.classes), recipe.model
@@ -108,13 +108,13 @@ def _new_classifier(recipe: Recipe, data: TrainingData) -> Any:
 def new_network(
     recipe: Recipe, vocabulary_size: int, train: TokenStore | None = None
 ) -> NeuralLanguageModel:
-    """Make the untrained language model of a recipe on its device.
+    """Return the untrained language model of a recipe on its device.
 
     Args:
-        recipe: What to make.
+        recipe: The settings.
         vocabulary_size: Number of token ids (V).
-        train: The train split, from whose token frequencies the biases of a large output layer
-            start.
+        train: The train split, whose token frequencies initialise the biases of a large output
+            layer; None to leave them zero.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
@@ -128,7 +128,7 @@ def new_network(
 
 
 def network_batches(recipe: Recipe, network: NeuralLanguageModel, store: TokenStore) -> Batches:
-    """Cut the train tokens into the batches that a network reads.
+    """Return the batches of the train tokens in the form that a network reads.
 
     Networks with a fixed context read windows; the others read running text in parallel streams, or
     whole documents padded to the same length.
@@ -170,15 +170,15 @@ def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
 def fastest(
     recipe: Recipe, data: TrainingData, small_step: float = SMALL_STEP_FLOPS
 ) -> dict[str, Any]:
-    """Return the threads and the precision with which a step is fastest, where they are open.
+    """Return ``threads`` and ``precision`` with the fastest steps, unless the recipe has them.
 
-    Small networks get one thread in single precision unmeasured. For others a few steps are
-    timed: in both precisions with all threads, then with one.
+    Small networks get one thread and float32 without timing. For others a few steps are timed: in
+    both precisions with all threads, then with one.
 
     Args:
-        recipe: What is going to be trained.
-        data: What it is going to be trained on.
-        small_step: Floating-point operations of a step up to which a network is small.
+        recipe: The settings.
+        data: The data.
+        small_step: Floating-point operations per step up to which a network is small.
     """
     training = recipe.training
     open_threads, open_precision = training.threads is None, training.precision == "auto"
@@ -187,15 +187,15 @@ def fastest(
         "threads": all_threads if open_threads else training.threads,
         "precision": "float32" if open_precision else training.precision,
     }
-    # Word averaging sums rows: it waits for memory, and has no products of matrices to speed up.
+    # Word averaging sums rows: it is bound by memory, and has no matrix products to speed up.
     if not (open_threads or open_precision) or get_family(recipe.model).bags:
         _refuse_too_large(recipe, data)
         return chosen
     setup = build_setup(recipe, data)
     batch = setup.batches.at(0)
     assert isinstance(batch, Batch | LabelledBatch)
-    # Forward and backward: three products of a multiplication and an addition per weight and id,
-    # padding included.
+    # 6 operations per weight and id (padding included): forward, gradient of the input and gradient
+    # of the weight, each a multiplication and an addition.
     if 6 * setup.network.num_parameters() * batch.ids.size < small_step:
         return {**chosen, "threads": 1 if open_threads else training.threads}
     candidates = [dict(chosen)]
@@ -209,10 +209,10 @@ def fastest(
 
 
 def timed(recipe: Recipe, data: TrainingData) -> tuple[Recipe, float, float]:
-    """Return a recipe with threads and precision chosen, and how fast it is trained.
+    """Return a recipe with threads and precision chosen, and its measured speed.
 
     Returns:
-        The recipe, the seconds of a step, and how many tokens a step reads.
+        The recipe, the seconds per step, and the tokens per step.
     """
     training = replace(recipe.training, **fastest(recipe, data, TINY_STEP_FLOPS))
     recipe = replace(recipe, training=training)
@@ -224,7 +224,7 @@ def timed(recipe: Recipe, data: TrainingData) -> tuple[Recipe, float, float]:
 
 
 def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
-    """Refuse a network for which there is not enough memory, before anything is written."""
+    """Raise an error if there is not enough memory for the network, before anything is written."""
     with torch.random.fork_rng(devices=[]):
         if is_classifier(recipe.model):
             _new_classifier(recipe, data)
@@ -235,11 +235,11 @@ def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
 def _time_steps(
     setup: TrainingSetup, training: TrainingOptions, settings: Mapping[str, Any]
 ) -> float:
-    """Return the seconds of the fastest of a few steps; the weights are left as they are."""
+    """Return the seconds of the fastest of a few steps; the weights do not change."""
     network, times = setup.network, []
     optimizer = Optimizer(network, training)
     network.train()
-    batch = setup.batches.at(0)  # The same each time, as batches of documents differ in size.
+    batch = setup.batches.at(0)  # Always the same one, as batches of documents differ in size.
     precision = autocast(settings["precision"], network.device)
     with keep_freed_memory(), num_threads(settings["threads"]), precision:
         state = None
@@ -247,7 +247,7 @@ def _time_steps(
             began = time.perf_counter()
             loss, state = network.batch_loss(batch, state)
             torch.autograd.backward(loss)
-            optimizer.step(0.0)  # Clears the gradients too.
+            optimizer.step(0.0)  # At rate 0 it only clears the gradients, in the usual time.
             times.append(time.perf_counter() - began)
     return min(times[1:])
 
@@ -259,7 +259,7 @@ def lr_curve(
     high: float = 1.0,
     steps: int | None = None,
 ) -> LearningRateCurve:
-    """Run the learning-rate finder on a network that is thrown away after."""
+    """Run the learning-rate finder on a temporary network; see ``lr_range_test``."""
     training = recipe.training
     if training.precision == "auto" or training.threads is None:
         training = replace(training, **fastest(recipe, data))

@@ -1,8 +1,8 @@
 """From a text to a run: ``train`` and ``resume``.
 
-The way of a text, once through each module: ``recipes`` checks the settings, ``runs.sources`` makes
-it readable more than once, ``data.py`` reads, splits and tokenizes it, ``new_run.py`` writes the
-run's config, and ``setup.py`` (networks) or ``fitting.py`` (counts) learns from it.
+The path of a text through the modules: ``recipes`` checks the settings, ``runs.sources`` makes it
+readable more than once, ``data.py`` reads, splits and tokenizes it, ``new_run.py`` writes the run's
+config, and ``setup.py`` (networks) or ``fitting.py`` (n-grams) trains on it.
 """
 
 import shutil
@@ -31,7 +31,7 @@ from thence.training.distributed_setup import (
     begun_before,
     check_shareable,
     fail_together,
-    launches,
+    launch_ids,
     processes,
     same_run,
     shared_run,
@@ -128,7 +128,7 @@ def _merge_settings(
     from_run: Run | str | Path | None,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return all settings by name: those given come first, then the recipe's, then the run's."""
+    """Return all settings by name: those given override the recipe's, these the parent run's."""
     given = {} if config is None else read_settings(Path(config))
     start = from_run or given.get(FROM_RUN)
     if config is not None:
@@ -153,7 +153,7 @@ def _merge_settings(
 
 
 def _check_config(path: Path, given: Mapping[str, Any], model: str | None) -> None:
-    """Check the settings of a recipe by themselves, so that a message can name its file."""
+    """Check the settings of a recipe file alone, so that an error message can name the file."""
     try:
         _recipe({**given, "text": given.get("text", ""), "model": model or default_model(given)})
     except SettingError as error:
@@ -167,7 +167,7 @@ def _recipe(given: Mapping[str, Any]) -> Recipe:
 
 
 def default_model(settings: Mapping[str, Any]) -> str:
-    """Return the model of a training where none is named."""
+    """Return the model of a training if none is named."""
     return DEFAULT_CLASSIFIER if "label" in settings else DEFAULT_MODEL
 
 
@@ -180,17 +180,17 @@ def train_recipe(
     in_memory: Mapping[str, Any] = NOTHING,
     keep_text: bool = True,
 ) -> Run:
-    """Train what a recipe says; see ``train``.
+    """Train a model by a recipe; see ``train``.
 
     Args:
-        recipe: What to train; texts in memory have the names of ``IN_MEMORY`` in it.
+        recipe: The settings; texts in memory have the names of ``IN_MEMORY`` in it.
         output: The run folder to make; by default ``runs/TEXT-NAME``.
         progress: Opens the display of progress.
-        logs: A logger that gets each record of the metrics.
+        logs: A logger for each record of the metrics.
         cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
             two workers here.
         in_memory: The texts in memory by the setting that names them: ``text``, ``dev``, ``test``.
-        keep_text: Keep texts that cannot be read again in the run.
+        keep_text: Keep a copy of texts that cannot be read again in the run.
     """
     from thence.training.fitting import fit, fit_on_cluster, log_fitted, save_fitted
     from thence.training.gradient_steps import train_network
@@ -206,13 +206,13 @@ def train_recipe(
         )
     known: dict[str, Any] = {}
     with processes() as world:
-        launched_by = launches(world)
+        launched_by = launch_ids(world)
         with fail_together(world):
             recipe = resolve_source_runs(recipe)
             folder = run_folder(recipe.text, recipe.model, output)
         if (begun := begun_before(folder, launched_by, world)) is not None:
             return _continue(begun, progress, world, logs)
-        # The first process holds the folder's name from here on, and in the end the folder.
+        # From here on the first process has the folder's name locked, and later the folder.
         with ExitStack() as stack:
             with fail_together(world):
                 check_shareable(recipe, world)
@@ -224,9 +224,9 @@ def train_recipe(
                     recipe = resolve_recipe(recipe, data, sources.instead)
                     write = new_run_writer(recipe, data, sources, launched_by)
                     run = write(new.path)
-                    if _is_network(run):  # Its folder appears now, and is resumed if it is killed.
+                    if _is_network(run):  # The folder appears now: a killed training is resumed.
                         new.put_in_place()
-                    else:  # Its folder appears when all is there.
+                    else:  # The folder appears when it is complete.
                         fitted = fit(run.recipe, data)
                         known |= fitted.known
                         new.fill(lambda path: save_fitted(write(path), fitted))
@@ -244,13 +244,13 @@ def train_recipe(
 
 
 def _is_network(run: Run) -> bool:
-    """Return whether a run is trained in steps, and not fitted at once or made of other runs."""
+    """Return whether a run is trained by gradient steps, not fitted at once or combined."""
     return get_family(run.recipe.model).method == "train"
 
 
 @contextmanager
 def _removed_on(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
-    """Remove a run folder on these errors, unless it has a checkpoint to resume from."""
+    """Context manager: on these errors remove a run folder that has no checkpoint to resume."""
     try:
         yield
     except errors:
@@ -275,10 +275,10 @@ def resume(
     Args:
         folder: The run or its folder.
         progress: Opens a display of progress; none by default.
-        logs: As in ``train``; ``tensorboard`` gets the whole training again.
-        text: The text again, as a path or in memory, where the run has only its hash.
-        dev: The same for a dev text of its own.
-        test: The same for test.
+        logs: As in ``train``; ``tensorboard`` gets the records of the whole training.
+        text: The text again, as a path or in memory, if the run has kept only its hash.
+        dev: The same for a separate dev text.
+        test: The same for a separate test text.
 
     Raises:
         ThenceError: If the run or its text cannot be used.
@@ -313,11 +313,11 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
 
     Args:
         run: The run.
-        given: The ``text``, and ``dev`` and ``test`` if they are texts of their own.
+        given: The ``text``, and ``dev`` and ``test`` if they are separate texts.
 
     Raises:
-        TextError: If it is not what the run was trained on.
-        SettingError: If the run names no such text.
+        TextError: If it is not the text that the run was trained on.
+        SettingError: If the run has no such separate text.
     """
     named = named_sources(run.recipe)
     for role in given:
@@ -337,12 +337,12 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
 
 
 def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: Logs) -> Run:
-    """Train a run from its newest checkpoint to the end."""
+    """Train a run from its newest checkpoint, or from the start, to the end."""
     from thence.training.fitting import fit, log_fitted, save_fitted
     from thence.training.gradient_steps import train_network
 
     is_combined = get_family(run.recipe.model).method == "combine"
-    # Such folders are whole as soon as they appear.
+    # The folders of these are complete as soon as they appear.
     if is_combined or run.cluster_counts is not None:
         return run
     with ExitStack() as stack:
@@ -354,11 +354,11 @@ def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: 
             if vectors is not None:
                 check_ordinary(Path(vectors))
             data = TrainingData(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
-            if not (run.folder / "last").exists():  # A checkpoint has the vectors in its weights.
+            if not (run.folder / "last").exists():  # The weights of a checkpoint include them.
                 data = replace(data, vectors=load_word_vectors(run.recipe, run.tokenizer))
         if _is_network(run):
             train_network(run, data, progress, world, logs)
-        elif not run.metrics() and is_first_process():  # Of thence 0.1, whose process was killed.
+        elif not run.metrics() and is_first_process():  # A killed process of thence 0.1 left it.
             save_fitted(run, fit(run.recipe, data))
             log_fitted(run, data.dev, logs)
     return run
@@ -371,17 +371,17 @@ def find_learning_rate(
     rates: int | None = None,
     text: Source | None = None,
 ) -> "LearningRateCurve":
-    """Run the learning-rate finder on a recipe's network and text; nothing is kept.
+    """Run the learning-rate finder on a recipe's network and text; nothing is saved.
 
     Args:
         recipe: The network and the text.
         low: The first rate.
         high: The last rate.
-        rates: How many rates, one step each; by default 100 for each factor of ten.
-        text: A text in place of the recipe's: its path or name, or the texts themselves.
+        rates: Number of rates, one step each; by default 100 for each factor of ten.
+        text: A text that replaces the recipe's: its path or name, or the texts themselves.
 
     Raises:
-        SettingError: If the model is counted, or the range cannot be used.
+        SettingError: If the model is not trained by gradient steps, or the range is invalid.
     """
     if get_family(recipe.model).method != "train":
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")

@@ -1,11 +1,11 @@
 """The training loop of networks: steps, evaluations on dev, checkpoints, stopping and resuming.
 
-A run can be killed at any moment. All that decides the next step is in the checkpoint: the
-counters, and all that the learner says, such as weights, the optimizer's state and the recurrent
-state. Which batch comes next follows from the seed and the step, so no position in the data is
-saved. On the CPU a resumed training therefore gives the same weights, bit for bit.
+A run can be killed at any moment. The checkpoint has everything that decides the next step: the
+counters, and the learner's state, such as weights, the optimizer's state and the recurrent state.
+The next batch follows from the seed and the step, so no position in the data is saved. On the CPU a
+resumed training therefore gives the same weights, bit for bit.
 
-This module does without torch, which not every learner needs.
+This module does not import torch, which not every learner needs.
 """
 
 import math
@@ -38,13 +38,13 @@ from thence.training.world import World
 DIVERGENCE_FACTOR = 100.0
 """A training has diverged when its loss is this many times that of a uniform distribution."""
 TIME_MARGIN = 0.95
-"""Fraction of a time limit that is for training: reading the text and evaluating come on top."""
+"""Fraction of a time limit for training; the rest is for reading the text and evaluating."""
 DEFAULT_EVALUATIONS = 10
-"""Evaluations on dev in a training, unless ``evaluate_every`` is given."""
+"""Evaluations on dev per training, unless ``evaluate_every`` is given."""
 SAVING_FRACTION = 0.1
-"""Fraction of the time that checkpoints after evaluations may take."""
+"""Largest fraction of the time for checkpoints after evaluations."""
 FIRST_SAVING_SECONDS = 0.1
-"""How long saving is taken to last before the first time."""
+"""Assumed duration of the first checkpoint; later ones take as long as the last."""
 
 
 class Trainer:
@@ -53,9 +53,9 @@ class Trainer:
     Args:
         setup: The model, whose weights are changed in place, and its data.
         options: The settings of training.
-        folder: The run folder, which gets the best weights and checkpoints; None to write nothing.
-        callback: Is called after every step and every evaluation.
-        identity: Of the run; written beside the weights.
+        folder: The run folder for the best weights and checkpoints; None to write nothing.
+        callback: Called after every step and every evaluation.
+        identity: Identity of the run, written beside the weights.
         world: The processes that train together.
     """
 
@@ -89,13 +89,13 @@ class Trainer:
         """Train to the end, or until the dev loss stops improving, or until a signal.
 
         Args:
-            log: Is called with each record of the metrics once it is written; ends the training by
-                raising ``StopTraining``.
+            log: Called with each record of the metrics after it was written; it can end the
+                training by raising ``StopTraining``.
 
         Raises:
             Interrupted: After Ctrl-C, SIGTERM or SIGHUP, with a checkpoint saved; without a folder
-                signals stay as they are.
-            TrainingError: If the loss is not a finite number, or absurdly large.
+                signals are not handled.
+            TrainingError: If the loss is not finite, or absurdly large.
         """
         self._log = log
         if self._metrics is not None:
@@ -129,7 +129,7 @@ class Trainer:
                     raise Interrupted(self._how_to_resume(), stop_event.number)
 
     def best_tensors(self) -> dict[str, Array]:
-        """Return the best weights after a training that has no run folder."""
+        """Return the best weights by name, after a training without a run folder."""
         assert self._best is not None
         return self._best[0]
 
@@ -137,7 +137,7 @@ class Trainer:
         """Return the fraction of the training that is done, by steps or by time, from 0 to 1.
 
         Args:
-            ahead: After so many steps more, if the clock stood still.
+            ahead: Add this many steps, without their time.
         """
         if self.total_steps == 0:
             return 1.0
@@ -154,7 +154,7 @@ class Trainer:
         return float(cast(float, self.options.lr)) * factor * 0.5**self.counters.halvings
 
     def _step(self) -> tuple[float, bool]:
-        """Make a step; return its learning rate, and whether it is a point of the curve."""
+        """Make a step; return its learning rate and whether it is a point of the learning curve."""
         counters, parts = self.counters, self.options.accumulate
         batches = [self.batches.at(counters.step * parts + part) for part in range(parts)]
         rate, done = self.learning_rate(), self.progress()
@@ -169,9 +169,10 @@ class Trainer:
         return rate, is_point
 
     def _sync_clock(self, stop: bool) -> bool:
-        """Set the seconds of all processes to the first one's; return whether any wants to stop.
+        """Set the seconds of all processes to the first one's; return whether any is to stop.
 
-        Whatever depends on the time (schedules, evaluations, the end) is then decided alike.
+        All processes then make the same decisions that depend on the time: schedules, evaluations,
+        the end.
         """
         seconds = time.monotonic() - self._started if self._world.is_writer else 0.0
         stops, self.counters.seconds = self._world.sum([stop, seconds])
@@ -188,7 +189,7 @@ class Trainer:
         return self.options.seconds is None or since > 10 * self._evaluation_seconds or done >= 1
 
     def _begin_curve(self) -> None:
-        """Open the curve, which begins with the untrained model: its first batch, and dev."""
+        """Open the learning curve; add the untrained model's loss on the first batch and dev."""
         assert self.folder is not None
         counters, unit = self.counters, self.dev_evaluator.unit
         path = self.folder / CURVE if self._world.is_writer else None
@@ -198,7 +199,7 @@ class Trainer:
         batch = self.batches.at(0)
         self.learner.add_loss(batch)
         counters.loss_weight = batch.weight
-        # Where time is short, dev is not evaluated before anything was learned.
+        # With a time limit, the untrained model is not evaluated on dev.
         dev = None if self.options.seconds is not None else self._dev_result(check=False)
         more = {f"dev_nats_per_{unit}": dev.nats, **dev.metrics} if dev else {}
         finite_ones = {name: v for name, v in more.items() if math.isfinite(v)}
@@ -207,13 +208,13 @@ class Trainer:
         self._clear_loss()
 
     def _expected_steps(self) -> float:
-        """Return the steps of the whole training, as far as is known."""
+        """Return the number of steps of the whole training; with a time limit, an estimate."""
         if self.options.seconds is None:
             return self.total_steps
         return self.counters.step / (self.progress() or 1)
 
     def _take_snapshot(self) -> None:
-        """Keep the weights as they are now, if this is a step for it."""
+        """Save a snapshot of the current weights, if one is due at this step."""
         step, number, folder = self.counters.step, self.options.snapshots, self.folder
         if not number or folder is None or not self._world.is_writer:
             return
@@ -229,7 +230,7 @@ class Trainer:
             self._curve.clear()
 
     def _evaluate_untrained(self) -> None:
-        """Evaluate and keep the initial weights; the train loss is that of the first batch."""
+        """Evaluate and save the initial weights; the train loss is that of the first batch."""
         batch = self.batches.at(0)
         self.learner.add_loss(batch)
         self.counters.loss_weight = batch.weight
@@ -262,7 +263,7 @@ class Trainer:
         counters.finished = done >= 1 or counters.evals_without_improvement >= patience
         if result is not None:
             self._dev_losses.append(result.nats)
-            self.learner.note_dev(self._dev_losses)
+            self.learner.on_dev_losses(self._dev_losses)
         record = self._record(train_loss, result)
         counters.finished = self._write(record) or counters.finished
         self._clear_loss()
@@ -271,7 +272,7 @@ class Trainer:
     def _dev_result(self, check: bool = True) -> EvalResult | None:
         if self.dev_evaluator.evaluate is None:
             return None
-        # The others wait for the first process.
+        # Only the first process evaluates; the others wait for its sums.
         evaluate = self.dev_evaluator.evaluate
         with keep_freed_memory(False):
             result = evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
@@ -292,7 +293,7 @@ class Trainer:
         }
 
     def _state(self, rate: float) -> dict[str, Any]:
-        """Return how far the training is, with a learning rate."""
+        """Return step, epoch, seconds, tokens and learning rate, for a record."""
         counters = self.counters
         return {
             "step": counters.step,
@@ -319,7 +320,7 @@ class Trainer:
         return self.learner.loss_sum() / max(self.counters.loss_weight, 1e-300)
 
     def _check_finite(self, loss: float, split: str = "training") -> None:
-        """Refuse to go on with a loss or weights that are not finite, or with an absurd loss."""
+        """Raise TrainingError if the loss or a weight is not finite, or the loss is absurd."""
         is_absurd = not loss < DIVERGENCE_FACTOR * self.dev_evaluator.uniform_loss
         if self.learner.is_finite() and not is_absurd:
             return
@@ -331,7 +332,7 @@ class Trainer:
         )
 
     def _keep_best(self, result: EvalResult | None) -> None:
-        """Copy the weights, which the next checkpoint writes to the disk."""
+        """Copy the weights as the best ones; the next checkpoint writes them to the disk."""
         if not self._world.is_writer:
             return
         about = {"run": self._identity, "step": self.counters.step}
@@ -339,7 +340,7 @@ class Trainer:
         self._best = self.learner.tensors(), {**about, nats: result and result.nats}
 
     def _is_time_to_save(self, evaluated: bool) -> bool:
-        """Return whether to save: after evaluations, unless that takes too much of the time."""
+        """Return whether a checkpoint is due: after evaluations if cheap, or after some time."""
         since = self.counters.seconds - self._saved_at
         cheap = evaluated and SAVING_FRACTION * since >= self._saving_seconds
         return cheap or since > self.options.checkpoint_seconds
@@ -368,13 +369,13 @@ class Trainer:
         save_tensors(self.folder / CHECKPOINT, tensors, metadata, within=self.folder)
 
     def _checkpoint(self) -> Path | None:
-        """Return the newest checkpoint; None where there is none yet."""
+        """Return the path of the newest checkpoint; None if there is none yet."""
         if self.folder is None or not (self.folder / CHECKPOINT).exists():
             return None
         return self.folder / CHECKPOINT
 
     def restore(self) -> bool:
-        """Load the newest checkpoint; return False where there is none yet."""
+        """Load the newest checkpoint; return False if there is none yet."""
         path = self._checkpoint()
         if path is None:
             return False

@@ -1,6 +1,6 @@
 """Averages of the weights over the steps of a training.
 
-They are better than the last weights of large steps:
+They are usually better than the last weights, which the noise of large steps disturbs:
 
     ema         a <- d a + (1 - d) w after every step; d rises to ``ema_decay`` in the first steps
     triggered   the plain mean of w over all steps since the dev loss stopped falling
@@ -28,7 +28,7 @@ class WeightAverage:
 
     Args:
         parameters: The weights.
-        options: Which average, or none.
+        options: The settings ``average`` and ``ema_decay``.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], options: TrainingOptions) -> None:
@@ -46,21 +46,21 @@ class WeightAverage:
             return
         self._steps += 1
         steps = int(self._steps)
-        share = 1 / steps  # Of the newest weights, in a plain mean.
+        share = 1 / steps  # The weight of the newest weights in a plain mean.
         if self._kind == "ema":
-            # With the full decay from the start, the initial weights would stay in it for long.
+            # With the full decay from the start, the initial weights would dominate for long.
             share = max(1 - self._decay, 9 / (9 + steps))
         torch._foreach_lerp_(self._averages, self._parameters, share)
 
     def trigger(self, losses: Sequence[float]) -> None:
-        """Begin a triggered average if the dev losses, in order of time, have stopped falling."""
+        """Start a triggered average if the dev losses, in order of time, have stopped falling."""
         before = losses[: -PATIENCE - 1]
         if before and losses[-1] > min(before):
             self._triggered.fill_(True)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Replace the weights of the model by their average within the block."""
+        """Context manager: replace the weights of the model by their average."""
         if not self._averages or not self._steps:
             yield
             return
@@ -72,5 +72,5 @@ class WeightAverage:
             torch._foreach_copy_(self._parameters, own)
 
     def state(self) -> list[Tensor]:
-        """Return all tensors that later steps depend on, always in the same order."""
+        """Return all tensors that later steps depend on, in a fixed order."""
         return [*self._averages, self._steps, self._triggered] if self._averages else []

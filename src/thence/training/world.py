@@ -1,6 +1,6 @@
-"""The processes that train together, and what they tell each other; see ``distributed.py``.
+"""The processes that train together, and their communication; see ``distributed.py``.
 
-One process alone has nobody to tell anything, and needs no torch for it.
+A single process communicates with nobody, and does not import torch here.
 """
 
 import socket
@@ -38,7 +38,7 @@ class World:
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
-        """Return which of the rows of a batch are this process's."""
+        """Return the slice of this process's rows of a batch with ``total`` rows."""
         return slice(total * self.rank // self.size, total * (self.rank + 1) // self.size)
 
     def shard(self, batch: AnyStep) -> AnyStep:
@@ -46,12 +46,12 @@ class World:
         return batch if self.size == 1 else cast(AnyStep, batch.take(self.rows(len(batch))))
 
     def all_reduce(self, tensors: "Sequence[Tensor]") -> None:
-        """Replace each tensor by the sum of the tensors in its place over all processes."""
+        """Replace each tensor by its sum over all processes."""
         if self.size == 1 or not tensors:
             return
         import torch
 
-        # One message for all: each has a latency of its own.
+        # One message for all tensors, as each message has its latency.
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         _all_reduce(flat)
         sizes = [tensor.numel() for tensor in tensors]
@@ -70,7 +70,7 @@ class World:
         return found
 
     def gather_rows(self, state: State, total: int) -> State:
-        """Return the state of all rows of a batch, of which each process has its own."""
+        """Return the state of all rows of a batch, gathered from all processes."""
         if self.size == 1:
             return state
 
@@ -92,7 +92,7 @@ class World:
             return [text]
         import torch
 
-        # The one operation used is a sum: each writes its bytes where the others have zeros.
+        # all_reduce is the only operation used: each writes its bytes where others have zeros.
         content = text.encode("utf-8")
         sizes = self.sum([len(content) if r == self.rank else 0 for r in range(self.size)])
         starts = [int(sum(sizes[:rank])) for rank in range(self.size + 1)]
@@ -108,12 +108,12 @@ class World:
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:
-        """Run a block that may fail; where it fails in one process, all raise an error.
+        """Context manager: if the block fails in one process, all raise an error.
 
         The block must not wait for other processes.
 
         Raises:
-            TrainingError: If another process has failed; says which, and why.
+            TrainingError: If another process has failed; the message says which, and why.
         """
         failed: ThenceError | None = None
         try:
@@ -121,11 +121,11 @@ class World:
         except ThenceError as error:
             failed = error
         own = "" if failed is None else f"Process {self.rank} ({socket.gethostname()}): {failed}"
-        said = [text for text in self.gather(own) if text]
+        messages = [text for text in self.gather(own) if text]
         if failed is not None:
             raise failed
-        if said:
-            raise TrainingError(said[0])
+        if messages:
+            raise TrainingError(messages[0])
 
 
 def _all_reduce(tensor: "Tensor") -> None:
@@ -142,7 +142,7 @@ def _all_reduce(tensor: "Tensor") -> None:
 
 
 def connection_lost(error: RuntimeError) -> TrainingError:
-    """Return the error of a process whose message another has not answered."""
+    """Return the error for a lost connection to another process, from that of torch."""
     reason = str(error).partition("\n")[0].partition(". This is")[0].rpartition(".cc:")[2]
     return TrainingError(
         "Another of the processes that train together has ended, or its machine cannot be reached "

@@ -131,12 +131,12 @@ class AveragingFit:
         """Set the sum of losses to zero."""
         self._loss = 0.0
 
-    def mark(self) -> None:
-        """Remember the sum of losses so far; the gradient has no known norm."""
+    def mark_curve_point(self) -> None:
+        """Store the current sum of losses; the norm of the gradient is not measured."""
         self._marks.append((self._loss, math.nan))
 
-    def take_marks(self) -> list[tuple[float, float]]:
-        """Return what was remembered since this was last asked."""
+    def take_curve_points(self) -> list[tuple[float, float]]:
+        """Return and clear the stored pairs (sum of losses, NaN)."""
         taken, self._marks = self._marks, []
         return taken
 
@@ -152,7 +152,7 @@ class AveragingFit:
         """Leave the weights as they are."""
         return nullcontext()
 
-    def note_dev(self, losses: Sequence[float]) -> None:
+    def on_dev_losses(self, losses: Sequence[float]) -> None:
         """Do nothing."""
 
     def tensors(self) -> dict[str, Array]:
