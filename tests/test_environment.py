@@ -107,7 +107,9 @@ def test_the_tiny_models_say_what_they_must() -> None:
 
 
 def test_a_wrong_number_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_train_and_score", lambda *_, **__: environment.COUNTED)
+    monkeypatch.setattr(
+        environment, "_train_and_score", lambda *_, **__: environment.WITTEN_BELL_NATS
+    )
     counts, network = doctor(test=True).test
     assert counts.passed and not network.passed
     said = "Test network: -2.258949 nats instead of -2.079442."

@@ -1,4 +1,4 @@
-"""Batches: the ways to cut a token store into what a model reads at once."""
+"""Batches: the ways to cut a token store into the steps of a training."""
 
 from thence.batches.batch import Batch, Batches, Step
 from thence.batches.sequences import Padded, Streams

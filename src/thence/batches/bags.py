@@ -1,10 +1,10 @@
-"""Bags: each document as the tokens and the runs of tokens and characters in it, order forgotten.
+"""Bags of features: the tokens, token n-grams and character n-grams of each document.
 
-A token is a feature by its id. A run of several tokens, or of characters, is hashed into one of a
-number of buckets (the hashing trick of fastText): no table of all runs is kept, and two runs that
-share a bucket are taken for one. The document's two ends count as a symbol in runs, so that ``<ab``
-is told from ``ab``. Features that too few train documents have are left out; the others are rows
-of a table, from 0 up.
+The feature of a token is its id. An n-gram of tokens or characters is hashed into one of a fixed
+number of buckets (the hashing trick of fastText): no table of all n-grams is kept, and two n-grams
+in one bucket are the same feature. The two ends of a document are a symbol in n-grams, so that
+``<ab`` differs from ``ab``. Rare features are left out; the others are the rows of an embedding
+table, from 0 up.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,31 +27,36 @@ from thence.tokens.texts import Texts
 from thence.tokens.tokenizer import normalized_chunks
 
 CHUNK = 1 << 16
-"""Symbols worked on at once: what is made of them stays in the processor's cache."""
+"""Symbols per piece of work: its arrays stay in the processor's cache."""
 MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+"""Odd constants of the hash function: 2^64 / golden ratio (Fibonacci hashing), and the first
+multiplier of SplitMix64 (G. Steele et al. 2014). They are part of saved models."""
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
+"""Multiplies characters (SplitMix64's second multiplier), so that their n-grams get other hashes
+than those of token ids."""
 NGramLength = Annotated[int, Range(ge=1, le=50, why="longer runs hardly ever recur")]
 MOST_FEATURES = (1 << 31) - 1
-"""Token ids and buckets, which are numbered together in 32 bits."""
+"""Largest number of features: token ids and buckets are numbered together in 32 bits."""
 Buckets = Annotated[int, Range(ge=1, le=MOST_FEATURES)]
 SEARCH_COST = 64
-"""To search for the row of a feature takes as long as writing the rows of so many into a table."""
+"""A binary search for the row of one feature takes as long as filling this many entries of a
+look-up table."""
 MAX_LOOKUP_SIZE = 1 << 26
-"""Features up to which the row of each is kept ready (256 MB); of more it is searched for."""
+"""Features up to which rows come from a look-up table (256 MB); with more, from a binary search."""
 MANY_ROWS = 256
-"""Rows of a bag from which on NumPy sums them on their own."""
+"""Bags of more rows are summed one at a time in NumPy, smaller ones all together."""
 END_OF_TEXT = 0x110000
-"""Stands for a document's end among code points."""
+"""The symbol of a document's end among code points, which are below it."""
 
 
 @dataclass(frozen=True)
 class BagOptions:
-    """What is in a bag.
+    """The features in a bag.
 
     Attributes:
-        ngrams: The longest runs of tokens.
-        character_ngrams: Lengths of runs of characters.
-        buckets: How many buckets all runs share.
+        ngrams: The length of the longest token n-grams.
+        character_ngrams: The lengths of character n-grams.
+        buckets: The number of buckets, which all n-grams share.
     """
 
     ngrams: NGramLength
@@ -64,10 +69,9 @@ class Bags:
     """The features of documents.
 
     Attributes:
-        features: Of all documents, one document after another.
-        offsets: Where each document's features begin, and one past the last; shape
-            (documents + 1,).
-        counts: Of distinct features, how often the document has each; None: not counted.
+        features: The features of all documents, one document after another.
+        offsets: Where each document's features begin, and the total; shape (documents + 1,).
+        counts: How often the document has each feature, if features are distinct; else None.
     """
 
     features: Int32[np.ndarray, " features"]
@@ -76,7 +80,7 @@ class Bags:
 
     @property
     def sizes(self) -> Int64[np.ndarray, " documents"]:
-        """How many features each document has."""
+        """The number of features of each document."""
         return np.diff(self.offsets)
 
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Bags":
@@ -89,9 +93,10 @@ class Bags:
         return bags_with(self.features[at], sizes, counts)
 
     def distinct(self) -> "Bags":
-        """Return each document's features once each, in order, with their counts."""
+        """Return each document's distinct features, in ascending order, with their counts."""
 
         def once(part: Bags) -> Bags:
+            # One sort of 64-bit keys (document, feature) is faster than a sort per document.
             owners = np.repeat(np.arange(len(part.sizes)), part.sizes)
             keys = part.features + (owners << 32)
             keys.sort()
@@ -109,11 +114,11 @@ class Bags:
         table: Float32[np.ndarray, "rows columns"],
         scale: Float32[np.ndarray, " features"] | None = None,
     ) -> Float32[np.ndarray, "documents columns"]:
-        """Return the sum of each document's rows of a table; zeros for one without any.
+        """Return the sum of each document's rows of a table; zeros for a document without rows.
 
         Args:
-            table: The rows.
-            scale: What the row of each feature is multiplied by; None: 1.
+            table: The table, usually of embeddings; features are its rows.
+            scale: A factor for the row of each feature; None: 1.
         """
         sum_all = sum_rows_in_numpy if library() is None else sum_rows
 
@@ -127,7 +132,7 @@ class Bags:
         return np.concatenate([nothing, *in_threads(sums_of, _pieces(self.offsets))])
 
     def pieces(self) -> Iterator["Bags"]:
-        """Yield the bags a few documents at a time."""
+        """Yield the bags in pieces of a few documents, of about ``CHUNK`` features each."""
         for first, last in _pieces(self.offsets):
             bounds = self.offsets[first : last + 1]
             chosen = slice(bounds[0], bounds[-1])
@@ -141,10 +146,10 @@ def sum_rows_in_numpy(
     offsets: Int64[np.ndarray, " bounds"],
     scale: Float32[np.ndarray, " chosen"] | None = None,
 ) -> Float32[np.ndarray, "bags columns"]:
-    """Return the sum of the rows of each bag; see ``sum_rows`` of the core.
+    """Return the sum of the rows of each bag; the NumPy twin of the C kernel ``sum_rows``.
 
-    Rows are added from left to right, as there, so that both round alike: bags of few rows all
-    together, first row by first row, those of many one by one.
+    Rows are added from left to right, as in the kernel, so that both round alike. Small bags are
+    summed together: the first row of each, then the second of each, and so on.
     """
     sizes = np.diff(offsets)
     found = np.zeros((len(sizes), table.shape[1]), np.float32)
@@ -167,11 +172,11 @@ def sum_rows_in_numpy(
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Which features have a row.
+    """The features that have a row in the embedding table.
 
     Attributes:
-        kept: Their numbers (token ids, then buckets), rising: row i is feature ``kept[i]``.
-        size: How many features there are in all.
+        kept: These features in ascending order (token ids, then buckets): row i is ``kept[i]``.
+        size: Number of all features.
     """
 
     kept: Int64[np.ndarray, " rows"]
@@ -179,7 +184,7 @@ class FeatureTable:
 
     @cached_property
     def _lookup(self) -> Int32[np.ndarray, " size"]:
-        """The row of each feature, -1 where it has none."""
+        """The row of each feature; -1 if it has none."""
         rows = np.full(self.size, -1, np.int32)
         rows[self.kept] = np.arange(len(self.kept), dtype=np.int32)
         return rows
@@ -190,7 +195,7 @@ class FeatureTable:
         return found.astype(np.int32)
 
     def rows(self, bags: Bags) -> Bags:
-        """Return bags with rows in place of features; what has none is left out."""
+        """Return bags of rows instead of features; features without a row are left out."""
         is_looked_up = "_lookup" in self.__dict__ or (
             len(bags.features) * SEARCH_COST > self.size and self.size <= MAX_LOOKUP_SIZE
         )
@@ -206,12 +211,12 @@ class FeatureTable:
         return join(in_threads(rows_of, bags.pieces()))
 
     def restored(self, kept: np.ndarray[Any, np.dtype[Any]]) -> "FeatureTable":
-        """Return a table of the same features with other rows, read from a file.
+        """Return a table with the rows ``kept`` of a file, of the same number of features.
 
         Raises:
-            ValueError: If they do not name features in order.
+            ValueError: If these are not features in ascending order.
         """
-        # Compared, not subtracted: the difference of two such numbers may have no room in 32 bits.
+        # Compared, not subtracted: the difference of two such numbers may overflow 32 bits.
         is_row = kept.ndim == 1 and kept.dtype == np.int32
         rising = is_row and bool(np.all(kept[1:] > kept[:-1]))
         if not (rising and len(kept) and kept[0] >= 0 and kept[-1] < self.size):
@@ -220,10 +225,10 @@ class FeatureTable:
 
 
 def number_of_features(vocabulary_size: int, options: BagOptions) -> int:
-    """Return how many features there are in all: token ids, then buckets.
+    """Return the number of all features: token ids and buckets.
 
     Raises:
-        SettingError: If there are more than numbers of 32 bits can tell apart.
+        SettingError: If there are more than ``MOST_FEATURES``.
     """
     has_runs = options.ngrams > 1 or bool(options.character_ngrams)
     if has_runs and vocabulary_size + options.buckets > MOST_FEATURES:
@@ -237,13 +242,13 @@ def number_of_features(vocabulary_size: int, options: BagOptions) -> int:
 def learn_table(
     bags: Bags, vocabulary_size: int, options: BagOptions, min_count: int
 ) -> FeatureTable:
-    """Choose the features that get a row.
+    """Return the table of the features that get a row.
 
     Args:
-        bags: Of the train documents.
-        vocabulary_size: Number of token ids, each of which has a row in any case.
-        options: What is in the bags.
-        min_count: Buckets with fewer occurrences in train have none.
+        bags: The features of the train documents.
+        vocabulary_size: Number of token ids, each of which always gets a row.
+        options: The features in a bag.
+        min_count: Buckets with fewer occurrences in train get no row.
     """
     size = number_of_features(vocabulary_size, options)
     if library() is not None and len(bags.features) <= np.iinfo(np.int32).max:
@@ -255,33 +260,31 @@ def learn_table(
 
 
 def bags_of(texts: Texts, options: BagOptions) -> Bags:
-    """Return the features of texts: token ids, and then buckets."""
+    """Return the features of texts: token ids, and numbers of buckets after them."""
     vocabulary_size = len(texts.tokenizer.vocabulary)
     words = join(_token_bags(texts, vocabulary_size, options))
-    return (
-        side_by_side(words, character_bags(texts, options)) if options.character_ngrams else words
-    )
+    return concatenate(words, character_bags(texts, options)) if options.character_ngrams else words
 
 
 def character_bags(texts: Texts, options: BagOptions) -> Bags:
-    """Return only the features of texts that are runs of characters."""
+    """Return only the character n-grams of texts."""
     return join(_character_bags(texts, len(texts.tokenizer.vocabulary), options))
 
 
 def _token_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:
     store = texts.store
-    bounds = store.offsets - 1  # Where the boundaries stand.
+    bounds = store.offsets - 1  # Positions of the boundaries.
     lengths = range(2, options.ngrams + 1)
 
     def find(piece: tuple[int, int]) -> Bags:
         first, last = piece
         ids = store.ids[bounds[first] : bounds[last] + 1].astype(np.uint64)
         ends = bounds[first : last + 1] - bounds[first]
-        buckets, counted = _runs(ids + np.uint64(1), ends, lengths, options.buckets)
+        buckets, is_inside = _hash_ngrams(ids + np.uint64(1), ends, lengths, options.buckets)
         tokens = ids[1:].astype(np.int32)[:, None]
         is_token = tokens != store.boundary_id
         features = np.hstack([tokens, buckets + np.int32(vocabulary_size)])
-        return _bags(features, np.hstack([is_token, counted]), ends)
+        return _bags(features, np.hstack([is_token, is_inside]), ends)
 
     return in_threads(find, _pieces(bounds))
 
@@ -293,16 +296,16 @@ def _character_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> 
         targets = insert_boundaries(points.astype(wide), sizes, END_OF_TEXT, wide)
         symbols = np.concatenate([np.array([END_OF_TEXT], np.uint64), targets.astype(np.uint64)])
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes + 1)])
-        buckets, counted = _runs(
+        buckets, is_inside = _hash_ngrams(
             symbols * CHARACTER_SALT, ends, options.character_ngrams, options.buckets
         )
-        return _bags(buckets + np.int32(vocabulary_size), counted, ends)
+        return _bags(buckets + np.int32(vocabulary_size), is_inside, ends)
 
     return in_threads(find, normalized_chunks(texts.documents, texts.tokenizer.options))
 
 
 def _pieces(bounds: Int64[np.ndarray, " bounds"]) -> Iterator[tuple[int, int]]:
-    """Yield pieces of whole documents, first and one past the last, of about CHUNK symbols."""
+    """Yield ranges of documents (first, last + 1) of about ``CHUNK`` symbols each."""
     first, documents = 0, len(bounds) - 1
     while first < documents:
         last = int(np.searchsorted(bounds, bounds[first] + CHUNK, "right")) - 1
@@ -311,27 +314,30 @@ def _pieces(bounds: Int64[np.ndarray, " bounds"]) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _runs(
+def _hash_ngrams(
     symbols: UInt64[np.ndarray, " symbols"],
     ends: Int64[np.ndarray, " bounds"],
     lengths: Sequence[int],
     buckets: int,
 ) -> tuple[Int32[np.ndarray, "places lengths"], Bool[np.ndarray, "places lengths"]]:
-    """Hash the runs of the given lengths that begin at each place.
+    """Hash the n-grams of the given lengths that begin at each position.
 
     Args:
         symbols: Boundary, document, boundary, ..., boundary.
-        ends: Where the boundaries stand.
-        lengths: Of runs, rising.
-        buckets: How many there are.
+        ends: Positions of the boundaries.
+        lengths: Lengths of the n-grams, ascending.
+        buckets: Number of buckets.
 
     Returns:
-        The bucket of each run, and whether it lies within a document, its two ends included.
+        The bucket of each n-gram, and whether it is inside a document, its two ends included.
     """
     places = len(symbols) - 1
     found = np.zeros((places, len(lengths)), np.int32)
-    counted = np.zeros((places, len(lengths)), bool)
+    is_inside = np.zeros((places, len(lengths)), bool)
     left = np.repeat(ends[1:], np.diff(ends)) - np.arange(places)  # Symbols up to the end.
+    # A polynomial hash in 64 bits: that of n symbols follows from that of n - 1. Its high bits are
+    # mixed into the low ones, and (hash * buckets) >> 32 scales 32 bits to a bucket without a
+    # division (D. Lemire 2019, "Fast random integer generation in an interval").
     state = symbols
     for length in range(2, max(lengths, default=1) + 1):
         state = (state[:-1] ^ (state[:-1] >> np.uint64(32))) * MULTIPLIER + symbols[length - 1 :]
@@ -340,26 +346,26 @@ def _runs(
             mixed = ((state ^ (state >> np.uint64(29))) * MIXER) >> np.uint64(32)
             bucket = (mixed * np.uint64(buckets)) >> np.uint64(32)
             found[: len(bucket), column] = bucket
-            counted[:, column] = left >= length - 1
-    if 1 in lengths:
+            is_inside[:, column] = left >= length - 1
+    if 1 in lengths:  # A boundary alone is no n-gram.
         mixed = (symbols[1:] * MIXER) >> np.uint64(32)
         found[:, 0] = (mixed * np.uint64(buckets)) >> np.uint64(32)
-        counted[:, 0] = left > 1
-    return found, counted
+        is_inside[:, 0] = left > 1
+    return found, is_inside
 
 
 def _bags(
     features: Int32[np.ndarray, "places kinds"],
-    counted: Bool[np.ndarray, "places kinds"],
+    is_inside: Bool[np.ndarray, "places kinds"],
     ends: Int64[np.ndarray, " bounds"],
 ) -> Bags:
-    """Return the features that count; those that begin in a document are its."""
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(counted.sum(1))])
-    return Bags(features[counted], before[ends])
+    """Return the bags of the features inside documents, given the features at each position."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_inside.sum(1))])
+    return Bags(features[is_inside], before[ends])
 
 
 def join(parts: Iterable[Bags]) -> Bags:
-    """Put the documents of several bags one after another."""
+    """Return bags with the documents of several, one after another."""
     found = list(parts)
     sizes = np.concatenate([np.zeros(0, np.int64), *(part.sizes for part in found)])
     features = np.concatenate([np.zeros(0, np.int32), *(part.features for part in found)])
@@ -372,12 +378,12 @@ def bags_with(
     sizes: Int64[np.ndarray, " documents"],
     counts: Float32[np.ndarray, " features"] | None = None,
 ) -> Bags:
-    """Return bags of the given sizes."""
+    """Return bags of the given number of features per document."""
     return Bags(features, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), counts)
 
 
-def side_by_side(left: Bags, right: Bags) -> Bags:
-    """Return bags that hold for each document what both hold for it."""
+def concatenate(left: Bags, right: Bags) -> Bags:
+    """Return bags with the features of both, document by document, those of ``left`` first."""
     offsets = left.offsets + right.offsets
     features = np.empty(len(left.features) + len(right.features), np.int32)
     at = np.arange(len(left.features)) + np.repeat(right.offsets[:-1], left.sizes)

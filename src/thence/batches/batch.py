@@ -1,4 +1,4 @@
-"""What one step reads, and what a training set cut into steps provides."""
+"""Batches of language models, and the interface of all batches for the training loop."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,17 +15,17 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step reads: rows of ids in a row, and what followed each.
+    """A batch of a language model: rows of consecutive ids, and the target of each.
 
     Attributes:
-        ids: Ids that are read, shape (B, T); T is 1 for fixed windows.
-        targets: The id that followed each, shape (B, T); or how often each id of the vocabulary
-            did, shape (B, 1, V).
+        ids: Input ids, shape (B, T); T is 1 for fixed windows.
+        targets: The next id of each, shape (B, T); or the counts of all next ids of a context,
+            shape (B, 1, V).
         weight: The summed loss divided by this estimates the mean loss per target.
-        tokens: Targets of the text that the step stands for.
-        before: The ids before a fixed window's last, shape (B, C - 1); none for sequences.
-        valid: Which targets count, shape (B, T), where rows differ in length; None: all.
-        fresh: Whether the rows begin anew, or go on where the batch before them ended.
+        tokens: Number of targets of the text that the batch represents.
+        before: The ids before the last of a fixed window, shape (B, C - 1); None for sequences.
+        valid: Mask of the targets, shape (B, T), if rows are padded; None: all count.
+        fresh: Whether rows start from the initial state; else from the state of the last batch.
     """
 
     ids: Int64[np.ndarray, "batch time"]
@@ -40,7 +40,7 @@ class Batch:
         return len(self.ids)
 
     def take(self, chosen: slice) -> "Batch":
-        """Return the batch with some of its rows only; weight and tokens stay those of all."""
+        """Return the batch with a slice of its rows; weight and tokens stay those of all."""
         return replace(
             self,
             ids=self.ids[chosen],
@@ -52,7 +52,7 @@ class Batch:
 
 @runtime_checkable
 class Step(Protocol):
-    """Interface of a training batch, whatever is in it; its length is the number of rows."""
+    """Interface of all batches for the training loop; the length is the number of rows."""
 
     @property
     def weight(self) -> float:
@@ -60,12 +60,12 @@ class Step(Protocol):
 
     @property
     def tokens(self) -> float:
-        """Tokens that the step stands for."""
+        """Number of tokens that the batch represents."""
 
     def __len__(self) -> int: ...
 
     def take(self, chosen: slice) -> "Step":
-        """Return the batch with some of its rows only; weight and tokens stay those of all."""
+        """Return the batch with a slice of its rows; weight and tokens stay those of all."""
 
 
 @runtime_checkable
@@ -78,11 +78,11 @@ class Batches(Protocol):
         """Return the batch of a step, counted from 0 over all epochs."""
 
 
-def each_epoch(make: Callable[[int], Value]) -> Callable[[int], Value]:
-    """Return the same function of the epoch, which keeps its latest value."""
+def cached_by_epoch(make: Callable[[int], Value]) -> Callable[[int], Value]:
+    """Return the function of an epoch with a cache of its last value."""
     return lru_cache(maxsize=1)(make)
 
 
 def epoch_orders(size: int, seed: int) -> Callable[[int], Int64[np.ndarray, " size"]]:
-    """Return a function that gives a permutation of so many items for each epoch."""
-    return each_epoch(lambda epoch: np.random.default_rng((seed, epoch)).permutation(size))
+    """Return a function that returns a random permutation of 0 to size - 1 for each epoch."""
+    return cached_by_epoch(lambda epoch: np.random.default_rng((seed, epoch)).permutation(size))

@@ -1,4 +1,4 @@
-"""``examples``: the pairs of context and target that a text is cut into, as a network reads them.
+"""``examples``: the pairs of context and target of a text, as a network reads them.
 
 Windows show each target with the tokens before it. Sequences show a batch: rows of tokens, and
 their targets, which are the same rows shifted by one.
@@ -22,7 +22,7 @@ from thence.tokens import TokenOptions, TokenStore, learn_tokens
 
 ARROW = " ---> "
 DOT = "."
-"""Stands for the boundary among characters, where the text has none of its own."""
+"""Shown for the boundary between characters, unless the text has this character."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Examples(Listing[tuple[str, str]]):
     Attributes:
         kind: ``windows`` or ``sequences``.
         inputs: Ids of the contexts (examples, context), or of the rows of a batch (rows, time);
-            where a row has ended, what stands there is not looked at.
-        targets: Ids of the targets (examples), or of each place of the rows (rows, time); where
-            a row has ended they are -1.
-        pairs: The same as text: context and target, or row and shifted row; among characters a
-            space is shown as one that can be seen.
-        symbols: What each id is, by id.
-        total: How many examples the whole text has, one for each target.
+            after the end of a row they are padding.
+        targets: Ids of the targets (examples), or of each position of the rows (rows, time); -1
+            after the end of a row.
+        pairs: The same as text: context and target, or row and shifted row; spaces between
+            characters are shown as a visible symbol.
+        symbols: The symbol of each id.
+        total: Number of examples of the whole text, one per target.
     """
 
     _listed: ClassVar[str] = "pairs"
@@ -57,7 +57,7 @@ class Examples(Listing[tuple[str, str]]):
         return "\n".join(printable_line(line) for row in rows for line in row.split("\n"))
 
     def shapes(self) -> str:
-        """Return in words how many examples these are, and the shapes of the arrays."""
+        """Return the number of examples and the shapes of the arrays in words."""
         shown = len(self.pairs) if self.kind == "windows" else int((self.targets >= 0).sum())
         return (
             f"{shown:,} of {self.total:,} examples; inputs {self.inputs.shape}, targets "
@@ -75,24 +75,24 @@ def examples(
     rows: int = 20,
     **settings: Any,
 ) -> Examples:
-    """Return the first examples of a text: what a network is shown, and what it is to say.
+    """Return the first examples of a text: pairs of a context and the target to predict.
 
-    The text is read in its order, and nothing is set apart for dev or test.
+    The text is read in its order, without splitting off dev and test.
 
     Args:
         texts: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
             text; or the texts themselves, each a document.
         context: Tokens before each target.
         sequences: Show a batch of rows with their shifted targets, as recurrent networks and
-            transformers read them, in place of windows.
+            transformers read them, instead of windows.
         window: Tokens of each row, with ``sequences``.
         carry_context: Documents are running text: contexts reach into the documents before.
-        rows: How many examples or rows to show.
+        rows: Number of examples or rows to show.
         **settings: The flags of ``thence examples`` on reading and tokens, with underscores.
 
     Raises:
         TextError: If the text cannot be read.
-        SettingError: If a setting is unknown or unusable.
+        SettingError: If a setting is unknown or invalid.
     """
     for name, number in (("context", context), ("window", window), ("rows", rows)):
         validate(name, number, PositiveInt)
@@ -106,7 +106,7 @@ def examples(
     cut = _sequences if sequences else _windows
     inputs, targets = cut(store, window if sequences else context, carry_context, rows)
     join = _joined(names, store.boundary_id, tokens.tokens == "characters")
-    # Of a row that has ended, what stands there is not shown.
+    # Padding after the end of a row is not shown.
     pairs = [
         (join(one[np.broadcast_to(other >= 0, one.shape)]), join(other))
         for one, other in zip(inputs, targets, strict=True)
@@ -116,7 +116,7 @@ def examples(
 
 
 def _options(kind: Any, settings: dict[str, Any]) -> Any:
-    """Take the settings of a kind out of all."""
+    """Pop the settings of a dataclass out of ``settings``, and return it with them."""
     names = [item.name for item in fields(kind) if item.name in settings]
     chosen: Mapping[str, Any] = {name: settings.pop(name) for name in names}
     return kind(**chosen)
@@ -137,7 +137,7 @@ def _sequences(store: TokenStore, window: int, carry_context: bool, rows: int) -
 
 
 def _joined(names: Sequence[str], boundary: int, characters: bool) -> Callable[[Any], str]:
-    """Return what makes text of ids: characters side by side, all else with spaces between."""
+    """Return a function from ids to text: characters without, other tokens with spaces between."""
     shown = [printable_symbol(name) for name in names] if characters else list(names)
     if characters and DOT not in names:
         shown[boundary] = DOT

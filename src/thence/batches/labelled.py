@@ -1,12 +1,12 @@
 """Batches of labelled documents: padded rows of ids, or bags of features.
 
-*Rows*, for networks that read sequences, hold documents of about equal length side by side; longer
-ones than ``max_length`` are cut there.
+*Rows*, for networks that read sequences, have documents of about equal length side by side,
+truncated to ``max_length`` tokens.
 
-*Bags* are sorted twice, by document and by feature. A step sums rows of a table into documents, and
-on the way back sums documents into rows; with each order prepared beforehand both are the same
-quick operation, without padding, without two additions to one place at once, and so with the same
-result every time.
+*Bags* are sorted twice, by document and by row of the embedding table. The forward pass sums rows
+into documents, and the backward pass sums the gradients of documents into rows. With both orders
+prepared beforehand, each is the same fast segment sum, without padding or atomic additions,
+so results are deterministic.
 """
 
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ import numpy as np
 
 from thence.array_types import Float32, Int32, Int64
 from thence.batches.bags import Bags
-from thence.batches.batch import Array, each_epoch, epoch_orders
-from thence.batches.sequences import order_by_length, ragged
+from thence.batches.batch import Array, cached_by_epoch, epoch_orders
+from thence.batches.sequences import order_by_length, padded_places
 from thence.corpus.documents import Labels
 from thence.tokens import TokenStore
 from thence.tokens.parallel import in_threads
@@ -25,18 +25,17 @@ from thence.tokens.parallel import in_threads
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """What one step of a classifier reads.
+    """A batch of padded documents for a classifier.
 
     Attributes:
-        ids: Token ids, shape (B, T); what stands after a document's end is any id and must not
-            count.
-        lengths: Tokens of each document, from 0 to T, shape (B,).
-        targets: The label of each document, shape (B,); or, where there may be several, 1 for
-            each label it has and else 0, shape (B, C).
-        sample_weight: How much each document counts, shape (B,).
+        ids: Token ids, shape (B, T); arbitrary ids after a document's end, to be masked.
+        lengths: Number of tokens of each document, from 0 to T, shape (B,).
+        targets: The label of each document, shape (B,); if multilabel, 1 for each label that it
+            has and 0 for the others, shape (B, C).
+        sample_weight: Weight of each document in the loss, shape (B,).
         weight: The summed loss divided by this estimates the mean loss per document.
-        tokens: Tokens that are read.
-        fresh: Always: no document goes on from the batch before.
+        tokens: Number of tokens.
+        fresh: Always True: no document continues from the last batch.
     """
 
     ids: Int64[np.ndarray, "batch time"]
@@ -51,7 +50,7 @@ class LabelledBatch:
         return len(self.ids)
 
     def take(self, chosen: slice) -> "LabelledBatch":
-        """Return the batch with some of its rows only; weight and tokens stay those of all."""
+        """Return the batch with a slice of its rows; weight and tokens stay those of all."""
         return replace(
             self,
             ids=self.ids[chosen],
@@ -62,15 +61,15 @@ class LabelledBatch:
 
 
 class LabelledRows:
-    """Labelled documents as batches, in order of length or nearly.
+    """Labelled documents in batches of similar length.
 
     Args:
         store: The tokens.
-        labels: Of each document; without them all targets are 0.
-        rows: Documents that are read at once (B).
-        max_length: Tokens of a document that are read, its first ones.
-        sample_weight: How much each document counts; None: all the same.
-        seed: Of the order of documents and batches; None for the order of length alone.
+        labels: The labels of each document; without them all targets are 0.
+        rows: Documents per batch (B).
+        max_length: Documents are truncated to this many tokens.
+        sample_weight: Weight of each document in the loss; None: 1 each.
+        seed: Seed of the order of batches and of equally long documents; None: by length alone.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class LabelledRows:
         ones = np.ones(documents, np.float32)
         self._sample_weight = ones if sample_weight is None else sample_weight
         self.steps_per_epoch = -(-documents // rows)
-        self._order = each_epoch(
+        self._order = cached_by_epoch(
             partial(order_by_length, self._lengths, self.steps_per_epoch, seed)
         )
 
@@ -99,10 +98,10 @@ class LabelledRows:
         """Return the batch of a step, counted from 0 over all epochs."""
         chosen = self.documents(step)
         lengths = self._lengths[chosen]
-        places, _ = ragged(self._store.offsets[:-1][chosen], lengths)
+        places, _ = padded_places(self._store.offsets[:-1][chosen], lengths)
         sample_weight = self._sample_weight[chosen]
         return LabelledBatch(
-            # An empty document at the very end has no place of its own.
+            # The place of an empty last document is past the end of the store.
             self._store.ids[np.minimum(places, len(self._store.ids) - 1)].astype(np.int64),
             lengths,
             self._targets[chosen],
@@ -112,7 +111,7 @@ class LabelledRows:
         )
 
     def documents(self, step: int) -> Int64[np.ndarray, " batch"]:
-        """Return which documents a step reads, shortest first."""
+        """Return the indices of the documents of a step, shortest first."""
         epoch, index = divmod(step, self.steps_per_epoch)
         documents, batches = self._order(epoch)
         first = batches[index] * self._rows
@@ -120,33 +119,33 @@ class LabelledRows:
 
 
 def cut_share(store: TokenStore, max_length: int) -> tuple[float, int]:
-    """Return which share of the tokens is never read, and how many documents lose some."""
+    """Return the share of tokens lost by truncation, and the number of truncated documents."""
     lengths = store.target_counts - 1
     lost = np.maximum(lengths - max_length, 0)
     return float(lost.sum() / max(lengths.sum(), 1)), int(np.count_nonzero(lost))
 
 
 MAX_KEPT_FEATURES = 1 << 27
-"""Features of a training set up to which all batches are kept, so that each is sorted once."""
+"""Features of a training set up to which all batches are kept in memory, sorted only once."""
 
 
 @dataclass(frozen=True)
 class BagBatch:
-    """What one step reads.
+    """A batch of bags, sorted by document and by row of the embedding table.
 
     Attributes:
-        rows: Of all documents, one document after another.
-        starts: Where each document's begin, shape (B,).
-        sizes: How many each document has, shape (B,).
-        touched: The distinct rows, rising, shape (U,).
-        owners: The documents that have each of them, one row after another.
-        owner_starts: Where each row's begin, shape (U,).
-        order: Where in ``rows`` each of the owners stands.
-        targets: The label of each document, shape (B,), or which it has, shape (B, C).
-        sample_weight: How much each document counts, shape (B,).
+        rows: The rows of all documents, one document after another, shape (N,).
+        starts: Where each document's rows begin, shape (B,).
+        sizes: Number of rows of each document, shape (B,).
+        touched: The distinct rows, ascending, shape (U,).
+        owners: The document of each occurrence of a row, sorted by row, shape (N,).
+        owner_starts: Where the occurrences of each distinct row begin in ``owners``, shape (U,).
+        order: The index in ``rows`` of each element of ``owners``, shape (N,).
+        targets: The label of each document, shape (B,); if multilabel, a mask, shape (B, C).
+        sample_weight: Weight of each document in the loss, shape (B,).
         weight: The summed loss divided by this estimates the mean loss per document.
-        tokens: Features that are read.
-        fresh: Always: no document goes on from the batch before.
+        tokens: Number of features.
+        fresh: Always True: no document continues from the last batch.
     """
 
     rows: Int32[np.ndarray, " features"]
@@ -166,7 +165,7 @@ class BagBatch:
         return len(self.sizes)
 
     def take(self, chosen: slice) -> "BagBatch":
-        """Return the batch with some of its documents only; weight and tokens stay those of all."""
+        """Return the batch with a slice of its documents; weight and tokens stay those of all."""
         bags = Bags(self.rows, np.append(self.starts, len(self.rows)).astype(np.int64))
         indices = np.arange(len(self))[chosen]
         sample_weight = self.sample_weight[chosen]
@@ -182,7 +181,7 @@ def bag_batch(
     weight: float,
     tokens: float,
 ) -> BagBatch:
-    """Sort some documents' rows for a step."""
+    """Return the batch of some bags, with their rows sorted."""
     places = np.arange(len(bags.features))
     # One sort of 64-bit keys is several times as fast as an argsort of the rows.
     keys = (bags.features.astype(np.int64) << 32) + places
@@ -210,12 +209,12 @@ def bag_batch(
 
 @dataclass(frozen=True)
 class DocumentBatch:
-    """Which documents one step reads, where their features are at hand.
+    """A batch as indices of documents, for a learner that has all their features.
 
     Attributes:
-        documents: Their numbers, shape (B,).
+        documents: Indices of the documents, shape (B,).
         weight: The summed loss divided by this estimates the mean loss per document.
-        tokens: Features that are read.
+        tokens: Number of features.
     """
 
     documents: Int64[np.ndarray, " batch"]
@@ -226,18 +225,18 @@ class DocumentBatch:
         return len(self.documents)
 
     def take(self, chosen: slice) -> "DocumentBatch":
-        """Return the batch with some of its documents only; weight and tokens stay those of all."""
+        """Return the batch with a slice of its documents; weight and tokens stay those of all."""
         return replace(self, documents=self.documents[chosen])
 
 
 class DocumentBatches:
-    """Documents in batches: the same together in every epoch, in a new order.
+    """Random batches of documents: the same batches in every epoch, in a new order.
 
     Args:
-        sizes: Features of each document.
-        sample_weight: How much each counts.
-        documents: That are read at once (B).
-        seed: Of what is together, and of the order.
+        sizes: Number of features of each document.
+        sample_weight: Weight of each document in the loss.
+        documents: Documents per batch (B).
+        seed: Seed of the batches and of their order.
     """
 
     def __init__(
@@ -249,34 +248,34 @@ class DocumentBatches:
     ) -> None:
         self._sizes, self._sample_weight, self._size = sizes, sample_weight, documents
         self.steps_per_epoch = -(-len(sizes) // documents)
-        self._together = np.random.default_rng(seed).permutation(len(sizes))
+        self._shuffled = np.random.default_rng(seed).permutation(len(sizes))
         self._order = epoch_orders(self.steps_per_epoch, seed)
 
-    def number(self, step: int) -> int:
-        """Return which of the batches of an epoch a step reads."""
+    def batch_index(self, step: int) -> int:
+        """Return the index of a step's batch among the batches of an epoch."""
         epoch, index = divmod(step, self.steps_per_epoch)
         return int(self._order(epoch)[index])
 
-    def numbered(self, number: int) -> DocumentBatch:
-        """Return one of the batches of an epoch."""
-        chosen = self._together[number * self._size : (number + 1) * self._size]
+    def batch(self, index: int) -> DocumentBatch:
+        """Return a batch by its index among the batches of an epoch."""
+        chosen = self._shuffled[index * self._size : (index + 1) * self._size]
         weight, tokens = self._sample_weight[chosen].sum(), self._sizes[chosen].sum()
         return DocumentBatch(chosen, float(weight), float(tokens))
 
     def at(self, step: int) -> DocumentBatch:
         """Return the batch of a step, counted from 0 over all epochs."""
-        return self.numbered(self.number(step))
+        return self.batch(self.batch_index(step))
 
 
 class LabelledBags:
-    """Labelled bags in the batches of ``DocumentBatches``, each sorted by row as well.
+    """Labelled bags in the batches of ``DocumentBatches``.
 
     Args:
-        bags: Rows of documents.
-        labels: Of each document.
-        sample_weight: How much each document counts.
-        documents: That are read at once (B).
-        seed: Of what is together, and of the order.
+        bags: The rows of each document.
+        labels: The labels of each document.
+        sample_weight: Weight of each document in the loss.
+        documents: Documents per batch (B).
+        seed: Seed of the batches and of their order.
     """
 
     def __init__(
@@ -291,16 +290,16 @@ class LabelledBags:
         self._targets: Array = labels.matrix() if labels.multilabel else labels.single
         self._batches = DocumentBatches(bags.sizes, sample_weight, documents, seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
-        numbers = range(self.steps_per_epoch if len(bags.features) < MAX_KEPT_FEATURES else 0)
-        self._kept = list(in_threads(self._make, numbers))
+        indices = range(self.steps_per_epoch if len(bags.features) < MAX_KEPT_FEATURES else 0)
+        self._kept = list(in_threads(self._make, indices))
 
     def at(self, step: int) -> BagBatch:
         """Return the batch of a step, counted from 0 over all epochs."""
-        number = self._batches.number(step)
-        return self._kept[number] if self._kept else self._make(number)
+        index = self._batches.batch_index(step)
+        return self._kept[index] if self._kept else self._make(index)
 
-    def _make(self, number: int) -> BagBatch:
-        batch = self._batches.numbered(number)
+    def _make(self, index: int) -> BagBatch:
+        batch = self._batches.batch(index)
         chosen = batch.documents
         return bag_batch(
             self._bags.take(chosen),

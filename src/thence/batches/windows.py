@@ -1,21 +1,22 @@
 """Fixed windows: every target of a store with the ``context`` ids before it.
 
-Documents are set apart by ``context`` boundaries, so that one gather of neighbouring positions
-gives a context that never reaches into another document. With context 3 and boundary ``|``::
+Documents are separated by ``context`` boundaries, so that a gather of neighbouring positions gives
+a context that never reaches into another document. With context 3 and boundary ``|``::
 
     padded    |  |  |  a  b  |  |  |  c  |
     target             ^                      its context is the three ids to its left: | | |
 
-With carried context (running text) one boundary stands between documents and the context
-reaches across it.
+With carried context (running text) there is one boundary between documents, and the context reaches
+across it.
 
-A short context over a small alphabet recurs thousands of times. A network gives the same answer
-each time, so the loss of all its occurrences is one look-up weighted by counts: the names of the
-tutorial hold 182,625 examples of context 3 but only 5,438 contexts, a thirtieth of the work for
-the same loss and gradient. Where contexts recur often enough, training reads the distinct ones.
+A short context over a small alphabet recurs thousands of times. A network predicts the same
+distribution each time, so the loss of all its occurrences is one forward pass weighted by counts:
+the names of the tutorial have 182,625 examples of context 3 but only 5,438 distinct contexts, a
+thirtieth of the work for the same loss and gradient. If contexts recur often enough, training reads
+the distinct ones.
 
 The batches of an epoch depend only on the seed and the epoch, so a resumed training continues with
-exactly those that would have come.
+the same batches.
 """
 
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ class Windows:
 
     Attributes:
         padded: The ids with ``context`` boundaries before each document.
-        positions: Where each target stands in ``padded``.
-        context: Ids in each context (C).
+        positions: Index of each target in ``padded``.
+        context: Number of ids in each context (C).
     """
 
     padded: UInt[np.ndarray, " padded"]
@@ -48,7 +49,7 @@ class Windows:
     def gather(
         self, chosen: Integer[np.ndarray, " batch"] | slice
     ) -> Int64[np.ndarray, "batch {self.context}+1"]:
-        """Return the chosen examples, each its context followed by its target, as int64."""
+        """Return the chosen examples, each a context followed by its target, shape (B, C + 1)."""
         window = np.arange(-self.context, 1)
         return self.padded[self.positions[chosen][:, None] + window].astype(np.int64)
 
@@ -60,11 +61,12 @@ def windows(
 
     Args:
         store: The tokens.
-        context: Ids in each context, at least 1.
+        context: Number of ids in each context, at least 1.
         carry_context: Let contexts reach into the documents before.
         whole: Leave out the ends of documents, and contexts that reach before a document's start.
     """
     gap = 0 if carry_context else context - 1
+    # The smallest signed type that holds all positions, which halves the memory of most stores.
     position_type = np.min_scalar_type(-(store.num_targets + context + gap * store.num_documents))
     positions = np.arange(context, context + store.num_targets, dtype=position_type)
     if gap:
@@ -79,9 +81,10 @@ def windows(
 
 
 MAX_TABLE_CELLS = 1 << 24
-"""Cells of the table of counts at most: 64 MB of 32-bit numbers."""
+"""Largest number of cells of the table of counts: 64 MB of 32-bit numbers."""
 MIN_REPEATS = 2
-"""Contexts are collapsed only if they recur this often on average; else the table costs more."""
+"""Distinct contexts are used only if they recur this often on average; else the table costs more
+than it saves."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class DistinctWindows:
 
     Attributes:
         contexts: One context per row, shape (U, C).
-        counts: How often each id followed it, shape (U, V).
+        counts: How often each id follows it, shape (U, V).
     """
 
     contexts: Int64[np.ndarray, "distinct context"]
@@ -105,14 +108,14 @@ def distinct_windows(
     max_cells: int = MAX_TABLE_CELLS,
     whole: bool = False,
 ) -> DistinctWindows | None:
-    """Collapse the windows of a store, or return None where that would not pay.
+    """Return the distinct contexts of a store; None if that would not save work.
 
     Args:
         store: The tokens.
-        context: Ids in each context (C).
+        context: Number of ids in each context (C).
         vocabulary_size: Number of ids (V).
         carry_context: Let contexts reach into the documents before.
-        max_cells: Cells of the table of counts at most.
+        max_cells: Largest number of cells of the table of counts.
         whole: See ``windows``.
     """
     cut = windows(store, context, carry_context, whole)
@@ -132,7 +135,7 @@ def distinct_windows(
 
 
 def context_keys(cut: Windows, vocabulary_size: int) -> Int64[np.ndarray, " targets"] | None:
-    """Return each context as one number in base V, or None where 63 bits cannot hold it."""
+    """Return each context as one number in base V; None if that needs more than 62 bits."""
     if vocabulary_size**cut.context >= 1 << 62:
         return None
     keys = np.zeros(len(cut), np.int64)
@@ -147,9 +150,9 @@ def group_by_context(
     """Group the targets of a store by their context.
 
     Returns:
-        The targets' numbers, those with the same context next to each other, and where each group
-        begins among them, with one past the last. Where contexts are too long to tell apart
-        quickly, each target is a group of its own.
+        The indices of the targets, those with the same context next to each other; and where each
+        group begins among them, with the total. If contexts are too long for ``context_keys``,
+        each target is a group of its own.
     """
     keys = context_keys(cut, vocabulary_size)
     if keys is None:
@@ -164,7 +167,7 @@ class ShuffledWindows:
 
     Args:
         store: The tokens.
-        context: Ids in each context.
+        context: Number of ids in each context.
         batch_size: Examples per step; the last batch of an epoch may be smaller.
         seed: Seed of the order.
         carry_context: Let contexts reach into the documents before.
@@ -196,14 +199,14 @@ class ShuffledWindows:
 
 
 class StratifiedContexts:
-    """Every distinct context once an epoch, the frequent ones at every step.
+    """Every distinct context once an epoch, the frequent ones at every step (stratified sampling).
 
-    The few most frequent contexts that together hold half of all targets are read at every step
-    with their full counts, the others in turn with their counts scaled up: each step then
-    estimates the loss on the whole text, with a small variance.
+    The few most frequent contexts that have half of all targets are in every batch with their full
+    counts. The others come once an epoch, with their counts multiplied by the steps per epoch: each
+    step is then an unbiased estimate of the loss on the whole text, with a small variance.
 
     Args:
-        distinct: The distinct contexts, most frequent first, with the counts of what followed.
+        distinct: The distinct contexts, most frequent first, with the counts of their next ids.
         batch_size: Contexts per step.
         seed: Seed of the order.
     """
@@ -248,10 +251,10 @@ def window_batches(
     carry_context: bool,
     whole: bool = False,
 ) -> Batches:
-    """Cut a store for training, collapsing repeated contexts where that saves most of the work.
+    """Return the batches of a store: of distinct contexts if that saves work, else of windows.
 
     Raises:
-        SettingError: If there is no whole context, where only such are asked for.
+        SettingError: If ``whole`` is set and there is no whole context.
     """
     if whole and not len(windows(store, context, carry_context, whole)):
         raise SettingError(

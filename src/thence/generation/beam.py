@@ -1,8 +1,8 @@
 """Beam search: an approximate search for the likeliest continuations.
 
 Greedy decoding takes the likeliest token each time and may end in an unlikely text. A beam of width
-K keeps the K likeliest hypotheses of each length instead. A hypothesis dropped early might have
-ended well, so the search is exact only if the beam holds all of them.
+K keeps the K likeliest hypotheses of each length instead. A hypothesis that is dropped early may
+have the best continuation, so the search is exact only if the beam has room for all of them.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from thence.settings import Range
 NO_ID = -1
 """Pads the ids of hypotheses that are shorter than others of their beam."""
 BeamWidth = Annotated[int, Range(ge=1, le=10_000, why="so must `count` be, unless texts are drawn")]
-"""Time and memory grow with the width of a beam, while its best hypotheses hardly change."""
+"""Number of hypotheses. Time and memory grow with it, while the best hypotheses hardly change."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Beam:
     """Hypotheses of equal length that a model reads as one batch; immutable.
 
     Attributes:
-        model: Gives the distributions.
+        model: The language model.
         ids: The tokens chosen so far, without those that were given to ``read``.
         scores: Log-probability of all tokens chosen or read since the prefix, in nats.
         log_probs: Log-probabilities of the next token.
@@ -75,7 +75,7 @@ class Beam:
             log_probs = np.where(allowed, log_probs, -np.inf)
         totals = (self.scores[:, None] + log_probs).ravel()
         count = min(count, len(totals))
-        # argpartition may take any of several equal scores; take the first ones, for repeatability.
+        # Among equal scores argpartition chooses arbitrary ones; take the first ones instead.
         edge = totals[np.argpartition(-totals, count - 1)[count - 1]]
         above, equal = np.flatnonzero(totals > edge), np.flatnonzero(totals == edge)
         chosen = np.concatenate([above, equal[: count - len(above)]])
@@ -145,7 +145,7 @@ def beam_search(
     A width of 1 is greedy decoding. A hypothesis that ends leaves its place in the beam to another.
 
     Args:
-        model: Gives the distributions.
+        model: The language model.
         prefix: Ids to begin with, without boundaries.
         width: Hypotheses kept (K), and maximum number of continuations returned.
         max_length: Tokens of each at most; those that reach it are cut.

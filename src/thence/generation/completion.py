@@ -33,9 +33,9 @@ class NextTokens(Listing[tuple[str, float]]):
     """The most probable next tokens.
 
     Attributes:
-        text: The text they follow.
+        text: The text that they follow.
         tokens: Each token and its probability, the likeliest first.
-        special: Those of the tokens that no text spells: the boundary, the unknown symbol.
+        special: Those of the tokens that are not text: the boundary, the unknown symbol.
     """
 
     _listed = "tokens"
@@ -98,7 +98,7 @@ def _likeliest(
 ) -> Integer[np.ndarray, " chosen"]:
     """Return the ids of the highest values, the highest first; of equal ones the lower ids."""
     candidates = np.arange(len(log_probs))
-    if count < len(log_probs):  # To sort them all takes longer than everything else.
+    if count < len(log_probs):  # A sort of the whole vocabulary would take most of the time.
         least = np.partition(log_probs, -count)[-count]
         candidates = np.flatnonzero(log_probs >= least)
     order = np.argsort(-log_probs[candidates], kind="stable")
@@ -111,7 +111,8 @@ class Completion:
 
     Attributes:
         text: The text with its continuation.
-        log_probability: Of the continuation given the text, in nats; with its end if finished.
+        log_probability: Log-probability of the continuation given the text, in nats; including its
+            end if finished.
         finished: Whether it ended at a boundary rather than at ``max_length``.
     """
 
@@ -164,8 +165,8 @@ def complete(
 
     Args:
         run: The run or its folder.
-        text: What has been written so far.
-        count: How many completions; fewer come if the beam is narrower or no more are possible.
+        text: The text so far.
+        count: Number of completions; fewer if the beam is narrower or no more are possible.
         beam: Width of the beam (default: 10, or the count if that is more); 1 is greedy.
         length_penalty: Rank by log-probability / length ** this (default: 0, by probability).
         temperature: Below 1, probable tokens become more probable (default 1).
@@ -223,7 +224,7 @@ def _score_drawn(model: LanguageModel, prefix: Ids, drawn: Sequence[Ids]) -> lis
 
 
 def _format_probability(log_probability: float) -> str:
-    """Return a probability as text; of one too small for a float, the power of ten."""
+    """Return a probability as text; if it is too small for a float, as a power of ten."""
     probability = math.exp(min(log_probability, 0))  # An imported model may give more than 1.
     if probability >= 1e-4:
         return f"{probability:.4f}"

@@ -53,10 +53,10 @@ class Filling:
     """One way to fill the blanks.
 
     Attributes:
-        blanks: What stands in each blank.
+        blanks: The content of each blank.
         text: The text with its blanks filled.
-        share: Its probability divided by that of all fillings that were scored, 0 to 1.
-        log_probability: Of the whole text, in nats.
+        share: Its probability divided by the sum over all fillings that were scored, 0 to 1.
+        log_probability: Log-probability of the whole text, in nats.
     """
 
     blanks: list[str]
@@ -72,8 +72,8 @@ class Fillings(Listing[Filling]):
     Attributes:
         text: The text with its blanks.
         fillings: The best first.
-        found: How many were scored; the shares of all of them sum to 1.
-        exact: Whether those are all candidates; else a beam search proposed them.
+        found: Number of fillings that were scored; the shares of all of them sum to 1.
+        exact: Whether these are all candidates; else a beam search proposed them.
     """
 
     _listed = "fillings"
@@ -172,7 +172,7 @@ def split_blanks(text: str, blank: str = BLANK) -> list[str]:
 
 
 def _check_candidates(among: Iterable[str]) -> list[str]:
-    """Return the given candidates without repetitions; refuse none at all, and blank ones."""
+    """Return the candidates without repetitions; SettingError if there are none, or blank ones."""
     candidates = list(dict.fromkeys([among] if isinstance(among, str) else among))
     for candidate in candidates:
         if not isinstance(candidate, str) or not candidate.strip():
@@ -185,7 +185,7 @@ def _check_candidates(among: Iterable[str]) -> list[str]:
 def _combine(
     candidates: Sequence[str], pieces: Sequence[str], max_exact: int
 ) -> dict[str, list[str]]:
-    """Return the text for every combination of candidates, and what its blanks hold."""
+    """Return the text of every combination of candidates, with the content of its blanks."""
     blanks = len(pieces) - 1
     if len(candidates) ** blanks > max_exact:
         raise SettingError(
@@ -203,7 +203,10 @@ def _join(pieces: Sequence[str], blanks: Sequence[str]) -> str:
 def _propose(
     run: Run, text: str, pieces: Sequence[str], longest: int, beam: int, max_exact: int
 ) -> tuple[dict[str, list[str]], bool]:
-    """Return filled texts, what their blanks hold, and whether these are all candidates."""
+    """Return filled texts with the contents of their blanks, and whether these are all candidates.
+
+    It enumerates all token sequences if these are at most ``max_exact``, else uses a beam search.
+    """
     tokenizer = run.tokenizer
     if tokenizer.options.tokens == "words":
         _check_separate(text, pieces, tokenizer)
@@ -224,7 +227,7 @@ def _propose(
 
 
 def _check_separate(text: str, pieces: Sequence[str], tokenizer: Tokenizer) -> None:
-    """Refuse a blank that touches a word or another blank, if tokens are whole words."""
+    """Raise TextError for a blank that touches a word or another blank; for tokens of words."""
     # A punctuation mark is a token of its own, but an apostrophe between letters is part of a word.
     if tokenizer.options.word_split == "whitespace":
         beside = [*(piece[-1:] for piece in pieces[:-1]), *(piece[:1] for piece in pieces[1:])]
@@ -254,7 +257,7 @@ def _allowed_tokens(
     allowed[: len(vocabulary.symbols) or vocabulary.boundary_id] = True
     pieces, firsts = list(pieces), [allowed] * (len(pieces) - 1)
     if tokenizer.options.tokens == "subwords":
-        # Subwords hold the space before them, so a space before a blank moves into the blank.
+        # Subwords include the space before them, so a space before a blank moves into the blank.
         spaced = np.char.startswith(np.array(vocabulary.names()), "Ġ")
         for place, piece in enumerate(pieces[:-1]):
             if piece.endswith(" "):
@@ -300,7 +303,7 @@ def _beam_fill(
 def _decode(
     tokenizer: Tokenizer, pieces: Sequence[str], candidates: Iterable[Sequence[Tokens]]
 ) -> dict[str, list[str]]:
-    """Return the filled texts and what their blanks hold, without empty or broken fillings."""
+    """Return the filled texts with the contents of their blanks, without empty or broken ones."""
     decoded: dict[Tokens, str] = {}
     texts = {}
     for candidate in candidates:

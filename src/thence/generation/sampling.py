@@ -1,4 +1,4 @@
-"""Sampling: whole documents drawn from a model, side by side."""
+"""Sampling: documents drawn from a model, many as one batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -27,17 +27,17 @@ from thence.settings import NonNegativeInt, PositiveInt, validate
 
 Ids = Integer[np.ndarray, " _"]
 PREFIX_CHUNK = 64
-"""Ids of a prefix read in one forward pass; bounds the memory of the states between."""
+"""Ids of a prefix per forward pass, which bounds the memory of intermediate states."""
 UNIFORMS_AT_ONCE = 256
-"""Random numbers drawn per text and refill: 2 kB a text, and few calls of its generator."""
+"""Random numbers drawn per text at a time: 2 kB per text, and few calls of its generator."""
 CELLS_AT_ONCE = 1 << 20
-"""Probabilities of next tokens that are held at once: texts of 8 MB of them are drawn side by side,
-which is more than enough for a processor's caches."""
+"""Cells of the matrix of next-token probabilities (texts, V) per batch: 8 MB, more than enough to
+be fast."""
 DOCUMENTS_AT_ONCE = 1 << 16
-"""Train documents that texts are compared with at once: their places take 8 MB."""
+"""Train documents that texts are compared with at a time: their offsets take 8 MB."""
 FEW_LEFT = 0.75
-"""Share of the texts drawn side by side below which those that have ended are left out: to copy
-the states of the others costs about as much as a step."""
+"""Finished texts are removed from the batch when this share or less is left: copying the states of
+the others costs about as much as a step."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Samples(Listing[str]):
     Attributes:
         texts: The texts, their prefix included as it was given.
         finished: Whether each ended at a boundary rather than at ``max_length``.
-        copies: How many are copies of whole train documents; None if the train text can no longer
-            be read.
-        unknown: How many tokens of each are the unknown symbol, which its text shows as ``<unk>``
-            if tokens are words, and as U+FFFD if they are characters.
+        copies: Number of copies of whole train documents; None if the train text can no longer be
+            read.
+        unknown: Number of unknown symbols in each; the text shows one as ``<unk>`` if tokens are
+            words, and as U+FFFD if they are characters.
         copied: Whether each is a copy of a whole train document; empty if ``copies`` is None.
     """
 
@@ -123,7 +123,7 @@ def encode_prefix(run: Run, prefix: str) -> Ids:
 
 
 def unknown_symbols(run: Run, text: str) -> int:
-    """Return how many tokens of a text the model reads as the unknown symbol."""
+    """Return the number of unknown symbols among the tokens of a text."""
     return int(run.tokenizer.vocabulary.are_unknown(encode_prefix(run, text)).sum())
 
 
@@ -154,7 +154,7 @@ def draw(
     """Draw token ids after a prefix until the boundary.
 
     Args:
-        model: Gives the distributions.
+        model: The language model.
         prefix: Ids to begin with, without boundaries.
         count: Number of sequences.
         max_length: Maximum number of tokens of each.
@@ -163,7 +163,7 @@ def draw(
         past_boundary: Continue after the boundary, as running text does.
 
     Returns:
-        The ids of each sequence after its prefix, the closing boundary included where it came.
+        The ids of each sequence after its prefix, including the closing boundary if it was drawn.
     """
     boundary_id = model.vocabulary_size - 1
     log_probs, state = read_prefix(model, prefix, 1, boundary_id)
@@ -188,9 +188,9 @@ def _draw_rows(
     options: DecodingOptions,
     end: int | None,
 ) -> list[Ids]:
-    """Draw ids side by side, a row for each generator, until each has drawn the id ``end``."""
+    """Draw ids as one batch, a row per generator, until each row has drawn the id ``end``."""
     log_probs, state = after
-    rows = np.arange(len(generators))  # Those that are still drawn.
+    rows = np.arange(len(generators))  # The rows in the batch.
     chosen = np.zeros((len(rows), max_length), np.int64)
     lengths = np.full(len(rows), max_length)
     for position in range(max_length):
@@ -202,11 +202,11 @@ def _draw_rows(
         chosen[rows, position] = ids
         ended = (ids == end) & (lengths[rows] == max_length)
         lengths[rows[ended]] = position + 1
-        going_on = np.flatnonzero(lengths[rows] > position + 1)
-        if not len(going_on):
+        unfinished = np.flatnonzero(lengths[rows] > position + 1)
+        if not len(unfinished):
             break
-        if len(going_on) <= FEW_LEFT * len(rows):
-            rows, ids, state = rows[going_on], ids[going_on], take_rows(state, going_on)
+        if len(unfinished) <= FEW_LEFT * len(rows):
+            rows, ids, state = rows[unfinished], ids[unfinished], take_rows(state, unfinished)
         log_probs, state = model.step(ids, state)
     return [ids[:length] for ids, length in zip(chosen, lengths, strict=True)]
 
@@ -216,7 +216,7 @@ def text_generator(seed: int, index: int) -> np.random.Generator:
 
     No two pairs of seed and index share a stream: ``SeedSequence`` mixes both into the state, as it
     does for the generators that it spawns (https://numpy.org/doc/stable/reference/random/parallel.html).
-    ``seed + index`` would make text 1 of seed 1 text 0 of seed 2.
+    With ``seed + index``, text 1 of seed 1 would equal text 0 of seed 2.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
 
@@ -268,7 +268,7 @@ def append(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
 
 
 def _decode(run: Run, ids: Ids) -> str:
-    """Return the text of ids, a line per document."""
+    """Return the text of ids, one line per document."""
     boundary, decode = run.tokenizer.vocabulary.boundary_id, run.tokenizer.decode
     whole = ids.tolist()
     if whole and whole[-1] == boundary:
@@ -280,14 +280,14 @@ def _decode(run: Run, ids: Ids) -> str:
 
 
 def _are_copies(run: Run, drawn: list[Ids]) -> list[bool] | None:
-    """Return whether each sequence equals a whole train document; None if those are not there."""
+    """Return whether each sequence equals a whole train document; None without a train text."""
     try:
         train = run.store("train")
     except (TextError, DownloadError):
         return None
     boundary = run.tokenizer.vocabulary.boundary_id
     documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
-    # Of running text the boundaries between documents stay, so only single documents can match.
+    # In running text the inner boundaries stay, so only a single document can match.
     rows = np.flatnonzero(np.isin(train.target_counts, [len(ids) + 1 for ids in documents]))
     wanted = {ids.astype(train.ids.dtype).tobytes() for ids in documents}
     known, size, data = set(), train.ids.itemsize, train.ids.view(np.uint8).data

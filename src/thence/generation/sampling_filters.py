@@ -1,7 +1,7 @@
 """Sampling filters: temperature, top-k, top-p, and words that must not appear.
 
-The first three map log-probabilities (B, V) to log-probabilities; what they remove becomes minus
-infinity. Rows need not sum to one afterwards: ``softmax`` normalises them before the draw.
+The first three map log-probabilities (B, V) to log-probabilities; removed tokens get minus
+infinity. Rows need not be normalised afterwards: ``softmax`` does it before the draw.
 ``without_bad_words`` filters at the level of the model, as a word may be several tokens.
 """
 
@@ -21,7 +21,7 @@ from thence.settings import PositiveInt, Range, Settings
 Temperature = Annotated[float, Range(gt=0, why="`greedy` takes the most probable token")]
 LogProbs = Float[np.ndarray, "batch vocab"]
 NO_ID = -1
-"""Fills the history of a row before anything was read; no token has this id."""
+"""Padding of a row's history before any id was read; no token has this id."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ def softmax(log_probs: LogProbs) -> LogProbs:
 class ModelWithoutBadWords:
     """A language model that gives probability 0 to the token that would complete a bad word.
 
-    Where the tokens just read are all of a word but its last, that last token gets minus infinity;
-    sampling and beam search need not know of it. The other tokens keep their log-probabilities, so
-    that their sum over a text is still what the model itself says of it.
+    If the last tokens read are all but the last of a word, that last token gets minus infinity, in
+    sampling and beam search alike. The other tokens keep their log-probabilities, so that their sum
+    over a text is still the log-probability of the unfiltered model.
 
-    Its state is that of the model, and the last ids of each row.
+    The state is the model's state and the last ids of each row.
     """
 
     def __init__(self, model: LanguageModel, words: Sequence[tuple[int, ...]]) -> None:
@@ -137,7 +137,7 @@ class ModelWithoutBadWords:
         for *before, completing in self.words:
             tail = history[:, history.shape[1] - len(before) :]
             allowed[np.all(tail == before, axis=1), completing] = -np.inf
-        # Where no token is left, the text ends: the boundary has the last id.
+        # If no token is left, the text ends: the boundary has the last id.
         allowed[np.all(np.isneginf(allowed), axis=1), -1] = 0.0
         return allowed
 
@@ -146,12 +146,12 @@ class ModelWithoutBadWords:
 
 
 def without_bad_words(run: Run, words: Sequence[str]) -> LanguageModel:
-    """Return a run's model, or one that never completes any of the words.
+    """Return a run's model, filtered so that it never completes any of the words.
 
     Args:
         run: The run.
-        words: Each is split as the run's tokenizer does; the name of the unknown symbol
-            (``<unk>``) stands for that symbol. Words outside the vocabulary cannot be drawn anyway.
+        words: The words, tokenized by the run's tokenizer; the name of the unknown symbol
+            (``<unk>``) is that symbol. Words outside the vocabulary cannot be drawn anyway.
 
     Raises:
         SettingError: If a word is empty, or words are given as one text.
@@ -170,13 +170,13 @@ def _ids_of_word(run: Run, word: str) -> list[tuple[int, ...]]:
     unknown = vocabulary.unknown_id
     if unknown is not None and word == vocabulary.names()[unknown]:
         return [(unknown,)]
-    # Subwords hold the space before them, so within a text a word has other pieces.
+    # Subwords include the space before them, so a word has other tokens within a text.
     spellings = [word, f" {word}"] if options.tokens == "subwords" else [word]
     found = []
     for spelling in spellings:
         try:
             ids = run.tokenizer.encode(Documents.from_strings([spelling])).document(0).tolist()
-        except UnknownSymbolError:  # A closed vocabulary lacks it.
+        except UnknownSymbolError:  # The vocabulary is closed and lacks it.
             continue
         if ids and unknown not in ids:
             found.append(tuple(ids))

@@ -14,7 +14,7 @@ import numpy as np
 from thence._core import fasttext as core
 from thence._core import library
 from thence.array_types import Bool, Int32, Int64, UInt8, UInt64
-from thence.batches.bags import Bags, bags_with, join, side_by_side
+from thence.batches.bags import Bags, bags_with, concatenate, join
 from thence.corpus import Documents
 from thence.models.fasttext.contents import (
     FNV_32,
@@ -93,7 +93,7 @@ def features_in_numpy(model: FastTextModel, chunk: Documents) -> Bags:
     words = _words(model, text, starts, sizes, ids)
     bounds = words.offsets[np.searchsorted(owners, np.arange(len(chunk) + 1))]
     runs = _runs(model, hashes, owners, len(chunk))
-    return side_by_side(Bags(words.features, bounds), runs)
+    return concatenate(Bags(words.features, bounds), runs)
 
 
 def subword_bags(model: FastTextModel, words: Sequence[str | bytes]) -> Bags:
@@ -176,7 +176,7 @@ def _words(
     known = ids >= 0
     own = bags_with(ids[known], known.astype(np.int64))
     is_end = (sizes == len(END)) & _begin_with(END, text, starts, sizes)
-    return side_by_side(own, _subwords(model, text, starts, np.where(is_end, -1, sizes)))
+    return concatenate(own, _subwords(model, text, starts, np.where(is_end, -1, sizes)))
 
 
 def _subwords(

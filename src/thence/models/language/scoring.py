@@ -13,7 +13,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Int64
 from thence.batches import Padded, group_by_context, windows
-from thence.batches.sequences import ragged
+from thence.batches.sequences import padded_places
 from thence.deadline import check_deadline
 from thence.models.base import Array, State, join_rows
 from thence.tokens import TokenStore
@@ -235,7 +235,7 @@ def _warm_up(model: HiddenStateModel, store: TokenStore, starts: Int64[np.ndarra
     if not len(later):
         return first
     warm_up = model.scoring.warm_up
-    places, _ = ragged(later - warm_up, np.full(len(later), warm_up))
+    places, _ = padded_places(later - warm_up, np.full(len(later), warm_up))
     _, warm = model.read_hidden(store.ids[places].astype(np.int64), model.start(len(later)))
     return warm if len(later) == len(starts) else join_rows([first, warm])
 
