@@ -1,4 +1,4 @@
-"""Tokens: text to ids and back, the vocabulary, and the token store everything starts from."""
+"""Tokens: tokenizers, the vocabulary, the token store, and files of word vectors."""
 
 from thence.tokens.making import (
     count_symbols,

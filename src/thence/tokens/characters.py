@@ -28,14 +28,14 @@ class CharacterTokenizer:
 
     @cached_property
     def table(self) -> Int32[np.ndarray, " points"]:
-        """Id of each code point, -1 where it has none."""
+        """Id of each code point; -1 if it has none."""
         table = np.full(CODE_POINTS, -1, np.int32)
         points = [ord(symbol) for symbol in self.vocabulary.symbols]
         table[points] = np.arange(len(points))
         return table
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
-        """Return the ids of all characters and how many each document has."""
+        """Return the ids of all characters, and the number of characters of each document."""
         points, lengths = code_points(chunk)
         ids = self.table[points]
         return resolve_unknowns(ids, lengths, self.vocabulary, lambda at: chr(points[at]))
@@ -61,7 +61,7 @@ class ByteTokenizer:
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary((), "bytes"))
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
-        """Return the bytes of all documents and how many each has."""
+        """Return the bytes of all documents, and the number of bytes of each document."""
         return chunk.text, chunk.ends - chunk.starts
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -70,7 +70,7 @@ class ByteTokenizer:
 
 
 def strings(chunk: Documents) -> list[str]:
-    """Return the documents of a compact chunk as strings, decoded all at once."""
+    """Return the documents of a compact chunk as strings; one call decodes them all."""
     text = chunk.text.tobytes().decode("utf-8")
     starts, ends = chunk.starts, chunk.ends
     if len(text) < len(chunk.text):
@@ -80,12 +80,15 @@ def strings(chunk: Documents) -> list[str]:
 
 
 def character_places(chunk: Documents) -> Int64[np.ndarray, " places"]:
-    """Return how many characters begin before each byte of a compact chunk, and in all."""
+    """Return the number of characters before each byte of a compact chunk, shape (bytes + 1,).
+
+    Every byte but the continuation bytes of UTF-8 (10xxxxxx) begins a character.
+    """
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(chunk.text & 0xC0 != 0x80)])
 
 
 def character_counts(chunk: Documents) -> Int64[np.ndarray, " documents"]:
-    """Return how many characters each document of a compact chunk has."""
+    """Return the number of characters of each document of a compact chunk."""
     if is_ascii(chunk):
         lengths: Int64[np.ndarray, " documents"] = chunk.ends - chunk.starts
         return lengths
@@ -104,7 +107,7 @@ def is_ascii(chunk: Documents) -> bool:
 def code_points(
     chunk: Documents,
 ) -> tuple[UInt[np.ndarray, " characters"], Int64[np.ndarray, " documents"]]:
-    """Return the code points of a compact chunk and how many each document has."""
+    """Return the code points of a compact chunk, and the number of them in each document."""
     if is_ascii(chunk):
         return chunk.text, character_counts(chunk)
     text = chunk.text.tobytes().decode("utf-8")
@@ -112,11 +115,11 @@ def code_points(
 
 
 def count_characters(documents: Iterable[Documents]) -> dict[str, int]:
-    """Count every character of the given chunks."""
+    """Return how often each character occurs in the given chunks."""
     totals: Integer[np.ndarray, " points"] = np.zeros(0, np.int64)
     for chunk in documents:
         counts = np.bincount(code_points(chunk)[0])
-        if len(counts) > len(totals):  # As long as the highest code point needs, and no longer.
+        if len(counts) > len(totals):  # The array is only as long as the highest code point needs.
             counts[: len(totals)] += totals
             totals = counts
         else:

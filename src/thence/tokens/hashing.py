@@ -1,8 +1,8 @@
-"""Numbers by 64-bit hash: a hash table that is asked for a whole chunk of words at once.
+"""A hash table from 64-bit hashes to numbers, looked up for a whole chunk of words at once.
 
-The first bits of a hash say in which slot it belongs; where another sits there already, it takes
-the next slot that is free. All hashes go their way together, so there are only as many steps as the
-longest of these ways has, and each step looks only at those that have not arrived.
+It uses open addressing with linear probing: the first bits of a hash are its slot; if that is taken
+by another hash, the next free slot is used. All hashes are probed together, one vectorised step per
+slot, so there are as many steps as the longest probe sequence, each only for unfinished hashes.
 """
 
 import numpy as np
@@ -12,15 +12,15 @@ from thence._core import words as core_words
 from thence.array_types import Int32, Int64, Integer, UInt64
 
 SLOTS_PER_HASH = 2
-"""At least so many; with fewer, ways are longer."""
+"""Minimal slots per hash (load factor 1/2); with fewer, probe sequences are longer."""
 AT_ONCE = 1 << 18
-"""Hashes that go their way together when they are added, which bounds the memory."""
+"""Hashes that are inserted together, which bounds the memory."""
 
 Hashes = UInt64[np.ndarray, " hashes"]
 
 
 class HashTable:
-    """Numbers of hashes that look random, such as those of ``hash_words``."""
+    """A table from well-mixed 64-bit hashes, such as those of ``hash_words``, to numbers."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -29,24 +29,24 @@ class HashTable:
     def _make_slots(self, bits: int) -> None:
         self._bits = bits
         self._hashes = np.zeros(1 << bits, np.uint64)
-        self._numbers = np.full(1 << bits, -1, np.int32)  # -1 where a slot is free
+        self._numbers = np.full(1 << bits, -1, np.int32)  # -1: the slot is free.
 
     def _first_slots(self, hashes: Hashes) -> Int64[np.ndarray, " hashes"]:
         return (hashes >> np.uint64(64 - self._bits)).astype(np.int64)
 
     def find(self, hashes: Hashes) -> Int32[np.ndarray, " hashes"]:
-        """Return the number of each hash, -1 where it has none."""
+        """Return the number of each hash; -1 if it is not in the table."""
         if library() is not None:
             return core_words.find_numbers(self.core_table, hashes)
         return self.find_in_numpy(hashes)
 
     @property
     def core_table(self) -> core_words.Table:
-        """The table as the compiled core reads it, as long as nothing is added."""
+        """The table in the form of the compiled core; valid until something is added."""
         return core_words.Table.of(self._hashes, self._numbers)
 
     def find_in_numpy(self, hashes: Hashes) -> Int32[np.ndarray, " hashes"]:
-        """Return what ``find`` does, where there is no compiled core."""
+        """Return the number of each hash; the NumPy twin of the C kernel ``find_numbers``."""
         slots = self._first_slots(hashes)
         numbers: Int32[np.ndarray, " hashes"] = self._numbers[slots]
         going = np.flatnonzero((self._hashes[slots] != hashes) & (numbers >= 0))
@@ -59,14 +59,14 @@ class HashTable:
         return numbers
 
     def enlarge(self, bits: int) -> None:
-        """Give the table 2^bits slots."""
+        """Resize the table to 2^bits slots."""
         taken = self._numbers >= 0
         hashes, numbers = self._hashes[taken], self._numbers[taken]
         self._make_slots(bits)
         self._insert(hashes, numbers)
 
     def add(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
-        """Give numbers from 0 up, each once, to hashes that have none yet."""
+        """Add new hashes with their numbers, which are distinct and at least 0."""
         self._size += len(hashes)
         bits = (SLOTS_PER_HASH * self._size).bit_length()
         if bits > self._bits:
@@ -82,8 +82,9 @@ class HashTable:
         slots = self._first_slots(hashes)
         while len(hashes):
             free = self._numbers[slots] < 0
+            # Of several hashes for one free slot the last one written wins; the others go on.
             self._numbers[slots[free]] = numbers[free]
-            is_in = self._numbers[slots] == numbers  # One of those that came to the same slot.
+            is_in = self._numbers[slots] == numbers
             self._hashes[slots[is_in]] = hashes[is_in]
             hashes, numbers, slots = hashes[~is_in], numbers[~is_in], slots[~is_in] + 1
             slots %= len(self._numbers)

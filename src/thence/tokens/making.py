@@ -1,4 +1,4 @@
-"""Making tokenizers: from the train split, from counts, and from a ``tokenizer.json``."""
+"""Learning tokenizers from the train split or from counts, and reading ``tokenizer.json``."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -37,28 +37,29 @@ from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
 FORMATS: tuple[Edition, ...] = (1, 2)
-"""Of ``tokenizer.json``: 2 if its words are found by the second edition of the rules, else 1."""
+"""Format numbers of ``tokenizer.json``: 2 for the second edition of the word-splitting rules."""
 MOST_LEFT_OUT = 20_000
-"""Symbols without an id that a tokenizer keeps: as many again as there are words in a usual
-vocabulary teach how unknown words are spelled; their file stays below half a megabyte."""
+"""Symbols without an id that a tokenizer keeps, to learn the spelling of unknown words from: about
+as many as a usual vocabulary has, in less than half a megabyte."""
 LARGEST_AT_ONCE = 1 << 28
-"""Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
+"""Bytes of text up to which the words found while learning the vocabulary are kept to encode the
+text, so that it is split only once."""
 LARGE_DEFINITION = 1 << 20
-"""Bytes of a ``tokenizer.json`` from which on its symbols are read some at a time."""
+"""Bytes of a ``tokenizer.json`` from which its symbols are parsed in parts, to save memory."""
 FIRST_SYMBOL, LAST_SYMBOL = b'"symbols": ["', (b'"], "left_out": ["', b'"]}')
-"""What stands around the first and the last symbol there, as ``Tokenizer.parts`` writes it."""
+"""The bytes before the first and after the last symbol in a file by ``Tokenizer.parts``."""
 UNUSABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError,
     SettingError,
 )  # fmt: skip
-"""What reading a damaged ``tokenizer.json`` may raise."""
+"""Errors that reading a damaged ``tokenizer.json`` may raise."""
 
 
 def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer from the train split, and from nothing else but a list of symbols.
+    """Learn a tokenizer from the train split, with the options' list of symbols if there is one.
 
     Raises:
-        SettingError: If the options do not go together.
+        SettingError: If the options contradict each other.
         TextError: If the list cannot be read.
     """
     _check_list(options)
@@ -73,7 +74,7 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
 
 
 def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
-    """Count the words or characters that a vocabulary is chosen from; bytes need no counts."""
+    """Return the counts of words or characters to choose a vocabulary from; empty for bytes."""
     if options.tokens == "bytes":
         return {}
     if options.tokens == "words":
@@ -82,7 +83,7 @@ def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
 
 
 def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer of bytes, characters or words; the order of the counts does not matter."""
+    """Return a tokenizer of bytes, characters or words; the order of the counts does not matter."""
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
     if options.vocabulary is not None:
@@ -93,7 +94,7 @@ def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> T
 
 
 def _check_list(options: TokenOptions) -> None:
-    """Refuse what says nothing where the symbols are listed."""
+    """Raise SettingError for options that contradict a list of symbols."""
     if options.vocabulary is None:
         return
     if options.tokens not in ("words", "characters"):
@@ -107,7 +108,7 @@ def _check_list(options: TokenOptions) -> None:
 
 
 def _listed(path: str, options: TokenOptions) -> list[str]:
-    """Return the symbols of a file."""
+    """Return the symbols of a file of words or characters; SettingError if they are the other."""
     symbols = read_word_list(path)
     if options.tokens == "characters" and (long := next((s for s in symbols if s[1:]), None)):
         raise SettingError(
@@ -118,16 +119,16 @@ def _listed(path: str, options: TokenOptions) -> list[str]:
 
 
 def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
-    """Make a tokenizer from the train split, and its tokens.
+    """Return a tokenizer learned from the train split, and the tokens of that split.
 
-    Words are looked for only once, where the text is not too large to be kept as numbers.
+    The words of texts up to ``LARGEST_AT_ONCE`` are found only once.
     """
     once = options.tokens == "words" and options.unknown == "symbol"
     once = once and options.vocabulary is None
     if not once or train.num_bytes >= LARGEST_AT_ONCE:
-        trim()  # What reading took.
+        trim()  # Return the memory that reading took,
         tokenizer = make_tokenizer(train, options)
-        trim()  # What counting took.
+        trim()  # and the memory that counting took.
         return tokenizer, tokenizer.encode(train)
     counter, parts = WordCounter(), []
     for found, characters in _found_words(train, options):
@@ -152,7 +153,7 @@ def _counted_words(train: Documents, options: TokenOptions) -> WordCounter:
 def _word_tokenizer(
     counter: WordCounter, options: TokenOptions
 ) -> tuple[Tokenizer, Int32[np.ndarray, " kept"]]:
-    """Make a tokenizer from counted words; return it and the numbers of its words, in order."""
+    """Return a tokenizer of counted words, and the counter's number of each word by id."""
     kept, left = counter.choose(options.max_size, options.min_count, options.unknown)
     left = counter.ordered(left, by_count=False)[:: -(-len(left) // MOST_LEFT_OUT) or 1]
     left_out = tuple(counter.words.take(left))
@@ -160,7 +161,7 @@ def _word_tokenizer(
 
 
 def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:
-    """Yield the words of each chunk, and the characters of each of its documents."""
+    """Yield the words of each chunk, and the number of characters of each of its documents."""
 
     def find(chunk: Documents) -> tuple[FoundWords, Sizes]:
         found = find_words(normalized(chunk, options), options.word_split)
@@ -170,7 +171,7 @@ def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[
 
 
 def choose_left_out(counts: Mapping[str, int], symbols: Collection[str]) -> tuple[str, ...]:
-    """Return the symbols that were not chosen, ``MOST_LEFT_OUT`` from all over the alphabet.
+    """Return the symbols that were not chosen; of more than ``MOST_LEFT_OUT`` an even sample.
 
     >>> choose_left_out({"a": 2, "c": 1, "b": 1, "<unk>": 9}, ["a"])
     ('b', 'c')
@@ -185,16 +186,16 @@ def tokenizer_of(
     edition: Edition = LATEST,
     left_out: tuple[str, ...] = (),
 ) -> Tokenizer:
-    """Make a tokenizer of characters or words from symbols that are known already.
+    """Return a tokenizer of characters or words with the given symbols.
 
     Args:
         symbols: The symbols; words in order of id.
-        options: How text becomes tokens.
-        edition: Of the rules by which words are found.
+        options: The settings of tokens.
+        edition: Edition of the word-splitting rules.
         left_out: Symbols of the train split that have no id.
     """
     if options.unknown != "symbol":
-        left_out = ()  # Nothing is <unk>, so that nothing has to be spelled for it.
+        left_out = ()  # Without <unk>, the spelling of unknown words is never asked for.
     if options.tokens == "words":
         vocabulary = Vocabulary(symbols_of(symbols), options.unknown)
         level = WordTokenizer(vocabulary, options.word_split, edition)
@@ -210,7 +211,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         RunError: If the file is missing, damaged, or of another format version.
     """
     try:
-        if path.exists() and not path.is_file():  # A pipe may never end.
+        if path.exists() and not path.is_file():  # Reading a pipe may never end.
             raise ValueError("it is not a file")
         return tokenizer_from_json(path.read_bytes(), str(path))
     except UNUSABLE as error:
@@ -221,11 +222,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def tokenizer_from_json(text: str | bytes, name: str) -> Tokenizer:
-    """Make the tokenizer again of which ``to_json`` gave the definition; the name is for messages.
+    """Return the tokenizer that ``Tokenizer.to_json`` wrote; ``name`` is for messages.
 
     Raises:
         RunError: If it has another format version.
-        ValueError: If it is damaged; so do KeyError, TypeError and SettingError say.
+        ValueError, KeyError, TypeError, SettingError: If it is damaged.
     """
     content = _parsed(text.encode("utf-8") if isinstance(text, str) else text)
     if content["format"] not in FORMATS:
@@ -248,7 +249,7 @@ def tokenizer_from_json(text: str | bytes, name: str) -> Tokenizer:
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
-    """Return what is in a definition; many symbols are read some at a time, as ``Symbols``."""
+    """Return the parsed JSON of a tokenizer; many symbols are parsed in parts, as ``Symbols``."""
     first = text.find(FIRST_SYMBOL)
     last = next((at for at in map(text.rfind, LAST_SYMBOL) if at >= 0), -1)
     if len(text) < LARGE_DEFINITION or not 0 <= first < last:
@@ -258,7 +259,8 @@ def _parsed(text: bytes) -> dict[str, Any]:
     def parts() -> Iterator[list[str]]:
         begin = first
         while begin < last:
-            end = text.find(b'", "', min(begin + CHUNK, last), last)  # No word has a space.
+            # No word has a space, so this can only be the end of a symbol.
+            end = text.find(b'", "', min(begin + CHUNK, last), last)
             end = end if end >= 0 else last
             yield _check_texts(json.loads(b"[%b]" % text[begin : end + 1]))
             begin = end + len(b'", ')
@@ -271,7 +273,7 @@ def _check_texts(symbols: Iterable[Any]) -> list[str]:
     found = list(symbols)
     if not all(isinstance(symbol, str) and symbol for symbol in found):
         raise ValueError("a symbol is not text")
-    "".join(found).encode("utf-8")  # Refuses halves of characters.
+    "".join(found).encode("utf-8")  # Raises for lone surrogates.
     return found
 
 

@@ -1,8 +1,8 @@
-"""The settings of tokens, and the table of tokenizers: what ``tokens`` may be.
+"""The settings of tokens, and the table of tokenizers: the values of ``tokens``.
 
-Characters, bytes and words have vocabularies that are chosen from counts. All others are learned
-as a whole, and stand in a table that other packages can add to, with an entry point of the group
-``thence.tokenizers`` or ``register_tokenizer``, as they can add models (``models/registry.py``).
+Characters, bytes and words have vocabularies that are chosen from counts. All others are learned by
+an algorithm of their own, and are in a table to which other packages can add, with an entry point
+of the group ``thence.tokenizers`` or ``register_tokenizer``, like models (``models/registry.py``).
 """
 
 from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ class TokenOptions(Settings):
 
 @dataclass(frozen=True)
 class WordOptions(TokenOptions):
-    """How text becomes tokens where words are what counts: for classifiers."""
+    """How text becomes tokens for classifiers: other defaults."""
 
     tokens: str = "words"
     """What one token is: a word, a character, a byte, or a subword (byte-level BPE)."""
@@ -64,13 +64,13 @@ class WordOptions(TokenOptions):
 
 @dataclass(frozen=True)
 class TokenizerFamily:
-    """A tokenizer that is learned as a whole.
+    """A kind of tokenizer that is learned by an algorithm of its own.
 
     Attributes:
-        name: What ``--tokens`` calls it: small letters, digits and hyphens.
-        make: Learns one from the normalised train documents, in chunks, and the options; or
-            ``module:name``.
-        load: Makes one again from its ``definition``; or ``module:name``.
+        name: Its name for ``--tokens``: small letters, digits and hyphens.
+        make: A function that learns one from the normalised train documents, in chunks, and the
+            options; or ``module:name``.
+        load: A function that makes one from its saved ``definition``; or ``module:name``.
         supplier: The package and version that it comes from; empty for those of thence.
     """
 
@@ -93,7 +93,7 @@ _plugins = Plugins(
 
 
 def tokenizer_names() -> list[str]:
-    """Return what ``--tokens`` may be, those of installed packages included."""
+    """Return the names of all tokenizers, including those of installed packages."""
     return [*COUNTED, *_plugins.names()]
 
 
@@ -103,16 +103,16 @@ def is_tokenizer(name: str) -> bool:
 
 
 def tokenizer_suppliers(name: str) -> dict[str, str]:
-    """Return the package and version of the tokenizer of that name, if it is none of ours."""
+    """Return ``{name: "package==version"}`` for a tokenizer of another package; else ``{}``."""
     family = None if name in COUNTED else _plugins.find(name)
     return {name: family.supplier} if family and _plugins.is_added(name) else {}
 
 
 def register_tokenizer(family: TokenizerFamily) -> TokenizerFamily:
-    """Add a tokenizer for as long as this Python process lives, and return it.
+    """Add a tokenizer to the table of this Python process, and return it.
 
     Raises:
-        SettingError: If its name is one of ours, or unusable.
+        SettingError: If its name is one of ours, or invalid.
     """
     if family.name in COUNTED:
         raise SettingError(f"The name '{family.name}' is taken by thence; choose another.")
@@ -120,7 +120,7 @@ def register_tokenizer(family: TokenizerFamily) -> TokenizerFamily:
 
 
 def learned(name: str, what: Literal["make", "load"]) -> Callable[..., "LearnedTokenizer"]:
-    """Return what makes or loads a learned tokenizer."""
+    """Return the function ``make`` or ``load`` of a learned tokenizer."""
     family = _plugins.find(name)
     assert family is not None  # The options were checked.
     function = family.make if what == "make" else family.load
@@ -132,14 +132,14 @@ def learned(name: str, what: Literal["make", "load"]) -> Callable[..., "LearnedT
 
 @runtime_checkable
 class LevelTokenizer(Protocol):
-    """What each tokenizer provides, but for the normalisation."""
+    """Interface of the tokenizers of one kind of token; text is normalised already."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Which symbols exist."""
+        """The symbols and their ids."""
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
-        """Return the ids of all tokens of a compact chunk and how many each document has."""
+        """Return the ids of all tokens of a compact chunk, and the tokens of each document."""
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids."""
@@ -150,4 +150,4 @@ class LearnedTokenizer(LevelTokenizer, Protocol):
 
     @property
     def definition(self) -> Any:
-        """Everything that was learned, as JSON can say it."""
+        """Everything that was learned, in JSON's types."""

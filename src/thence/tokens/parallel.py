@@ -1,4 +1,4 @@
-"""Working on several chunks of text at once, in threads: NumPy lets go of Python's lock."""
+"""Processing several chunks of text at once in threads: NumPy and the core release the GIL."""
 
 import os
 from collections import deque
@@ -12,26 +12,27 @@ from thence.deadline import check_deadline
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 MOST_THREADS = 4
+"""Most threads by default."""
 AHEAD = 2
-"""Items begun for each thread before the first result is asked for, which bounds the memory."""
+"""Items submitted per thread before the first result is yielded, which bounds the memory."""
 
 
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
 ) -> Iterator[Result]:
-    """Yield what a function gives for each item, in order.
+    """Yield the result of a function for each item, in order.
 
     Args:
-        function: The work.
-        items: What it is done with.
-        threads: How many; by default as many as the machine has cores, but at most four.
+        function: The function, called in threads.
+        items: The items.
+        threads: Number of threads; by default the number of processors, but at most four.
 
     Raises:
         DeadlineError: Between two items, if a deadline has passed.
     """
     items = iter(items)
     first = list(islice(items, 2))
-    # A single item is no work to share: threads cost more, and so does counting processors.
+    # For a single item, starting threads and counting processors would cost more than the work.
     if len(first) < 2:
         threads = 1
     threads = threads or min(MOST_THREADS, os.cpu_count() or 1)

@@ -1,9 +1,9 @@
-"""The token store: one flat array of token ids plus document offsets. Everything starts here.
+"""The token store: one flat array of token ids with document offsets, the input of all models.
 
-For the documents ``ab`` and ``c`` with the boundary ``|`` the store holds::
+For the documents ``ab`` and ``c`` with the boundary ``|`` it is::
 
     ids      |  a  b  |  c  |
-    offsets     1        4     6      document i is predicted at ids[offsets[i]:offsets[i+1]]
+    offsets     1        4     6      ids[offsets[i]:offsets[i+1]] are the targets of document i
 
 so ``ids[1:]`` are all targets in order, each exactly once, and the symbol before a document's
 first target is always the boundary.
@@ -21,9 +21,9 @@ from thence.errors import RunError
 from thence.mapped import release
 
 TABLES = ("target_counts", "byte_counts", "character_counts")
-"""What is kept of each document beside the ids."""
+"""The saved arrays of a store with one number per document."""
 BLOCK = 1 << 22
-"""Ids that are counted at once."""
+"""Ids that are counted at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TokenStore:
     Attributes:
         ids: Boundary, document, boundary, document, ..., boundary, in the smallest unsigned
             type that holds the vocabulary; memory-mapped when large.
-        offsets: Where each document's targets begin in ``ids``, and one past the last;
+        offsets: Where each document's targets begin in ``ids``, and the end of the last;
             shape (documents + 1,).
         byte_counts: UTF-8 bytes of each document's text, before normalisation.
         character_counts: Code points of each document's text, before normalisation.
@@ -53,12 +53,12 @@ class TokenStore:
 
     @property
     def num_targets(self) -> int:
-        """Number of predictions: every token, and one boundary per document."""
+        """Number of targets: every token, and one boundary per document."""
         return len(self.ids) - 1
 
     @property
     def bytes_per_target(self) -> float:
-        """Mean bytes that a target stands for, each document's end counted as one; 0 for none."""
+        """Mean bytes of text per target, with one byte for each document's end; 0 if empty."""
         return float((self.byte_counts + 1).sum()) / max(self.num_targets, 1)
 
     @property
@@ -68,23 +68,23 @@ class TokenStore:
 
     @property
     def target_counts(self) -> Int64[np.ndarray, " documents"]:
-        """Targets of each document, its closing boundary included."""
+        """Number of targets of each document, including its closing boundary."""
         return np.diff(self.offsets)
 
     def id_counts(self, vocabulary_size: int) -> Int64[np.ndarray, " vocab"]:
         """Return how often each id of the vocabulary is a target."""
         counts = np.zeros(vocabulary_size, np.int64)
-        for start in range(1, len(self.ids), BLOCK):  # NumPy would turn all ids into 64 bits.
+        for start in range(1, len(self.ids), BLOCK):  # bincount converts its input to int64.
             counts += np.bincount(self.ids[start : start + BLOCK], minlength=vocabulary_size)
             release(self.ids)
         return counts
 
     @property
     def places(self) -> Int64[np.ndarray, " targets"]:
-        """How many tokens of its own document stand before each target: 0 for the first.
+        """The position of each target in its document, from 0.
 
-        A target at place p may be predicted from p tokens and the boundary before them without
-        looking into another document.
+        The context of a target at position p within its document is p tokens and the boundary
+        before them.
         """
         starts = np.repeat(self.offsets[:-1] - 1, self.target_counts)
         counted: Int64[np.ndarray, " targets"] = np.arange(self.num_targets) - starts
@@ -95,7 +95,7 @@ class TokenStore:
         return self.ids[self.offsets[index] : self.offsets[index + 1] - 1]
 
     def beginning(self, targets: int) -> "TokenStore":
-        """Return the first documents that have so many targets together, at least one document."""
+        """Return the first documents with at least this many targets in all, or all documents."""
         count = int(np.searchsorted(self.offsets[1:] - 1, targets)) + 1
         return self.take(np.arange(min(count, self.num_documents)))
 
@@ -115,7 +115,7 @@ class TokenStore:
         )
 
     def joined(self, other: "TokenStore") -> "TokenStore":
-        """Return a store of these documents and then those of another one (ids are copied)."""
+        """Return a store of these documents followed by those of another (ids are copied)."""
         more = other.offsets[1:] + (len(self.ids) - 1)
         return TokenStore(
             np.concatenate([self.ids, other.ids[1:]]),
@@ -128,7 +128,7 @@ class TokenStore:
     def sum_by_document(
         self, values: np.ndarray[tuple[int], np.dtype[np.floating]]
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Add up one value per target over each document, in double precision.
+        """Return the sum of one value per target over each document, in double precision.
 
         Args:
             values: One number per target, shape (targets,).
@@ -147,7 +147,7 @@ def insert_boundaries(
     boundary_id: int,
     dtype: np.dtype[np.unsignedinteger],
 ) -> UInt[np.ndarray, " targets"]:
-    """Put the boundary after each document of a flat array of ids."""
+    """Return ids with the boundary inserted after each document."""
     ends = np.cumsum(lengths) + np.arange(len(lengths))
     is_token = np.ones(len(ids) + len(lengths), bool)
     is_token[ends] = False
@@ -157,7 +157,7 @@ def insert_boundaries(
 
 
 def write_store_tables(store: TokenStore, folder: Path) -> None:
-    """Write everything but the ids, which ``encode`` has already streamed to ``ids.bin``."""
+    """Write all arrays but the ids, which ``encode`` has streamed to ``ids.bin``, and hashes."""
     for name in TABLES:
         np.save(folder / f"{name}.npy", getattr(store, name))
     files = ("ids.bin", *(f"{name}.npy" for name in TABLES))
@@ -173,7 +173,7 @@ def load_store(folder: Path) -> TokenStore:
     """Open a store written by ``encode``; the ids are memory-mapped.
 
     Raises:
-        RunError: If a file is missing, cannot be read, or is not what was written.
+        RunError: If a file is missing or unreadable, or its hash differs from the saved one.
     """
     try:
         meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
@@ -194,5 +194,5 @@ def load_store(folder: Path) -> TokenStore:
 
 
 def _hash(path: Path) -> str:
-    with path.open("rb") as file:  # Not through the memory map, whose pages would stay resident.
+    with path.open("rb") as file:  # Reading through the memory map would keep its pages resident.
         return file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Subwords: byte-level byte-pair encoding by the ``tokenizers`` library; nothing is unknown.
+"""Subwords: byte-level byte-pair encoding by the ``tokenizers`` library; no symbol is unknown.
 
 Source: Sennrich, Haddow, Birch 2016, "Neural machine translation of rare words with subword
 units"; bytes as the base alphabet: Radford et al. 2019 (GPT-2).
@@ -21,19 +21,19 @@ from thence.tokens.characters import strings
 from thence.tokens.vocabulary import Encoded, Vocabulary
 
 DEFAULT_SIZE = 4096
-"""Pieces that are learned where no ``max_size`` is given."""
+"""Vocabulary size if no ``max_size`` is given."""
 
 
 class Limits(Protocol):
-    """The options that matter here; ``TokenOptions`` is above this module, as it knows all."""
+    """The settings used here; ``TokenOptions``, which imports this module's names, has them."""
 
     @property
     def max_size(self) -> int | None:
-        """At most so many pieces."""
+        """Largest vocabulary size."""
 
     @property
     def min_count(self) -> int:
-        """How often a pair must occur to be merged."""
+        """Minimal count of a pair to be merged."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SubwordTokenizer:
         return Vocabulary(tuple(pieces), "refuse")
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
-        """Return the ids of all pieces and how many each document has."""
+        """Return the ids of all subwords, and the number of subwords of each document."""
         encodings = self._encoder.encode_batch_fast(strings(chunk), add_special_tokens=False)
         pieces = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
@@ -74,10 +74,10 @@ class SubwordTokenizer:
 
 
 def learn_subwords(chunks: Iterable[Documents], options: Limits) -> SubwordTokenizer:
-    """Learn up to ``max_size`` pieces (at least the 256 bytes) from the given chunks.
+    """Learn up to ``max_size`` subwords (at least the 256 bytes) from the given chunks.
 
     Raises:
-        SettingError: If fewer pieces are asked for.
+        SettingError: If ``max_size`` is below 256.
     """
     size = options.max_size or DEFAULT_SIZE
     if size < 256:
@@ -96,5 +96,5 @@ def learn_subwords(chunks: Iterable[Documents], options: Limits) -> SubwordToken
 
 
 def load_subwords(definition: Mapping[str, Any]) -> SubwordTokenizer:
-    """Make the tokenizer again from its definition."""
+    """Return the tokenizer of a saved definition."""
     return SubwordTokenizer(definition)

@@ -1,7 +1,7 @@
-"""The symbols of a vocabulary by id: strings, or, if they are many, one text with offsets.
+"""The symbols of a vocabulary by id: a tuple of strings, or one text with offsets if there are many.
 
-A word as a Python string takes some 70 bytes beside its letters, so millions of words are kept as
-bytes, and one becomes a string when it is asked for.
+A Python string takes about 70 bytes beside its letters, so millions of words are kept as bytes, and
+a string is made when a symbol is looked up.
 """
 
 from array import array
@@ -14,21 +14,21 @@ import numpy as np
 from thence.corpus import Documents
 
 MANY = 1 << 17
-"""Symbols from which on they are kept as bytes; fewer take at most 10 MB as strings, which are
-quicker to ask for."""
+"""From this many symbols on they are kept as bytes; fewer take at most 10 MB as strings, which are
+faster to look up."""
 
 
 class Symbols(Sequence[str]):
-    """Many symbols.
+    """A sequence of many strings, kept as bytes.
 
     Args:
-        words: Each is a document.
-        more: Some that follow, as strings.
+        words: The strings; each is a document.
+        more: A few strings that follow, such as special symbols.
     """
 
     def __init__(self, words: Documents, more: tuple[str, ...] = ()) -> None:
         self.words, self.more = words, more
-        # Asked for one number or slice, a view of memory is several times as fast as an array.
+        # Indexing a memoryview is several times as fast as indexing an array.
         self._text = words.text.data
         self._starts, self._ends = words.starts.data, words.ends.data
 
@@ -72,12 +72,12 @@ class Symbols(Sequence[str]):
         return hash((len(self), self.more))
 
     def followed_by(self, more: Iterable[str]) -> "Symbols":
-        """Return these and more; the text is shared."""
+        """Return these symbols followed by more; the text is shared."""
         return Symbols(self.words, (*self.more, *more))
 
 
 def symbols_of(words: Iterable[str]) -> Sequence[str]:
-    """Return symbols as they are kept: strings, or bytes where they are many."""
+    """Return symbols in the form that vocabularies keep: a tuple, or ``Symbols`` if many."""
     if isinstance(words, Symbols):
         return words
     if not isinstance(words, Documents):
@@ -89,14 +89,14 @@ def symbols_of(words: Iterable[str]) -> Sequence[str]:
 
 
 def documents_of_symbols(symbols: Sequence[str]) -> Documents:
-    """Return symbols as documents."""
+    """Return symbols as documents, one per symbol."""
     if not isinstance(symbols, Symbols):
         return pack([symbols])
     return Documents.join([symbols.words, pack([symbols.more])]) if symbols.more else symbols.words
 
 
 def pack(parts: Iterable[Sequence[str]]) -> Documents:
-    """Return strings, some at a time, as documents next to each other.
+    """Return the strings of several sequences as compact documents, one per string.
 
     >>> list(pack([["emma", "zoë"], ["ava"]]))
     ['emma', 'zoë', 'ava']

@@ -1,4 +1,4 @@
-"""Texts: documents both as tokens and as characters, for models that look into words too."""
+"""Texts: documents both as tokens and as characters, for models with character features."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from thence.tokens.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Texts:
-    """What a classifier reads.
+    """The input of a classifier.
 
     Attributes:
         store: The documents as tokens.
-        documents: The documents as they were written.
-        tokenizer: Made the store; says how characters are normalised.
+        documents: The original documents.
+        tokenizer: The tokenizer of the store, with the settings of normalisation.
     """
 
     store: TokenStore
@@ -33,7 +33,7 @@ class Texts:
 
 
 def encode_texts(tokenizer: Tokenizer, documents: Documents) -> Texts:
-    """Turn documents into texts.
+    """Return documents with their tokens.
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a symbol is not in it.

@@ -41,27 +41,28 @@ from thence.tokens.words import WordTokenizer
 
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
-anything smaller is tokenised again in less time than it takes to look it up."""
+smaller texts are tokenized again in less time than hashing and opening the cache take."""
 WORDS_AT_ONCE = 1 << 14
-"""Symbols of a large vocabulary that are written at once."""
+"""Symbols of a large vocabulary that are converted to JSON at a time."""
 CHUNK = 1 << 17
-"""Bytes of text worked on at once: what is made of them stays in the processor's cache."""
+"""Bytes of text processed at a time: their arrays stay in the processor's cache."""
 LONG, BYTES_FOR_A_BYTE = 1 << 20, 50
-"""Bytes of a document from which on memory is looked at, and what each of them takes (measured)."""
+"""Free memory is checked for documents of more than ``LONG`` bytes; tokenizing one takes about
+``BYTES_FOR_A_BYTE`` times its size (measured)."""
 
 Sizes = Int64[np.ndarray, " documents"]
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Text to ids and back: a normalisation and one of the four levels.
+    """Text to ids and back: a normalisation, and a tokenizer of one kind of token.
 
     Attributes:
-        level: Does the cutting and holds the vocabulary.
-        options: As given when it was made.
-        left_out: Words (or characters) of the train split that got no id, each once: those that
-            ``min_count`` and ``max_size`` left out, or a sample of them. How unknown words are
-            spelled is learned from them too (``models/spelling.py``).
+        level: The tokenizer of normalised text, with the vocabulary.
+        options: The settings it was made with.
+        left_out: Distinct words (or characters) of the train split without an id, because of
+            ``min_count`` or ``max_size``, or a sample of them. The spelling of unknown words is
+            learned from them too (``models/spelling.py``).
     """
 
     level: LevelTokenizer
@@ -70,32 +71,32 @@ class Tokenizer:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Which symbols exist."""
+        """The symbols and their ids."""
         return self.level.vocabulary
 
     @property
     def edition(self) -> Edition:
-        """Edition of the rules by which words are found; the first where tokens are not words."""
+        """Edition of the word-splitting rules; 1 if tokens are not words."""
         return self.level.edition if isinstance(self.level, WordTokenizer) else 1
 
     def find_words(self, chunk: Documents) -> FoundWords:
-        """Cut a compact chunk into words, whatever the tokens are; nothing is normalised."""
+        """Return the words of a compact chunk, whatever the tokens are, without normalisation."""
         return find_words(chunk, self.options.word_split, self.edition)
 
     def ends_in_space(self, text: str) -> bool:
-        """Whether a text of words ends in white space between words, which is no token."""
+        """Return whether tokens are words and the text ends in white space, which is no token."""
         return self.options.tokens == "words" and bool(text[-1:]) and self.is_space(text[-1])
 
     def is_space(self, character: str) -> bool:
-        """Whether words end at a character."""
+        """Return whether a character is white space that separates words."""
         ascii_only = self.options.word_split == "whitespace" and self.edition > 1
         return character in ASCII_SPACES if ascii_only else character.isspace()
 
     def encode(self, documents: Documents | Iterable[str]) -> TokenStore:
-        """Turn documents into a token store; a single string is one document.
+        """Return the token store of documents; a single string is one document.
 
-        Large texts are streamed to the cache folder, found again there by the hash of the
-        text and of the tokenizer, and memory-mapped.
+        Ids of large texts are streamed to the cache folder and memory-mapped; they are found there
+        again by the hashes of the text and the tokenizer.
 
         Raises:
             UnknownSymbolError: If the vocabulary is closed and a symbol is not in it.
@@ -107,16 +108,16 @@ class Tokenizer:
         return _encode_cached(self, documents)
 
     def release(self) -> None:
-        """Give memory back that encoding took; what it needs is made again when it is needed."""
+        """Free the look-up table of a large vocabulary; it is rebuilt when it is needed."""
         if isinstance(self.vocabulary.symbols, Symbols):
             vars(self.level).pop("_ids", None)
             trim()
 
     def unknown_symbols(self, documents: Documents) -> list[str] | None:
-        """Return what ``<unk>`` stands for, target by target, in the order of ``encode``.
+        """Return the symbol behind each ``<unk>`` among the targets, in the order of ``encode``.
 
-        A ``<unk>`` that the text itself holds stands for itself. It is None where that cannot be
-        told: for tokenizers of other packages.
+        A literal ``<unk>`` of the text stands for itself. For tokenizers of other packages the
+        symbols are not known: None.
         """
         vocabulary = self.vocabulary
         if vocabulary.unknown_id is None:
@@ -132,16 +133,16 @@ class Tokenizer:
         return self.level.decode(map(int, ids))
 
     def same_tokens(self, other: "Tokenizer") -> bool:
-        """Whether the other one gives every text the same ids, whatever its train split was."""
+        """Return whether the other tokenizer encodes every text to the same ids."""
         mine, others = (replace(one, left_out=()).content_hash() for one in (self, other))
         return mine == others
 
     def to_json(self) -> str:
-        """Return everything needed to make this tokenizer again, as JSON."""
+        """Return the complete tokenizer as JSON; see ``tokenizer_from_json``."""
         return b"".join(self.parts()).decode("utf-8")
 
     def parts(self) -> Iterator[bytes]:
-        """Yield the parts of the definition that ``to_json`` returns."""
+        """Yield the JSON of ``to_json`` in parts, as it may be large."""
         content: dict[str, Any] = {"format": self.edition, "options": asdict(self.options)}
         del content["options"]["vocabulary"]  # The symbols themselves follow.
         if self.options.tokens in COUNTED:
@@ -158,7 +159,7 @@ class Tokenizer:
         yield b"}"
 
     def content_hash(self) -> str:
-        """Return the SHA-256 (hex) of the definition."""
+        """Return the SHA-256 (hex) of the JSON."""
         return self._content_hash
 
     @cached_property
@@ -170,7 +171,7 @@ class Tokenizer:
 
 
 def _json_parts(value: Any) -> Iterator[bytes]:
-    """Yield the parts of a value as JSON, those of many symbols some at a time."""
+    """Yield the JSON of a value in parts, that of ``Symbols`` some at a time."""
     if not isinstance(value, Symbols):
         yield json.dumps(value, ensure_ascii=False).encode("utf-8")
         return
@@ -182,10 +183,10 @@ def _json_parts(value: Any) -> Iterator[bytes]:
 
 
 def chunks_of(documents: Documents) -> Iterator[Documents]:
-    """Return the documents some at a time, if there is memory for the longest, which is never cut.
+    """Return an iterator of chunks of whole documents.
 
     Raises:
-        TextError: If there is not.
+        TextError: If there is not enough memory for the longest document.
     """
     sizes = documents.ends - documents.starts
     longest = int(sizes.max(initial=0))
@@ -200,33 +201,33 @@ def chunks_of(documents: Documents) -> Iterator[Documents]:
 
 
 def normalized_chunks(documents: Documents, options: TokenOptions) -> Iterator[Documents]:
-    """Yield compact chunks of the documents, normalised as the options say."""
+    """Yield compact chunks of the documents, normalised by the options."""
     for chunk in chunks_of(documents):
         yield normalized(chunk, options)
 
 
 def normalized(chunk: Documents, options: TokenOptions) -> Documents:
-    """Return the documents of a compact chunk, normalised as the options say."""
+    """Return the documents of a compact chunk, normalised by the options."""
     if not (options.nfc or options.lowercase):
         return chunk
     return Documents.from_strings(normalize(text, options) for text in strings(chunk))
 
 
 def normalize(text: str, options: TokenOptions) -> str:
-    """Apply the optional normalisation to one text."""
+    """Return one text, normalised by the options."""
     if options.lowercase:
         text = text.lower()
-    # Last, since a small letter may have a composed form that its capital lacks (J and caron).
+    # NFC comes last: a small letter may have a composed form that its capital lacks (J with caron).
     return unicodedata.normalize("NFC", text) if options.nfc else text
 
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """What a chunk of documents gives to a token store.
+    """The tokens of a chunk of documents, for a token store.
 
     Attributes:
-        targets: Ids, a boundary after each document.
-        target_counts: Targets of each document.
+        targets: Ids, with a boundary after each document.
+        target_counts: Number of targets of each document.
         character_counts: Code points of each document before normalisation.
     """
 
@@ -258,12 +259,12 @@ def _encode_chunk(tokenizer: Tokenizer, chunk: Documents) -> EncodedChunk:
 
 
 def encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
-    """Turn documents into a token store that is not kept in the cache, however large."""
+    """Return the token store of documents in memory, without the cache, however large."""
     return store_of(tokenizer, documents, list(_encode_chunks(tokenizer, documents)))
 
 
 def store_of(tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedChunk]) -> TokenStore:
-    """Return the store of documents whose chunks were encoded."""
+    """Return the token store of documents from their encoded chunks."""
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
     ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
     none = np.zeros(0, np.int64)
@@ -276,12 +277,12 @@ def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     key = sha256((documents.content_hash() + tokenizer.content_hash()).encode()).hexdigest()
     folder = cache_folder() / "tokens" / key[:32]
     while True:
-        with suppress(RunError):  # Not there yet, or damaged: what is in its place is made again.
+        with suppress(RunError):  # Missing or damaged: it is made below.
             return load_store(folder)
         try:
             with new_folder(folder, wait=True) as new:
                 _stream_to(tokenizer, documents, new.path)
-        except ExistsError:  # Damaged, unless another process has made it meanwhile.
+        except ExistsError:  # It is damaged, or another process has made it in the meantime.
             with suppress(RunError):
                 return load_store(folder)
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The layouts of files of word vectors, recognised by their first bytes and read in chunks.
+"""The formats of files of word vectors, recognised by their first bytes and read in chunks.
 
 | layout                | first line | a row                                                 |
 |-----------------------|------------|-------------------------------------------------------|
@@ -6,8 +6,8 @@
 | word2vec, fastText    | `N D`      | the same                                              |
 | word2vec binary       | `N D`      | word, space, D little-endian float32, perhaps LF      |
 
-Each may be packed (``corpus/packing.py``). A first line of two whole numbers is always a header.
-The rules for what is in a row are in `vectors.py`.
+Each may be compressed (``corpus/packing.py``). A first line of two whole numbers is always a
+header. The rules for the content of rows are in `vectors.py`.
 """
 
 import os
@@ -32,28 +32,28 @@ LARGEST_DIMENSION = 1 << 16
 LONGEST_LINE = 4 << 20  # bytes; the longest row in text, with room to spare
 LONGEST_WORD = 1 << 16  # bytes
 SAMPLE = 100
-"""Rows without a header that are asked for the dimension."""
+"""First rows from which the dimension is found if there is no header."""
 
 FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"  # its magic number, 793712314
 LINE_END = b" \r"  # ... and the LF that lines are cut at; other white space may end a word
 HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t\r]*(?:\n|\Z)")
 NUMBER = re.compile(rb"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE)
 ENDS_IN_FRACTION = re.compile(rb" [-+]?\d*\.\d+(?:[eE][-+]?\d+)?\Z")
-CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")  # among random bytes soon, in text hardly ever
+CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")  # frequent in binary data, hardly ever in text
 
 
 class BrokenRowError(Exception):
-    """A row that cannot be used; the message goes on from "line 3 "."""
+    """A row is invalid; the message continues "line 3 "."""
 
 
 @dataclass(frozen=True)
 class TextRows:
-    """Rows that are lines.
+    """The text format: each row is a line.
 
     Attributes:
         path: The file, for messages.
-        dimension: Numbers in a row (D).
-        stated: Rows that the header promises, None without a header.
+        dimension: Number of values in a row (D).
+        stated: Number of rows by the header; None without a header.
     """
 
     path: Path
@@ -70,7 +70,7 @@ class TextRows:
         """Yield the lines, blank ones too, without line ends and trailing spaces.
 
         Raises:
-            TextError: A line is so long that it is none.
+            TextError: A line is too long to be one of word vectors.
         """
         rest, number = b"", self.first
         for piece in pieces:
@@ -87,13 +87,13 @@ class TextRows:
             yield rest.rstrip(LINE_END)
 
     def word(self, row: bytes) -> bytes:
-        """Return what stands before the last D values: it may hold spaces.
+        """Return the word of a row: all before the last D values, which may include spaces.
 
         Raises:
             BrokenRowError: There are too few values, too many, or no word.
         """
         spaces = row.count(b" ")
-        if spaces == self.dimension:  # The common case, and so the quick one.
+        if spaces == self.dimension:  # The common case is the fast one.
             word = row[: row.index(b" ")]
         elif spaces > self.dimension:
             word = row.rsplit(b" ", self.dimension)[0]
@@ -116,18 +116,18 @@ class TextRows:
         except ValueError as error:
             reason = str(error).partition(": ")[2].removeprefix("b")
             raise BrokenRowError(f"holds {reason}, which is not a number") from None
-        with np.errstate(over="ignore"):  # What is too large becomes infinite, which is refused.
+        with np.errstate(over="ignore"):  # Too large values become infinite, which is refused.
             return finite(np.array(numbers).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class BinaryRows:
-    """Rows with their numbers as little-endian float32.
+    """The binary format: values are little-endian float32.
 
     Attributes:
         path: The file, for messages.
-        dimension: Numbers in a row (D).
-        stated: Rows that the header promises.
+        dimension: Number of values in a row (D).
+        stated: Number of rows by the header.
     """
 
     path: Path
@@ -184,21 +184,17 @@ class BinaryRows:
 
 
 def finite(values: Float32[np.ndarray, " dimension"]) -> Float32[np.ndarray, " dimension"]:
-    """Return the values, if they are all finite.
-
-    Raises:
-        BrokenRowError: One is NaN or infinite, or was too large for float32.
-    """
+    """Return the values; BrokenRowError if one is not finite, or was too large for float32."""
     if not np.isfinite(values).all():
         raise BrokenRowError("holds NaN or a number too large for float32")
     return values
 
 
 def find_layout(sample: bytes, path: Path) -> tuple[TextRows | BinaryRows, int]:
-    """Return the layout of a file and the byte where its rows begin.
+    """Return the format of a file, and the offset in bytes at which its rows begin.
 
     Args:
-        sample: The first megabyte, or all.
+        sample: The first megabyte, or the whole file.
         path: The file, for messages.
 
     Raises:
@@ -224,10 +220,10 @@ def find_layout(sample: bytes, path: Path) -> tuple[TextRows | BinaryRows, int]:
 
 
 def dimension_of(sample: bytes, path: Path) -> int:
-    """Return how many numbers most of the first rows end in: one row may be broken.
+    """Return the number of values in most of the first rows: a few rows may be broken.
 
     Raises:
-        TextError: None ends in a number.
+        TextError: No row ends in a number.
     """
     found = Counter(map(trailing_numbers, sample.split(b"\n", SAMPLE)[:SAMPLE]))
     del found[0]
@@ -240,7 +236,7 @@ def dimension_of(sample: bytes, path: Path) -> int:
 
 
 def trailing_numbers(line: bytes) -> int:
-    r"""Return how many numbers a line ends in; its first part is always a word.
+    r"""Return the count of numbers at the end of a line, whose first part is always a word.
 
     >>> trailing_numbers(b". . 0.1 0.2\r"), trailing_numbers(b"1 2 3")
     (2, 2)
@@ -253,16 +249,16 @@ def trailing_numbers(line: bytes) -> int:
 def pieces_of(
     path: Path, progress: Progress | None = None, piece_size: int = CHUNK
 ) -> Generator[bytes, None, None]:
-    """Yield the unpacked bytes of a file, a megabyte at a time.
+    """Yield the decompressed bytes of a file in pieces.
 
     Args:
-        path: The file, plain or packed, which its first bytes tell.
-        progress: Called with the bytes of the file that were read, and all.
-        piece_size: Bytes at a time.
+        path: The file; compression is recognised by its first bytes.
+        progress: Called with the bytes of the file read so far, and its size.
+        piece_size: Bytes per piece.
 
     Raises:
-        TextError: It is missing, cannot be read, or is packed and cut short or damaged.
-        MissingExtraError: It takes a library to unpack that is not installed.
+        TextError: It is missing or unreadable, or its compressed data is damaged or truncated.
+        MissingExtraError: The library that decompresses it is not installed.
     """
     with open_file(path) as file:
         refuse_foreign(file.read(1 << 10), str(path))
@@ -279,7 +275,7 @@ def open_file(path: Path) -> BufferedReader:
     """Open a file for reading.
 
     Raises:
-        TextError: It does not exist, cannot be opened, or is no file: it may be read twice.
+        TextError: It does not exist, cannot be opened, or is no regular file.
     """
     refuse_odd(path)
     try:
@@ -291,7 +287,7 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def _read_piece(stream: IO[bytes], path: Path, size: int) -> bytes:
-    """Read up to so many bytes; nothing at the end.
+    """Return up to ``size`` bytes; b"" at the end.
 
     Raises:
         TextError: The file cannot be read.
@@ -300,5 +296,5 @@ def _read_piece(stream: IO[bytes], path: Path, size: int) -> bytes:
         return stream.read(size)
     except OSError as error:
         if error.errno is None:
-            raise  # Broken: see ``unpacking``.
+            raise  # The compressed data is damaged: see ``unpacking``.
         raise TextError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,7 +1,7 @@
-"""Word vectors: those of wanted words from the files of GloVe, word2vec and fastText, and back.
+"""Word vectors: reading those of wanted words from files of GloVe, word2vec and fastText; writing.
 
-The file is streamed, so that memory grows with the wanted words and not with the file. Its
-layout is told by its content (`vector_files.py`), never by its name.
+The file is streamed, so that memory grows with the wanted words and not with the file. Its format
+is recognised by its content (`vector_files.py`), never by its name.
 
 | found in the file             | rule                                                          |
 |-------------------------------|---------------------------------------------------------------|
@@ -10,7 +10,7 @@ layout is told by its content (`vector_files.py`), never by its name.
 | two rows of one word          | the first usable one wins                                     |
 | lower-case form of a wanted   | used only where no usable row has the word as it is           |
 | word                          |                                                               |
-| blank line                    | passed over                                                   |
+| blank line                    | skipped, not counted                                          |
 | broken row                    | skipped, counted, the first is named: too few or too many     |
 |                               | values (the word ends in a space and a fraction like 0.1), no |
 |                               | word, a word that is not UTF-8; in rows of wanted words also  |
@@ -22,7 +22,7 @@ layout is told by its content (`vector_files.py`), never by its name.
 | cut short                     | gzip, xz, binary: refused; text: its last row may be broken   |
 | byte order mark               | dropped at the start of text                                  |
 
-Values of rows that nobody wants are not looked at: that is what makes reading fast.
+The values of other rows are not parsed, which makes reading fast.
 """
 
 import gzip
@@ -44,20 +44,20 @@ from thence.tokens.vector_files import BinaryRows, BrokenRowError, TextRows, fin
 
 ENOUGH_ROWS = 10
 BROKEN_SHARE = 0.1
-"""More broken rows than this share, of at least so many, and the file is refused."""
+"""A file of at least ``ENOUGH_ROWS`` rows is refused if more than this share is broken."""
 
 
 @dataclass(frozen=True)
 class WordVectors:
-    """The vectors of wanted words and how the reading went.
+    """The vectors of wanted words, and facts about their file.
 
     Attributes:
-        matrix: One vector a word, zeros where the file has none.
+        matrix: One vector per word, zeros if the file has none.
         found: Whether the file has the word, or else its lower-case form.
-        rows: Rows in the file.
-        stated_rows: Rows that its header promises, None without a header.
-        skipped: Rows that were broken.
-        first_skipped: What was wrong with the first of them, as a sentence; None if there is none.
+        rows: Number of rows in the file.
+        stated_rows: Number of rows by its header; None without a header.
+        skipped: Number of broken rows.
+        first_skipped: The error in the first of them, as a sentence; None if there is none.
     """
 
     matrix: Float32[np.ndarray, "words dimension"]
@@ -74,7 +74,7 @@ class WordVectors:
 
     @property
     def coverage(self) -> float:
-        """Share of the wanted words that have a vector, 0 to 1; 0 if none was wanted."""
+        """Share of the wanted words that have a vector, 0 to 1; 0 if there are no words."""
         return float(self.found.mean()) if len(self.found) else 0.0
 
     def token_coverage(self, counts: Integer[np.ndarray, " words"]) -> float:
@@ -87,7 +87,7 @@ class WordVectors:
         return int(counts[self.found].sum()) / total if total else 0.0
 
     def remarks(self) -> list[str]:
-        """Return a sentence for everything about the file that was odd."""
+        """Return a sentence for each irregularity of the file."""
         result = []
         if self.first_skipped is not None:
             result.append(
@@ -103,14 +103,14 @@ class WordVectors:
 
 @dataclass
 class Tally:
-    """What has been counted so far.
+    """Counts of rows while a file is read.
 
     Attributes:
         rows: Rows that are not blank.
-        broken: Those that cannot be used.
-        valued: Rows whose values were looked at.
-        broken_values: Those with values that cannot be used.
-        first: What was wrong with the first broken row.
+        broken: Invalid rows.
+        valued: Rows whose values were parsed.
+        broken_values: Rows with invalid values.
+        first: The error in the first broken row.
     """
 
     rows: int = 0
@@ -126,17 +126,17 @@ def read_vectors(
     progress: Progress | None = None,
     piece_size: int = CHUNK,
 ) -> WordVectors:
-    """Read the vectors of some words; the rules are in the module's head.
+    """Read the vectors of some words; the rules are in the module's docstring.
 
     Args:
         path: A file of GloVe, word2vec (text or binary) or fastText (``.vec``), plain or
-            packed by gzip, bzip2, xz or zstd.
+            compressed by gzip, bzip2, xz or zstd.
         words: The wanted words.
-        progress: Called with the bytes of the file that were read, and all, after each piece.
+        progress: Called after each piece with the bytes of the file read so far, and its size.
         piece_size: Bytes of the file that are read at a time.
 
     Raises:
-        TextError: The file is missing, cut short, damaged, or none of word vectors.
+        TextError: The file is missing, truncated, damaged, or has no word vectors.
     """
     path = Path(path)
     lowered = [word.lower() for word in words]
@@ -166,7 +166,15 @@ def fill_table(
     layout: TextRows | BinaryRows,
     rows: Iterable[bytes],
 ) -> Tally:
-    """Write the vector of each row that has a place into the table and mark it as known."""
+    """Copy the vectors of wanted words into the table, and mark them as known.
+
+    Args:
+        table: Gets the vectors.
+        known: Is set to True for each word found.
+        places: Index of each wanted word in the table.
+        layout: The format of the rows.
+        rows: The rows of the file.
+    """
     tally = Tally()
     for number, row in enumerate(rows, layout.first):
         if not row:
@@ -189,11 +197,7 @@ def fill_table(
 
 
 def refuse_broken(tally: Tally, path: Path) -> None:
-    """Raise if too little of a file could be used.
-
-    Raises:
-        TextError: There is no usable row, or too many are broken.
-    """
+    """Raise TextError if a file has no valid row, or too many broken ones."""
     if tally.rows == 0:
         raise TextError(f"{path} holds no word vectors, only a header. Was it downloaded whole?")
     for broken, rows, kind in (
@@ -211,11 +215,11 @@ def refuse_broken(tally: Tally, path: Path) -> None:
 def write_vectors(
     path: str | Path, words: Sequence[str], matrix: Float32[np.ndarray, "words dimension"]
 ) -> None:
-    """Write vectors as word2vec text: a header ``N D``, then a word and its values a line.
+    """Write vectors as word2vec text: a header ``N D``, then a word and its values per line.
 
     The file is compressed if its name ends in ``.gz``. White space in a word is written as ``_``,
-    since most readers would cut the word there. The values are the shortest decimals that give
-    the same float32 again. The file appears whole or not at all.
+    since most readers would end the word there. The values are the shortest decimals that are read
+    as the same float32. The file appears whole or not at all.
 
     Raises:
         SettingError: A word is empty, two words would be written alike, a value is not finite,
@@ -228,7 +232,7 @@ def write_vectors(
         with whole_file(path) as whole, ExitStack() as stack:
             packs = path.suffix.lower() == ".gz"
             file: BufferedIOBase = whole
-            if packs:  # Neither name nor time, so that the same vectors are the same file.
+            if packs:  # Without name and time, so that the same vectors give the same file.
                 file = stack.enter_context(gzip.GzipFile("", "wb", 6, whole, mtime=0))
             file.write(f"{len(words)} {matrix.shape[1]}\n".encode())
             for word, vector in zip(words, matrix, strict=True):
@@ -241,7 +245,7 @@ def write_vectors(
 
 
 def written(word: str) -> str:
-    r"""Return how a word is written in a file.
+    r"""Return a word in its form for a file: white space becomes ``_``.
 
     >>> written("New\u00a0York")
     'New_York'
@@ -252,11 +256,7 @@ def written(word: str) -> str:
 def refuse_unwritable(
     path: Path, words: Sequence[str], matrix: Float32[np.ndarray, "words dimension"]
 ) -> None:
-    """Raise if words and vectors could not be read back.
-
-    Raises:
-        SettingError: As ``write_vectors`` says.
-    """
+    """Raise SettingError if words and vectors could not be read back; see ``write_vectors``."""
     if matrix.size == 0 or len(matrix) != len(words):
         raise SettingError(
             f"{path} was not written: there are {len(words)} words and vectors of shape "
@@ -286,23 +286,23 @@ def nearest_words(
     query: int | Float[np.ndarray, " dimension"],
     count: int,
 ) -> list[tuple[str, float]]:
-    """Return the words whose vectors point most nearly the same way, and the cosines, -1 to 1.
+    """Return the words of the most similar vectors, with their cosine similarity (-1 to 1).
 
-    Words without a vector (all zeros) are never returned, and to a query without one nothing is
-    near. Of equal cosines the earlier word comes first.
+    Words without a vector (all zeros) are never returned; for a query without one nothing is
+    returned. Of equal cosines the earlier word comes first.
 
     Args:
-        matrix: One vector a word.
+        matrix: One vector per word.
         words: The words.
-        query: Index of a word, which is itself left out, or any vector.
-        count: At most so many.
+        query: Index of a word, which is left out of the result, or any vector.
+        count: Largest number of words.
 
     >>> vectors = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
     >>> nearest_words(vectors, ["a", "b", "c"], 0, 2)
     [('b', 1.0), ('c', 0.0)]
     """
     vector = query if isinstance(query, np.ndarray) else matrix[query]
-    # In double precision, where no square of a float32 overflows or vanishes.
+    # In float64 no square of a float32 overflows or underflows.
     dots = np.einsum("ij,j->i", matrix, vector, dtype=np.float64)
     squares = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
     lengths = np.sqrt(squares) * np.sqrt(np.einsum("j,j->", vector, vector, dtype=np.float64))

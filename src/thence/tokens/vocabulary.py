@@ -1,7 +1,7 @@
-"""The vocabulary: which symbols exist, which id each has, and what happens to all others.
+"""The vocabulary: the symbols with their ids, and the rule for unknown symbols.
 
-Ids run in this order, so the id of a word is its rank by frequency and special symbols, which
-text can never spell, come last::
+Ids are in this order, so the id of a word is its rank by frequency, and special symbols, which no
+text contains, come last::
 
     0 .. n-1     the ordinary symbols, from the train split only
     n .. n+255   the 256 bytes           (only with unknown = "bytes")
@@ -23,26 +23,26 @@ from thence.tokens.symbols import Symbols
 BOUNDARY = "<boundary>"
 UNKNOWN = "<unk>"
 BESIDE = "<special {}"
-"""The form of a special symbol's name beside a literal word that looks like it."""
+"""Form of a special symbol's name if the text has a word with that name."""
 
 Unknown = Literal["symbol", "bytes", "refuse"]
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A frozen table of symbols with the declared rule for unknown ones.
+    """A frozen table of symbols with the rule for unknown ones.
 
     Attributes:
-        symbols: The ordinary symbols by id, as ``symbols_of`` keeps them.
-        unknown: ``symbol`` gives every other symbol the id of ``<unk>``, ``bytes`` spells it
-            in UTF-8 bytes, ``refuse`` (a closed vocabulary) is an error that names it.
+        symbols: The ordinary symbols by id, made by ``symbols_of``.
+        unknown: The rule for other symbols: ``symbol`` gives them the id of ``<unk>``, ``bytes``
+            spells them in UTF-8 bytes, ``refuse`` (a closed vocabulary) raises an error.
     """
 
     symbols: Sequence[str]
     unknown: Unknown = "symbol"
 
     def __len__(self) -> int:
-        """Number of ids, the special ones included (V)."""
+        """Number of ids, including special symbols (V)."""
         return self.boundary_id + 1
 
     @property
@@ -52,12 +52,12 @@ class Vocabulary:
 
     @property
     def unknown_id(self) -> int | None:
-        """Id of ``<unk>``, or None where unknown symbols are spelled in bytes or refused."""
+        """Id of ``<unk>``; None if unknown symbols are spelled in bytes or refused."""
         return len(self.symbols) if self.unknown == "symbol" else None
 
     @property
     def first_byte_id(self) -> int | None:
-        """Id of byte 0 where unknown symbols are spelled in bytes, else None."""
+        """Id of byte 0 if unknown symbols are spelled in bytes, else None."""
         return len(self.symbols) if self.unknown == "bytes" else None
 
     @property
@@ -67,7 +67,7 @@ class Vocabulary:
 
     @property
     def spelled(self) -> Sequence[str]:
-        """The symbols that text can spell, by id: a literal ``<unk>`` is the unknown symbol."""
+        """The symbols that a text can contain, by id; a literal ``<unk>`` is the unknown symbol."""
         return self.symbols if self.unknown_id is None else self._followed_by([UNKNOWN])
 
     def _followed_by(self, more: Iterable[str]) -> Sequence[str]:
@@ -76,10 +76,10 @@ class Vocabulary:
         return (*self.symbols, *more)
 
     def names(self) -> Sequence[str]:
-        """Return what to show for every id, in order of id; no two have the same name.
+        """Return a unique name to show for every id, in order of id.
 
-        Where the text has a special symbol's name as a word of its own, the special one has a name
-        with a space in it, as no symbol has.
+        If the text has a special symbol's name as a word, the special symbol gets a name with a
+        space in it, which no word has.
         """
         return self._names
 
@@ -95,21 +95,21 @@ class Vocabulary:
         return self._followed_by(BESIDE.format(n[1:]) if n in taken else n for n in special)
 
     def are_unknown(self, ids: Integer[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:
-        """Return which ids are the unknown symbol; none is where there is no such symbol."""
+        """Return a mask of the ids that are the unknown symbol; all False without one."""
         unknown_id = -1 if self.unknown_id is None else self.unknown_id
         are_unknown: Bool[np.ndarray, " ids"] = ids == unknown_id
         return are_unknown
 
     def is_special(self, index: int) -> bool:
-        """Whether an id is none of a text's symbols: the boundary, ``<unk>``, a byte of a word.
+        """Return whether an id is no ordinary symbol: the boundary, ``<unk>``, a byte of a word.
 
-        Where the tokens are bytes, these are its symbols.
+        If tokens are bytes, the bytes are the ordinary symbols.
         """
         return index >= self.first_special_id
 
     @property
     def first_special_id(self) -> int:
-        """The first id of those that ``is_special``, which are all that follow."""
+        """The first special id; all ids from it on are special."""
         are_bytes = self.unknown == "bytes" and not self.symbols
         return self.boundary_id if are_bytes else len(self.symbols)
 
@@ -117,11 +117,11 @@ class Vocabulary:
 def choose_symbols(
     counts: Mapping[str, int], max_size: int | None, min_count: int, unknown: Unknown
 ) -> list[str]:
-    """Choose the symbols that get an id of their own, most frequent first.
+    """Return the symbols that get an id, most frequent first.
 
     Args:
         counts: How often each symbol occurs in the train split.
-        max_size: At most so many symbols (ties go to the symbol that sorts first); None: all.
+        max_size: Largest number of symbols (of equal counts, the one that sorts first); None: all.
         min_count: Rarer symbols are left out.
         unknown: With ``symbol``, a literal ``<unk>`` in the text is the unknown symbol itself
             (as in the Penn Treebank files), not one more word.
@@ -132,19 +132,19 @@ def choose_symbols(
     kept = [symbol for symbol, count in counts.items() if count >= min_count]
     if unknown == "symbol":
         kept = [symbol for symbol in kept if symbol != UNKNOWN]
-    # Two stable sorts take half the memory of one by pairs.
+    # Two stable sorts take half the memory of one sort by (count, symbol).
     kept.sort()
     kept.sort(key=lambda symbol: counts[symbol], reverse=True)
     return kept[:max_size]
 
 
 class RefusedError(UnknownSymbolError):
-    """A refusal within a chunk, which does not know how many documents came before.
+    """A closed vocabulary lacks a symbol; raised within a chunk of documents.
 
     Args:
-        symbol: What the vocabulary lacks.
-        position: Symbols before it in its document.
-        document: Documents before its own.
+        symbol: The missing symbol.
+        position: Number of symbols before it in its document.
+        document: Number of documents before its document, in the chunk.
         vocabulary: The closed vocabulary.
     """
 
@@ -157,12 +157,13 @@ class RefusedError(UnknownSymbolError):
         self._place = (symbol, position, document, vocabulary)
 
     def after(self, documents: int) -> "RefusedError":
-        """Return the same refusal where so many documents came before the chunk."""
+        """Return the error with a document number that counts ``documents`` before the chunk."""
         symbol, position, document, vocabulary = self._place
         return RefusedError(symbol, position, document + documents, vocabulary)
 
 
 Encoded = tuple[Integer[np.ndarray, " tokens"], Int64[np.ndarray, " documents"]]
+"""The ids of all tokens of a chunk, and the number of tokens of each document."""
 
 
 def resolve_unknowns(
@@ -172,21 +173,21 @@ def resolve_unknowns(
     symbol_at: Callable[[int], str],
     terminator: bytes = b"",
 ) -> Encoded:
-    """Replace the ids that are -1 by the vocabulary's rule.
+    """Replace the ids that are -1 by the vocabulary's rule for unknown symbols.
 
     Args:
-        ids: One id per symbol, -1 where the vocabulary has none.
-        lengths: Symbols of each document.
-        vocabulary: Says whether an unknown symbol becomes ``<unk>``, bytes, or an error.
-        symbol_at: Gives the symbol at a position.
-        terminator: Put after the bytes of a spelled symbol, so that words stay apart.
+        ids: One id per symbol; -1 for unknown symbols.
+        lengths: Number of symbols of each document.
+        vocabulary: Its rule makes an unknown symbol ``<unk>``, bytes, or an error.
+        symbol_at: Returns the symbol at a position.
+        terminator: Appended to the bytes of a spelled symbol, to mark the end of a word.
 
     Returns:
-        The ids without -1, and the tokens of each document (more than symbols where some
+        The ids without -1, and the number of tokens of each document (more than symbols if some
         were spelled in bytes).
 
     Raises:
-        UnknownSymbolError: If the vocabulary is closed; names the symbol and its place.
+        UnknownSymbolError: If the vocabulary is closed; the message has the symbol and its place.
     """
     unknown = np.flatnonzero(ids == -1)
     if len(unknown) == 0:
@@ -211,7 +212,7 @@ def resolve_unknowns(
 
 
 def spell_bytes(ids: Iterable[int], vocabulary: Vocabulary, unknown: str) -> str:
-    """Join symbols into text, turning byte tokens back into the characters they spell."""
+    """Return the text of ids; byte tokens become the characters that they spell."""
     first_byte = vocabulary.first_byte_id
     num_symbols = len(vocabulary.symbols)
     pieces = []

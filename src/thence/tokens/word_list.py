@@ -1,4 +1,4 @@
-"""A list of symbols in a file, one per line, as other programs have it for a vocabulary."""
+"""Reading a vocabulary file: one symbol per line, as other programs write it."""
 
 import re
 from pathlib import Path
@@ -9,14 +9,14 @@ from thence.tokens.vocabulary import BOUNDARY, UNKNOWN
 
 _FIRST = re.compile(r"[ \t]+")
 NO_WORDS = frozenset({UNKNOWN, BOUNDARY, "<s>", "</s>"})
-"""Lines that stand for no word: lists of SRILM and Kaldi have them."""
+"""Special symbols in lists of SRILM and Kaldi, which are skipped."""
 
 
 def read_word_list(path: str | Path) -> list[str]:
-    """Return the symbols of a file, each once, in its order; of a table the first column.
+    """Return the distinct symbols of a file in its order; of a table the first column.
 
     Raises:
-        TextError: If it cannot be read, is not UTF-8, or holds none.
+        TextError: If it cannot be read, is not UTF-8, or has no symbols.
     """
     refuse_odd(Path(path))
     try:

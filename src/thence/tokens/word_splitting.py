@@ -1,20 +1,20 @@
-"""Cutting text into words, a whole chunk at once, without a Python string per word.
+"""Splitting text into words, a whole chunk at once, without a Python string per word.
 
-Each character is a letter, white space, an apostrophe or another mark; where words begin and end
-follows from these classes by comparing neighbours. What white space is depends on how words are
-split:
+Each character is a letter, white space, an apostrophe or another mark; the beginnings and ends of
+words follow by comparing the classes of neighbours. The definition of white space depends on the
+setting ``word_split``:
 
     whitespace    space, tab, line feed, vertical tab, form feed and carriage return, as KenLM and
                   programs in C do; a no-break space or an ideographic space is part of a word
     punctuation   all white space of Unicode (``str.isspace``)
 
-A word is known by a 64-bit polynomial hash, one cumulative sum for all: with r a scrambled number
-per character and M odd,
+A word is identified by a 64-bit polynomial hash, computed for all words by one cumulative sum: with
+r a pseudo-random number per character and M odd,
 
     hash(a, b) = M^-a (sum of r[c_i] M^i for a <= i < b)   modulo 2^64
 
-does not depend on where the word stands. Two of a million different words share a hash with a
-chance of about one in 10^7; they would be taken for one.
+does not depend on the position of the word. The probability that two of a million words share a
+hash, and would be one word, is about 10^-7.
 """
 
 import re
@@ -36,27 +36,30 @@ from thence.tokens.symbols import documents_of_symbols
 WordSplit = Literal["whitespace", "punctuation"]
 
 Edition = Literal[1, 2]
-"""Of the rules by which words are found: 1 is that of version 0.1, whose runs keep it. There
-``whitespace`` cut at all white space of Unicode, and of ``SYMBOLS`` only those of letters between
-``<`` and ``>`` stayed whole."""
+"""Edition of the word-splitting rules: 1 is that of version 0.1, whose runs keep it. In it
+``whitespace`` splits at all white space of Unicode, and of ``SYMBOLS`` only those of letters
+between ``<`` and ``>`` are one word."""
 LATEST: Edition = 2
 SYMBOLS = (
     "<unk>", "<UNK>", "[UNK]", "<s>", "</s>", "<eos>", "</eos>", "<pad>", "[PAD]", "<boundary>",
 )  # fmt: skip
-"""What texts hold instead of words that were taken out of them, or where sentences begin and end.
-Standing alone between white space such a symbol is one word, however words are split."""
+"""Symbols in tokenized texts for rare words, or for the beginnings and ends of sentences. Between
+white space such a symbol is one word, however words are split."""
 NO_TAGS = tuple(symbol for symbol in SYMBOLS if not symbol[1:-1].isalpha() or symbol[0] != "<")
-"""Those that are not letters between ``<`` and ``>``, which stay whole wherever they stand."""
+"""The symbols that are no tags (letters between ``<`` and ``>``, which are joined everywhere)."""
 LETTER, SPACE, COMBINING, APOSTROPHE, ASCII_SPACE = 1, 2, 4, 8, 16
-"""Classes of characters, as bits; a character of no class is a mark."""
+"""Classes of characters, as bits; a character without a class is a mark."""
 STEP = 1 << 16
-"""Powers are kept for chunk lengths rounded up to a multiple of this."""
+"""Powers of M are cached for chunk lengths rounded up to a multiple of this."""
 _TABLE_SIZES = (0x80, 0x110000)
-"""Code points that tables are made for: those of ASCII, or all."""
+"""Sizes of tables by code point: ASCII only, or all of Unicode."""
 ASCII_SPACES = " \t\n\v\f\r"
 JOINERS = "\u200c\u200d"
+"""Zero-width non-joiner and joiner: they are inside words, as in Persian."""
 MULTIPLIER = 0x9E3779B97F4A7C15
+"""M of the hash: 2^64 divided by the golden ratio, odd."""
 INVERSE = pow(MULTIPLIER, -1, 1 << 64)
+"""M^-1 modulo 2^64."""
 
 Points = UInt[np.ndarray, " characters"]
 Edges = Bool[np.ndarray, " edges"]
@@ -68,11 +71,11 @@ class FoundWords:
     """The words of a chunk.
 
     Attributes:
-        text: The chunk's.
-        starts: First character of each word.
-        ends: One past its last.
-        hashes: Of each word; equal words have equal ones.
-        lengths: Words of each document.
+        text: The text of the chunk.
+        starts: Position of the first character of each word.
+        ends: Position after its last character.
+        hashes: The hash of each word; equal words have equal hashes.
+        lengths: Number of words of each document.
     """
 
     text: str
@@ -82,17 +85,17 @@ class FoundWords:
     lengths: Int64[np.ndarray, " documents"]
 
     def words(self, at: Int64[np.ndarray, " chosen"]) -> list[str]:
-        """Return some of the words."""
+        """Return the words of the given indices as strings."""
         places = zip(self.starts[at].tolist(), self.ends[at].tolist(), strict=True)
         return [self.text[start:end] for start, end in places]
 
 
 def find_words(chunk: Documents, split: WordSplit, edition: Edition = LATEST) -> FoundWords:
-    """Cut a compact chunk into words.
+    """Return the words of a compact chunk.
 
-    With ``punctuation`` every mark is a word of its own, but a tag such as ``<unk>`` stays whole,
-    so do ``SYMBOLS`` that stand alone, an apostrophe between letters stays with them, and accents
-    and vowel signs belong to theirs.
+    With ``punctuation`` every mark is a word, with these exceptions: a tag such as ``<unk>`` and
+    ``SYMBOLS`` between white space are one word, an apostrophe between letters belongs to the word,
+    and accents and vowel signs belong to their letter.
     """
     text = chunk.text.tobytes().decode("utf-8")
     if library() is not None:
@@ -103,7 +106,7 @@ def find_words(chunk: Documents, split: WordSplit, edition: Edition = LATEST) ->
 
 @cache
 def core_rules(split: WordSplit, edition: Edition, ascii_only: bool) -> core_words.Rules:
-    """Return the rules as the compiled core needs them; small tables are enough for ASCII."""
+    """Return the rules in the form of the compiled core; ASCII text needs only small tables."""
     size = _TABLE_SIZES[0 if ascii_only else 1]
     if split == "whitespace":
         rule = core_words.BY_SPACE if edition == 1 else core_words.BY_ASCII_SPACE
@@ -115,7 +118,7 @@ def core_rules(split: WordSplit, edition: Edition, ascii_only: bool) -> core_wor
 def find_words_in_numpy(
     chunk: Documents, split: WordSplit, edition: Edition
 ) -> tuple[Places, Places, UInt64[np.ndarray, " words"], Int64[np.ndarray, " documents"]]:
-    """Return what ``find_words`` gives beside the text, where there is no compiled core."""
+    """Return starts, ends, hashes and lengths; the NumPy twin of the C kernel ``find_words``."""
     points, sizes = code_points(chunk)
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     edges = np.zeros(len(points) + 1, bool)
@@ -152,9 +155,10 @@ def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarra
 
 
 def _apart(points: Points, edges: Edges) -> tuple[Places, Places]:
-    """Return where words and marks begin and end."""
+    """Return the starts and ends of words and marks, for ``punctuation``."""
     classes = _classes(points)
     letters = classes & (LETTER | COMBINING) != 0
+    # Characters between two letters of one document: an apostrophe there is part of the word.
     between = np.zeros(len(points), bool)
     between[1:-1] = letters[:-2] & letters[2:] & ~edges[1:-2] & ~edges[2:-1]
     inside = letters | (between & (classes & APOSTROPHE != 0))
@@ -166,7 +170,7 @@ def _apart(points: Points, edges: Edges) -> tuple[Places, Places]:
 
 
 def _runs(inside: Bool[np.ndarray, " characters"], edges: Edges) -> tuple[Places, Places]:
-    """Return where runs of characters begin and end; a document's edge ends a run."""
+    """Return the starts and ends of runs of True in a mask; a document's edge ends a run."""
     begins, stops = inside & edges[:-1], inside & edges[1:]
     begins[1:] |= inside[1:] & ~inside[:-1]
     stops[:-1] |= inside[:-1] & ~inside[1:]
@@ -180,7 +184,7 @@ def _join_tags(
     starts: Places,
     ends: Places,
 ) -> tuple[Places, Places]:
-    """Join ``<``, a plain word and ``>`` that stand together."""
+    """Join adjacent ``<``, a word of letters and ``>`` into one word."""
     opening = np.flatnonzero(points[starts] == ord("<"))
     opening = opening[opening < len(starts) - 2]
     word, closing = opening + 1, opening + 2
@@ -198,14 +202,15 @@ def _join_tags(
 def _join_symbols(
     points: Points, edges: Edges, starts: Places, ends: Places
 ) -> tuple[Places, Places]:
-    """Join the words that together are one of ``SYMBOLS`` between white space, but no tag."""
+    """Join the words that together are one of ``NO_TAGS`` between white space."""
     table, size = class_table(_table_size(points)), len(points)
     slash = np.append(points[1:] == ord("/"), False)
     opening = np.flatnonzero((points == ord("[")) | ((points == ord("<")) & slash))
     opening = opening[edges[opening] | (table[points[opening - 1]] & SPACE != 0)]
     if not len(opening):
         return starts, ends
-    inner = np.zeros(len(starts) + 1, np.int64)  # Words that are no longer ones of their own.
+    # Differences of a counter that is above 0 for words inside a symbol, which are removed.
+    inner = np.zeros(len(starts) + 1, np.int64)
     for symbol in NO_TAGS:
         first = opening[opening + len(symbol) <= size]
         last = first + len(symbol)
@@ -228,13 +233,13 @@ def _classes(points: Points) -> UInt8[np.ndarray, " characters"]:
 
 
 def _table_size(points: Points) -> int:
-    """Return how many code points a table must have: a small one stays in the cache."""
+    """Return the size of the table for these code points: a small one stays in the cache."""
     return _TABLE_SIZES[0 if points.dtype == np.uint8 else 1]
 
 
 @cache
 def class_table(size: int) -> UInt8[np.ndarray, " points"]:
-    """Return the classes of the first code points."""
+    """Return the class bits of the code points from 0 to size - 1."""
     every = "".join(map(chr, range(size)))
     table = np.zeros(size, np.uint8)
     patterns = {
@@ -246,7 +251,7 @@ def class_table(size: int) -> UInt8[np.ndarray, " points"]:
     for pattern, kind in patterns.items():
         for run in re.finditer(pattern, every):
             table[run.start() : run.end()] |= kind
-    # Nothing below U+0300 combines, and nothing from U+1F000 up but the last range.
+    # Unicode has combining marks only in these ranges.
     for point in (*range(0x300, min(size, 0x1F000)), *range(0xE0100, min(size, 0xE01F0))):
         if unicodedata.category(chr(point))[0] == "M" or chr(point) in JOINERS:
             table[point] |= COMBINING
@@ -255,7 +260,7 @@ def class_table(size: int) -> UInt8[np.ndarray, " points"]:
 
 @cache
 def _scramble_table(size: int) -> UInt64[np.ndarray, " points"]:
-    """Return a number for each code point that looks random (two rounds of splitmix64)."""
+    """Return a pseudo-random number for each code point: the output function of SplitMix64."""
     numbers: UInt64[np.ndarray, " points"] = np.arange(1, size + 1, dtype=np.uint64)
     numbers *= np.uint64(MULTIPLIER)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

@@ -1,4 +1,4 @@
-"""Words: split on white space, or with punctuation set apart."""
+"""The tokenizer of words, and the counter of words that learns its vocabulary."""
 
 import re
 from array import array
@@ -26,7 +26,7 @@ from thence.tokens.word_splitting import (
 )
 
 FIRST_BITS = 12
-"""A table of counted words begins with 2 to this power slots; it doubles when half are taken."""
+"""Initial slots of the hash table of counted words, as a power of 2; it doubles when half full."""
 _SPACE_BEFORE_MARK = re.compile(r" ([.,;:!?%)\]}’”])")
 _SPACE_AFTER_BRACKET = re.compile(r"([(\[{“]) ")
 
@@ -37,8 +37,8 @@ class WordTokenizer:
 
     Attributes:
         vocabulary: Its symbols are words, most frequent first.
-        split: ``whitespace``, or ``punctuation`` to set marks apart.
-        edition: Of the rules by which words are found.
+        split: ``whitespace``, or ``punctuation`` to make marks words of their own.
+        edition: Edition of the word-splitting rules.
     """
 
     vocabulary: Vocabulary
@@ -54,13 +54,13 @@ class WordTokenizer:
         return ids
 
     def core_words(self, ascii_only: bool) -> tuple[core_words.Rules, core_words.Table]:
-        """Return how words are found and numbered, as the compiled core needs it."""
+        """Return the splitting rules and the table of ids, in the form of the compiled core."""
         return core_rules(self.split, self.edition, ascii_only), self._ids.core_table
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
-        """Return the ids of all words and how many each document has."""
+        """Return the ids of all words, and the number of tokens of each document."""
         found = find_words(chunk, self.split, self.edition)
-        # A word spelled in bytes ends in a space, which no word holds.
+        # A word spelled in bytes ends in a space, which no word contains.
         return resolve_unknowns(
             self._ids.find(found.hashes),
             found.lengths,
@@ -70,13 +70,13 @@ class WordTokenizer:
         )
 
     def unknown_symbols(self, chunk: Documents) -> list[str]:
-        """Return the words of a compact chunk whose id is that of ``<unk>``, in order."""
+        """Return the words of a compact chunk that become ``<unk>``, in order."""
         found = find_words(chunk, self.split, self.edition)
         ids = self._ids.find(found.hashes)
         return found.words(np.flatnonzero((ids == -1) | self.vocabulary.are_unknown(ids)))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the words of ids joined by single spaces, marks set back against their word."""
+        """Return the words of ids with single spaces, and marks attached to their word."""
         text = " ".join(self._words(ids))
         if self.split == "whitespace":
             return text
@@ -89,7 +89,7 @@ class WordTokenizer:
             byte = -1 if first_byte is None else index - first_byte
             if 0 <= byte < 256:
                 spelled.append(byte)
-            # A model may break off a spelling; what it has of the word comes all the same.
+            # A model may stop within a spelling; the part of the word is returned.
             if spelled and (not 0 <= byte < 256 or byte == ord(" ")):
                 yield spelled.removesuffix(b" ").decode("utf-8", errors="replace")
                 spelled.clear()
@@ -100,10 +100,10 @@ class WordTokenizer:
 
 
 class WordCounter:
-    """Gives each different word a number, in order of appearance, and counts it.
+    """Numbers distinct words in order of appearance, and counts them.
 
-    The words are kept as bytes: as Python's strings they would take most of the memory of learning
-    a large vocabulary.
+    The words are kept as bytes: as Python strings they would take most of the memory when a large
+    vocabulary is learned.
     """
 
     def __init__(self) -> None:
@@ -117,12 +117,12 @@ class WordCounter:
 
     @property
     def totals(self) -> Int64[np.ndarray, " words"]:
-        """How often each word was seen."""
+        """The count of each word, by number."""
         return self._totals[: self._size]
 
     @property
     def words(self) -> Documents:
-        """The words by number; no other can be counted as long as this is kept."""
+        """The words by number, a view of the buffer: no word can be added while it exists."""
         bounds = np.frombuffer(self._bounds, np.int64)
         return Documents(np.frombuffer(self._bytes, np.uint8), bounds[:-1], bounds[1:])
 
@@ -149,14 +149,18 @@ class WordCounter:
         return numbers
 
     def _enlarge(self) -> None:
-        """Make room for twice as many words."""
+        """Double the capacity."""
         self._totals = np.concatenate([self._totals, np.zeros_like(self._totals)])
         self._numbers.enlarge(len(self._totals).bit_length())
 
     def count_in_numpy(
         self, hashes: UInt64[np.ndarray, " words"], numbers: Int32[np.ndarray, " words"]
     ) -> tuple[int, Int64[np.ndarray, " fresh"]]:
-        """Count all words; return how many there are, and where those stand that are new."""
+        """Count all words and write their numbers; the NumPy twin of the C kernel ``count_words``.
+
+        Returns:
+            The number of words counted, and the positions of those that are new.
+        """
         numbers[:] = self._numbers.find(hashes)
         unknown = np.flatnonzero(numbers < 0)
         _, first, back = np.unique(hashes[unknown], return_index=True, return_inverse=True)
@@ -172,13 +176,13 @@ class WordCounter:
         return len(numbers), fresh
 
     def counts(self) -> dict[str, int]:
-        """Return how often each word was seen, in order of number."""
+        """Return the count of each word, in order of number."""
         return dict(zip(self.words, self.totals.tolist(), strict=True))
 
     def ordered(
         self, numbers: Int32[np.ndarray, " chosen"], by_count: bool
     ) -> Int32[np.ndarray, " chosen"]:
-        """Return words in the order of the alphabet, or by count, highest first, and then so."""
+        """Return word numbers sorted by code points; ``by_count``: first by count, descending."""
         counts, all_words = self.totals if by_count else None, self.words
         if library() is not None:
             return core_words.sort_words(all_words.text, all_words.ends, numbers, counts)
@@ -189,9 +193,9 @@ class WordCounter:
     def choose(
         self, max_size: int | None, min_count: int, unknown: Unknown
     ) -> tuple[Int32[np.ndarray, " kept"], Int32[np.ndarray, " left"]]:
-        """Return the words that ``choose_symbols`` chooses, in its order, and the others.
+        """Return the numbers of the words that ``choose_symbols`` chooses, and of the others.
 
-        Nothing can be counted after that: the memory is needed for what becomes of the words.
+        The hash table is freed to save memory, so nothing can be counted afterwards.
         """
         is_word = np.ones(self._size, bool)
         if unknown == "symbol":
@@ -206,7 +210,7 @@ class WordCounter:
 
 
 def count_words(chunks: Iterable[FoundWords]) -> WordCounter:
-    """Count every word of the given chunks."""
+    """Return a counter of all words of the given chunks."""
     counter = WordCounter()
     for found in chunks:
         counter.add(found)
