@@ -11,9 +11,9 @@ from thence.batches.bags import (
     BagOptions,
     Bags,
     bags_of,
+    concatenate,
     learn_table,
     number_of_features,
-    side_by_side,
 )
 from thence.batches.labelled import LabelledBags
 from thence.corpus import Documents, Labels
@@ -131,7 +131,7 @@ def test_more_features_than_have_numbers_are_refused() -> None:
 def test_taking_and_putting_side_by_side() -> None:
     bags = Bags(np.array([1, 2, 3, 4], np.int32), np.array([0, 2, 2, 4]))
     assert [document(bags.take(np.array([2, 0])), at) for at in (0, 1)] == [[3, 4], [1, 2]]
-    both = side_by_side(bags, bags)
+    both = concatenate(bags, bags)
     assert [document(both, at) for at in range(3)] == [[1, 2, 1, 2], [], [3, 4, 3, 4]]
 
 

@@ -34,12 +34,12 @@ from thence.errors import MissingExtraError, TextError
 
 @dataclass(frozen=True)
 class Piece:
-    """A file, or the lines of it that begin between two of its bytes.
+    """A file, or its lines that begin in a range of bytes.
 
     Attributes:
-        url: Where it is, as fsspec says it.
-        start: First byte.
-        stop: One past the last byte; None for the whole file.
+        url: Its URL or path for fsspec.
+        start: First byte of the range.
+        stop: End of the range; None for the whole file.
     """
 
     url: str
@@ -48,11 +48,12 @@ class Piece:
 
 
 Block = tuple[Piece, ...]
+"""The text of one task: a part of a large file, or several small files."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file found, and its size in bytes."""
+    """A file's URL or path, and its size in bytes."""
 
     url: str
     size: int
@@ -68,13 +69,13 @@ def is_url(source: str) -> bool:
 
 
 def find_files(source: str) -> list[File]:
-    """Return the files of a folder, of a pattern, or a single one, sorted by path.
+    """Return the files of a folder or a pattern, or a single file, sorted by path.
 
     Args:
-        source: A path of this machine or a URL; may hold ``*``, ``?`` and ``[...]``.
+        source: A path of this machine or a URL; may have ``*``, ``?`` and ``[...]``.
 
     Raises:
-        TextError: There is none, or they cannot be listed.
+        TextError: There are no files, or they cannot be listed.
         MissingExtraError: The library that reads this kind of store is not installed.
     """
     name = source if is_url(source) else str(Path(source).absolute())
@@ -152,7 +153,7 @@ def _read_piece(piece: Piece, options: ReadingOptions) -> Documents:
         data = _lines_between(file, piece.start, piece.stop)
     if piece.start:
         name = f"{name} (from byte {piece.start:,} on)"
-        if data.startswith(MARK):  # Only at the start of a file is it no part of the text.
+        if data.startswith(MARK):  # parse() removes one: only at a file's start it is no text.
             data = MARK + data
     return parse(data, name, options)
 
@@ -189,7 +190,7 @@ def _opened(url: str) -> Iterator[Any]:
 
 @contextmanager
 def _reached(source: str) -> Iterator[None]:
-    """Raise a TextError that says why a store cannot be reached."""
+    """Context manager: turn the errors of a store into a TextError that says what to do."""
     source = source.removeprefix("file://")
     try:
         yield

@@ -1,8 +1,8 @@
-"""The texts that come with thence, and the one that every Python can build.
+"""The texts bundled with thence, and one that is built from Python's standard library.
 
-``python-docs`` is English that every Python brings along: the docstrings of its standard library,
-and its manual, which ``help("assignment")`` shows and ``pydoc_data.topics`` keeps as strings. One
-paragraph is one document. The sources are parsed, never imported, so nothing in them runs.
+``python-docs`` is English text that is on every machine with Python: the docstrings of the standard
+library, and the manual of ``help("assignment")`` in ``pydoc_data.topics``. One paragraph is one
+document. The sources are parsed, never imported, so no code in them runs.
 """
 
 import ast
@@ -26,13 +26,13 @@ from thence.errors import TextError, nearest
 from thence.locks import BusyError
 
 TEXTS = Path(__file__).parent / "texts"
-# Not part of the library, or (encodings) one sentence a hundred times over.
+# Folders outside the library, tests, and (encodings) the same sentence in a hundred files.
 SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings"}
 MANUAL = "topics.py"
-SHORTEST = 5  # words; what is shorter is mostly headings and signatures
-PROSE = 0.7  # least share of letters and spaces, and of plain words; code has more signs and digits
+SHORTEST = 5  # words per paragraph; shorter ones are mostly headings and signatures
+PROSE = 0.7  # minimal share of letters and spaces, and of plain words; code has fewer
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
-"""Where a node of Python's syntax holds statements, which definitions are."""
+"""Fields of the nodes of Python's syntax tree that hold statements, such as definitions."""
 BLANK_LINES = re.compile(r"\n\s*\n")
 WORD = re.compile(r"[A-Za-z][a-z'-]*[.,;:!?)]*")
 
@@ -42,11 +42,11 @@ class Bundled:
     """One bundled text.
 
     Attributes:
-        description: What it is, in one line.
-        file: File in ``texts``, or anywhere by its absolute path; None if it is built from this
-            Python's standard library.
-        column: The column of a table that is the text.
-        label: The column of a table that is the label.
+        description: One line about the text.
+        file: File in ``texts``, or an absolute path; None if it is built from this Python's
+            standard library.
+        column: The column of the text, if it is a table.
+        label: The column of the labels, if it is a table.
     """
 
     description: str
@@ -68,10 +68,10 @@ def read_bundled(
     reading: ReadingOptions = ReadingOptions(),
     labelling: LabelOptions | None = None,
 ) -> Documents:
-    """Return the documents of a bundled text, with their labels if it is said how they are read.
+    """Return the documents of a bundled text, with their labels if ``labelling`` is given.
 
-    The text and its labels are in the columns that the entry names, if no others are asked for.
-    Bundled texts are UTF-8, whatever the options say.
+    By default the text and its labels are in the columns of its ``Bundled`` entry. Bundled texts
+    are UTF-8, whatever the options say.
 
     Raises:
         TextError: No bundled text has that name, it has no labels, or python-docs cannot be built.
@@ -87,7 +87,7 @@ def read_bundled(
 
 
 def bundled_file(name: str) -> tuple[str, Bytes]:
-    """Return the file name, for its suffix and for messages, and the bytes of a bundled text.
+    """Return the file name (for its suffix and for messages) and the bytes of a bundled text.
 
     Raises:
         TextError: No bundled text has that name, or python-docs cannot be built.
@@ -102,10 +102,10 @@ def bundled_file(name: str) -> tuple[str, Bytes]:
 
 
 def python_docs() -> bytes:
-    """Return the paragraphs as UTF-8 lines, from the cache folder if they are there.
+    """Return the paragraphs of ``python-docs`` as UTF-8 lines; they are kept in the cache folder.
 
     Raises:
-        TextError: This Python comes without the sources of its standard library.
+        TextError: This Python has no sources of its standard library.
     """
     version = sys.version.split()[0]
     cached = cache_folder() / f"python-docs-{version}-2.txt"
@@ -118,14 +118,14 @@ def python_docs() -> bytes:
             f"python-docs cannot be built: {library} holds no Python sources. "
             "Use an ordinary installation of Python, or another text."
         )
-    # A cache that cannot be written costs a few seconds next time, no more.
+    # If the cache cannot be written, the text is built again next time, in a few seconds.
     with suppress(OSError, BusyError), whole_file(cached) as file:
         file.write(text)
     return text
 
 
 def paragraphs(library: Path) -> list[str]:
-    """Return the prose paragraphs of the texts below a folder, each once, in a fixed order."""
+    """Return the distinct prose paragraphs of the Python files below a folder, in a fixed order."""
     found = (
         " ".join(paragraph.split())
         for path in source_files(library)
@@ -136,7 +136,7 @@ def paragraphs(library: Path) -> list[str]:
 
 
 def source_files(library: Path) -> list[Path]:
-    """Return the Python files below a folder but those of tests and installed packages, sorted."""
+    """Return the Python files below a folder, sorted, without tests and installed packages."""
     files = []
     for parent, subfolders, names in os.walk(library):
         subfolders[:] = [name for name in subfolders if name not in SKIPPED]
@@ -153,7 +153,7 @@ def docstrings(path: Path) -> Iterator[str]:
     except (OSError, SyntaxError, ValueError):
         return
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    # Definitions are statements. To pass over expressions takes a tenth of the time of ast.walk.
+    # Definitions are statements, so expressions are skipped: a tenth of the time of ast.walk.
     nodes: list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef] = []
     waiting: list[ast.AST] = [tree]
     while waiting:
@@ -168,7 +168,7 @@ def docstrings(path: Path) -> Iterator[str]:
 
 
 def manual(path: Path) -> Iterator[str]:
-    """Yield the strings of the dictionary that holds the manual."""
+    """Yield the texts of the manual: the strings of the dictionary in ``topics.py``."""
     with suppress(OSError, SyntaxError, ValueError):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Dict):

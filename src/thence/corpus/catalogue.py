@@ -1,8 +1,8 @@
-"""The sets that can be downloaded: where from, what is inside, and by which checksums we know it.
+"""The catalogue of data sets to download: addresses, files, and checksums.
 
-``catalogue.toml`` lists them. A file is a copy of what is downloaded, a member of an archive, or a
-table made of it. Members are read by name and written to a file that we name, so an archive cannot
-choose where anything lands.
+``catalogue.toml`` lists them. A file is a copy of the download, a member of an archive, or a table
+made from it. Members are read by name and written to a file that we name, so an archive cannot
+choose where a file is written.
 """
 
 import csv
@@ -44,16 +44,16 @@ class Remote:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file as thence keeps it.
+    """A file of a data set in the cache folder.
 
     Attributes:
         name: File name in the set's folder.
-        role: Which split it is; ``all`` for a text not yet split, ``vectors`` for word vectors.
+        role: Its split; ``all`` for a text not yet split, ``vectors`` for word vectors.
         remote: The download that it is made from.
-        unpack: How it is made.
-        size: Bytes; None where no source states it.
-        sha256: Checksum in hex, by which a local copy is known; None where no source states it.
-        local: Where a folder of local copies (``--from``, ``$THENCE_DATA``) keeps it.
+        unpack: The function that makes it from the download.
+        size: Bytes; None if not known.
+        sha256: Checksum in hex, to recognise a local copy; None if not known.
+        local: Its path in a folder of local copies (``--from``, ``$THENCE_DATA``).
     """
 
     name: str
@@ -70,10 +70,10 @@ class Dataset:
     """A set of files that belong together.
 
     Attributes:
-        description: What it is, in one line.
-        licence: What is known of the right to use it.
-        origin: Who made it.
-        files: What the set's folder holds.
+        description: One line about the set.
+        licence: Its licence, as far as known.
+        origin: Its authors.
+        files: The files of the set's folder.
     """
 
     description: str
@@ -83,12 +83,12 @@ class Dataset:
 
     @property
     def download_size(self) -> int:
-        """Bytes to download when nothing is there yet."""
+        """Bytes to download if the cache has none of the files."""
         return sum(remote.size for remote in {file.remote for file in self.files})
 
 
 def copy(source: Path, target: BufferedIOBase) -> None:
-    """Write the downloaded file as it is."""
+    """Copy the downloaded file."""
     with source.open("rb") as file:
         shutil.copyfileobj(file, target)
 
@@ -138,7 +138,7 @@ def write_csv(
 
 
 def read_catalogue(content: Mapping[str, Any]) -> dict[str, Dataset]:
-    """Return the sets that a catalogue lists; ``catalogue.toml`` explains its fields."""
+    """Return the data sets of a catalogue by name; ``catalogue.toml`` explains its fields."""
     return {
         name: Dataset(
             one["description"],
@@ -176,10 +176,10 @@ CATALOGUE = read_catalogue(
 
 
 def named_texts() -> list[dict[str, Any]]:
-    """Return what is known of each text that can be named in place of a file.
+    """Return a table entry for each text that can be named instead of a file.
 
-    Each has its ``name``, ``where`` it is (``bundled``, or the command that fetches it), a
-    ``description`` and the ``licence``; those to fetch have an ``origin`` and ``files`` too.
+    Each has a ``name``, ``where`` it is (``bundled``, or the command that downloads it), a
+    ``description`` and the ``licence``; those to download also have an ``origin`` and ``files``.
     """
     bundled: list[dict[str, Any]] = [
         {"name": name, "where": "bundled", "description": entry.description, "licence": "MIT"}

@@ -1,4 +1,4 @@
-"""Bytes of any encoding to valid UTF-8, or a sentence that says where they are not.
+"""Decoding: bytes of any encoding to valid UTF-8, or an error with the place of the invalid byte.
 
 | found                  | `strict`                  | `replace` | `ignore` |
 |------------------------|---------------------------|-----------|----------|
@@ -6,7 +6,7 @@
 | a NUL byte             | refused with its place    | U+FFFD    | dropped  |
 | a byte order mark first | removed                  | removed   | removed  |
 
-Text that is valid UTF-8 already is handed back as it came, without a copy.
+Text that is valid UTF-8 already is returned without a copy.
 """
 
 import codecs
@@ -36,7 +36,7 @@ def to_utf8(
         data: The file's bytes.
         name: The file's name, for messages.
         encoding: A text encoding that Python knows.
-        errors: What to do with bytes that are not text: the table above.
+        errors: How to treat bytes that are not text; see the table of the module.
         chunk_size: Bytes that are decoded at a time.
 
     Raises:
@@ -51,7 +51,7 @@ def to_utf8(
         refuse_nul(data, name)
     elif first_invalid(data, chunk_size) is not None or b"\0" in data:
         data = transcode(data, name, codec, errors, chunk_size)
-    # The mark is stepped over, not cut off: a view costs nothing.
+    # A view without the byte order mark needs no copy.
     return np.frombuffer(data, np.uint8)[len(MARK) if data.startswith(MARK) else 0 :]
 
 
@@ -82,7 +82,7 @@ def first_invalid(data: Bytes, chunk_size: int = CHUNK) -> int | None:
     while position < len(view):
         last = position + chunk_size >= len(view)
         try:
-            # A sequence that the chunk's end cuts is left for the next chunk.
+            # An incomplete sequence at the end of the chunk is left for the next chunk.
             chunk = view[position : position + chunk_size]
             position += codecs.utf_8_decode(chunk, "strict", last)[1]
         except UnicodeDecodeError as error:
@@ -118,7 +118,7 @@ def refuse_nul(data: Bytes, name: str) -> None:
 
 
 def place(data: Bytes, name: str, position: int) -> str:
-    """Return where a byte is, and which it is: ``a.txt, line 2: byte 0xeb at byte offset 7``."""
+    """Return a byte's place and value: ``a.txt, line 2: byte 0xeb at byte offset 7``."""
     line = data.count(b"\n", 0, position) + 1
     return f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position}"
 
@@ -126,10 +126,10 @@ def place(data: Bytes, name: str, position: int) -> str:
 def transcode(
     data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors, chunk_size: int = CHUNK
 ) -> bytearray:
-    """Decode by ``codec`` and encode again as UTF-8.
+    """Return bytes of an encoding as UTF-8.
 
-    Works chunk by chunk, so that the text as Python strings (up to four bytes a character) is
-    never in memory whole.
+    It works chunk by chunk, so that the text is never in memory as one Python string (up to four
+    bytes per character).
 
     Raises:
         TextError: ``errors`` is strict and the bytes are not text in that encoding.
@@ -144,7 +144,7 @@ def transcode(
         try:
             piece = decode(bytes(view[start:end]), end == len(view))
         except UnicodeDecodeError as error:
-            # error.object also holds bytes that the decoder kept from the chunk before.
+            # error.object begins with bytes that the decoder kept from the chunk before.
             position = end - len(error.object) + error.start
             line = bytes(view[:position]).decode(codec.name, "ignore").count("\n") + 1
             raise TextError(

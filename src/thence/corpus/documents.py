@@ -1,7 +1,7 @@
-"""Documents: text as one flat UTF-8 buffer, with the place where each document starts and ends.
+"""Documents: text as one flat UTF-8 buffer, with the start and end of each document.
 
-A hundred megabytes of short lines are one array here, not fourteen million Python strings, so
-reading, splitting and tokenising stay vectorised and within a small multiple of the text. Labelled
+A hundred megabytes of short lines are one array, not fourteen million Python strings, so reading,
+splitting and tokenizing are vectorised, and their memory is a small multiple of the text. Labelled
 documents have one label each, or any number of them.
 """
 
@@ -22,7 +22,7 @@ from thence.mapped import Spool, is_mapped, release
 from thence.settings import Settings
 
 PART = 1 << 25
-"""Bytes of a shuffled text on disk that are put in order at once."""
+"""Bytes of a shuffled text on disk that are written in order at a time."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Documents:
     """A sequence of documents; document ``i`` is ``text[starts[i]:ends[i]]``.
 
     Attributes:
-        text: Valid UTF-8 bytes. Bytes between documents (line ends, commas) belong to none.
-        starts: First byte of each document.
-        ends: One past the last byte of each document.
+        text: Valid UTF-8 bytes; those between documents (line ends, commas) belong to none.
+        starts: Offset of the first byte of each document.
+        ends: Offset after the last byte of each document.
     """
 
     text: UInt8[np.ndarray, " bytes"]
@@ -41,7 +41,7 @@ class Documents:
 
     @classmethod
     def from_strings(cls, strings: Iterable[str]) -> "Documents":
-        """Build documents from Python strings, read once and one by one; a single one is a text.
+        """Return documents from an iterable of strings, read once; a single string is one document.
 
         >>> Documents.from_strings(["emma", "zoë"])[1]
         'zoë'
@@ -49,7 +49,7 @@ class Documents:
         1
 
         Raises:
-            TextError: If one is no string, or holds what is no character.
+            TextError: If an item is no string, or has a lone surrogate.
         """
         text, ends = bytearray(), array("q")
         for string in [strings] if isinstance(strings, str) else strings:
@@ -70,7 +70,7 @@ class Documents:
 
     @classmethod
     def join(cls, parts: Iterable["Documents"]) -> "Documents":
-        """Put documents one after another, their texts copied into one buffer; at least one part.
+        """Return the documents of all parts (at least one) in a new buffer.
 
         >>> list(Documents.join([Documents.from_strings(["a", "b"]), Documents.from_strings("c")]))
         ['a', 'b', 'c']
@@ -90,14 +90,14 @@ class Documents:
         return self.text[self.starts[index] : self.ends[index]].tobytes().decode("utf-8")
 
     def __iter__(self) -> Iterator[str]:
-        for chunk in self.chunks():  # Slices of bytes are cheaper than those of an array.
+        for chunk in self.chunks():  # Slicing bytes is faster than slicing an array.
             data = chunk.text.tobytes()
             for start, end in zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True):
                 yield data[start:end].decode("utf-8")
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of text in all documents together (what lies between them not counted)."""
+        """Bytes of text in all documents together, without the bytes between them."""
         return int(self.ends.sum()) - int(self.starts.sum())
 
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Documents":
@@ -105,7 +105,7 @@ class Documents:
         return Documents(self.text, self.starts[indices], self.ends[indices])
 
     def compact(self) -> "Documents":
-        """Return the same documents next to each other, nothing between them."""
+        """Return the same documents in a buffer without bytes between them."""
         lengths = self.ends - self.starts
         edges = bounds(lengths)
         gaps = self.starts[1:] - self.ends[:-1]
@@ -116,7 +116,7 @@ class Documents:
                 self.text, np.ascontiguousarray(self.starts), np.ascontiguousarray(self.ends)
             )
         elif len(self) and np.all(gaps >= 0) and gaps.sum() <= edges[-1]:
-            # As in the file: one byte for each of the text says whether it is kept.
+            # In their original order: a mask of the bytes to keep is faster than their indices.
             is_kept = np.ones(2 * len(self) - 1, bool)
             is_kept[1::2] = False
             runs = np.empty(len(is_kept), np.int64)
@@ -128,9 +128,9 @@ class Documents:
         return Documents(text, edges[:-1], edges[1:])
 
     def chunks(self, size: int = 1 << 22) -> Iterator["Documents"]:
-        """Yield the documents in order, compacted, about ``size`` bytes at a time.
+        """Yield the documents in order as compact chunks of about ``size`` bytes.
 
-        A document is never cut, so one that is larger than ``size`` is a chunk of its own.
+        A document is never split, so one that is larger than ``size`` is a chunk of its own.
         """
         cumulative = np.cumsum(self.ends - self.starts)
         first = 0
@@ -142,10 +142,10 @@ class Documents:
             first = last
 
     def in_order_on_disk(self) -> "Documents":
-        """Return the same documents as they follow one another; nothing else where they do already.
+        """Return the documents with a memory-mapped text copied into their order, if shuffled.
 
-        Reading shuffled documents of a mapped text takes the memory of most of the text at once. So
-        it is gone through from beginning to end for each part of the copy.
+        Reading shuffled documents of a mapped text would bring most of it into memory at once. So
+        for each part of the copy the text is read once from beginning to end.
         """
         if not is_mapped(self.text) or np.all(self.starts[1:] >= self.ends[:-1]):
             return self
@@ -180,8 +180,8 @@ class Documents:
 
 
 def not_a_text(value: object, place: int) -> str:
-    """Return the sentence for an item among texts that is no string."""
-    # NaN and what stands for it elsewhere differ from themselves, or cannot say.
+    """Return the error message for an item among texts that is no string."""
+    # NaN differs from itself; pandas has missing values of other types, too.
     is_missing = value is None or type(value).__name__ in ("NAType", "NaTType")
     is_missing = is_missing or (isinstance(value, float) and value != value)
     way_out = "Leave out or fill in what is missing" if is_missing else "Each must be a string"
@@ -222,11 +222,11 @@ class Labels:
     """The labels of a sequence of documents.
 
     Attributes:
-        names: Every label that exists, by id; those of train in order, then those it lacks.
-        ids: The labels of all documents, one document after another.
-        offsets: Where each document's labels begin in ``ids``, and one past the last; shape
+        names: Every label by id: those of train in order, then those that train lacks.
+        ids: The label ids of all documents, one document after another.
+        offsets: Where each document's labels begin in ``ids``, and the total; shape
             (documents + 1,).
-        multilabel: Whether a document may have any number of labels, or exactly one.
+        multilabel: Whether a document may have any number of labels; else exactly one.
     """
 
     names: tuple[str, ...]
@@ -236,12 +236,12 @@ class Labels:
 
     @classmethod
     def from_lists(cls, lists: Iterable[Sequence[str]], multilabel: bool) -> "Labels":
-        """Make labels from the names that each document has.
+        """Return labels from the names of each document's labels.
 
         >>> Labels.from_lists([["b"], ["a"], ["b"]], multilabel=False).names
         ('a', 'b')
         """
-        found = [list(dict.fromkeys(names)) for names in lists]  # A label counts once.
+        found = [list(dict.fromkeys(names)) for names in lists]  # Repeated labels count once.
         known = {
             name: place for place, name in enumerate(sorted({n for some in found for n in some}))
         }
@@ -252,7 +252,7 @@ class Labels:
 
     @classmethod
     def join(cls, parts: Sequence["Labels"]) -> "Labels":
-        """Put labels one after another; those of one name become one. At least one part."""
+        """Return the labels of all parts (at least one); equal names get the same id."""
         names = tuple(sorted({name for part in parts for name in part.names}))
         ids = np.concatenate([part.named(names).ids for part in parts])
         sizes = np.concatenate([np.diff(part.offsets) for part in parts])
@@ -274,11 +274,11 @@ class Labels:
         )
 
     def counts(self) -> Int64[np.ndarray, " names"]:
-        """Return how many documents have each label."""
+        """Return the number of documents with each label."""
         return np.bincount(self.ids, minlength=len(self.names))
 
     def matrix(self) -> Float32[np.ndarray, "documents names"]:
-        """Return 1 where a document has a label, else 0."""
+        """Return the indicator matrix: 1 if a document has a label, else 0."""
         matrix = np.zeros((len(self), len(self.names)), np.float32)
         matrix[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.ids] = 1
         return matrix
@@ -292,7 +292,7 @@ class Labels:
         return Labels(self.names, ids, offsets, self.multilabel)
 
     def named(self, names: Sequence[str]) -> "Labels":
-        """Return the same labels with ids by other names; those that lack come after, sorted."""
+        """Return the labels with ids by position in ``names``; other names follow, sorted."""
         more = sorted({self.names[at] for at in np.unique(self.ids)} - set(names))
         known = {name: place for place, name in enumerate([*names, *more])}
         ids = np.array([known.get(name, -1) for name in self.names], np.int64)[self.ids]
@@ -300,7 +300,7 @@ class Labels:
 
 
 def bounds(sizes: Int64[np.ndarray, " documents"]) -> Int64[np.ndarray, " bounds"]:
-    """Return where runs of these sizes begin, one after another, and one past the last."""
+    """Return the offsets of consecutive runs of these sizes: their cumulative sums from 0."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
 
 
@@ -309,14 +309,14 @@ class LabelledDocuments(Documents):
     """Documents with their labels.
 
     Attributes:
-        labels: Of each document.
+        labels: The labels of each document.
     """
 
     labels: Labels
 
     @classmethod
     def of(cls, documents: Documents, labels: Labels) -> "LabelledDocuments":
-        """Put documents and their labels together."""
+        """Return documents with their labels."""
         return cls(documents.text, documents.starts, documents.ends, labels)
 
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledDocuments":
@@ -324,7 +324,7 @@ class LabelledDocuments(Documents):
         return self.of(super().take(indices), self.labels.take(indices))
 
     def named(self, names: Sequence[str]) -> "LabelledDocuments":
-        """Return the same documents, the ids of their labels by other names."""
+        """Return the documents with label ids by position in ``names``; see ``Labels.named``."""
         return self.of(self, self.labels.named(names))
 
     def content_hash(self) -> str:

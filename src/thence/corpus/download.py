@@ -1,8 +1,8 @@
-"""Bringing a set of the catalogue to this machine, and letting nothing else in.
+"""Downloading data sets of the catalogue, with verification.
 
-A file comes from the first place that has it: the cache folder, where an earlier call left it;
-the place that the caller names; the folder ``$THENCE_DATA``; the web. Whatever the place, it must
-have the size and SHA-256 of the catalogue, or nothing is kept.
+A file comes from the first place that has it: the cache folder (from an earlier call), ``source``,
+the folder ``$THENCE_DATA``, the web. It must have the size and SHA-256 of the catalogue, else it is
+not kept.
 """
 
 import gzip
@@ -60,18 +60,18 @@ def get(
     progress: Progress | None = None,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Return the folder that holds the verified files of a set, fetching what is missing.
+    """Return the folder with the verified files of a data set, downloading missing ones.
 
     Args:
         name: A name of the catalogue (``thence data list``).
-        source: A folder or one file to take copies from instead of downloading, gzip-compressed or
-            not: of the wanted files, or of the downloads that they are made from.
-        progress: Called with the bytes done and the bytes in all of the download in progress.
-        timeout: Seconds without a byte after which a download is given up.
+        source: A folder or a file with local copies of the set's files or of their downloads,
+            gzip-compressed or not, to use instead of downloading.
+        progress: Called with the bytes done and the total bytes of the current download.
+        timeout: Seconds without a byte after which a download fails.
 
     Raises:
-        DownloadError: The name is unknown, ``source`` holds no file of the set, a download
-            failed or is not what the catalogue says, or the cache folder cannot be written.
+        DownloadError: The name is unknown, ``source`` has no file of the set, a download failed or
+            differs from the catalogue, or the cache folder cannot be written.
     """
     if name not in CATALOGUE:
         raise DownloadError(
@@ -101,7 +101,7 @@ def get(
 
 
 def is_kept(folder: Path, file: DataFile) -> bool:
-    """Return whether an earlier call has kept the file: it was verified before it got its name."""
+    """Return whether the cache has the file; it was verified before it got its name."""
     path = folder / file.name
     return path.is_file() and file.size in (None, path.stat().st_size)
 
@@ -113,7 +113,7 @@ def fill(
     progress: Progress | None,
     timeout: float,
 ) -> None:
-    """Write each file from its copy or, where there is none, from its download."""
+    """Write each file from its local copy, or else from its download."""
     for file in files:
         if file in copies:
             with copies[file].open() as copied, whole_file(folder / file.name) as target:
@@ -131,7 +131,7 @@ def fill(
 def original(
     remote: Remote, copied: Copy | None, folder: Path, progress: Progress | None, timeout: float
 ) -> Iterator[Path]:
-    """Give the path of a verified download for as long as the block lasts."""
+    """Context manager: the path of a verified download, which exists during the block."""
     if copied and not copied.packed:
         yield copied.path
         return
@@ -147,7 +147,7 @@ def original(
 
 
 def find_copies(place: Path, files: Sequence[DataFile]) -> dict[DataFile | Remote, Copy]:
-    """Return the verified copies in a folder, or in one file, of files or of their downloads."""
+    """Return verified local copies of files, or of their downloads, in a folder or one file."""
     found: dict[DataFile | Remote, Copy] = {}
     for file in files:
         url = PurePosixPath(file.remote.url)
@@ -164,7 +164,7 @@ def find_copies(place: Path, files: Sequence[DataFile]) -> dict[DataFile | Remot
 
 
 def find_copy(place: Path, names: Sequence[str], checksum: str) -> Copy | None:
-    """Return the first of the named files, or of their ``.gz``, whose content has the checksum."""
+    """Return the first of the named files (or their ``.gz``) with the checksum; else None."""
     paths = [place / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
     for path in [place] if place.is_file() else filter(Path.is_file, paths):
         for copy in (Copy(path, packed=False), Copy(path, packed=True)):
@@ -174,7 +174,7 @@ def find_copy(place: Path, names: Sequence[str], checksum: str) -> Copy | None:
 
 
 def checksum_of(copy: Copy) -> str | None:
-    """Return the SHA-256 of the content in hex, or None if it cannot be read."""
+    """Return the SHA-256 (hex) of the content; None if it cannot be read."""
     digest = sha256()
     try:
         with copy.open() as stream:
@@ -191,10 +191,11 @@ def download(
     progress: Progress | None = None,
     timeout: float = TIMEOUT,
 ) -> None:
-    """Write a file of the web to ``target``; the caller removes what was written if this raises.
+    """Download a file to ``target``; the caller removes it if this raises.
 
     Raises:
-        DownloadError: The server refuses or breaks off, or what came is not what was asked for.
+        DownloadError: The server refuses, the connection breaks, or the file differs from the
+            catalogue.
     """
     from urllib.error import HTTPError, URLError  # Slow to load, and nobody else needs them.
     from urllib.request import Request, urlopen
@@ -221,10 +222,10 @@ def download(
 def receive(
     response: BufferedIOBase, remote: Remote, target: BufferedIOBase, progress: Progress | None
 ) -> None:
-    """Copy the bytes of a response, checking size and checksum.
+    """Copy the bytes of a response to ``target``, checking size and checksum.
 
     Raises:
-        DownloadError: The connection broke, or the bytes are too few, too many or others.
+        DownloadError: The connection broke, or size or checksum are wrong.
     """
     from http.client import HTTPException
 
@@ -256,7 +257,7 @@ def receive(
 
 
 def wrong(remote: Remote, found: str) -> str:
-    """Return the sentence for a download that is another file than the catalogue's."""
+    """Return the error message for a download that differs from the catalogue; ``found``: how."""
     return (
         f"{remote.url} is not the expected file of {remote.size:,} bytes with SHA-256 "
         f"{remote.sha256}: {found}. Has it changed, or does a proxy answer in its place? "

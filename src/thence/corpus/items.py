@@ -1,7 +1,7 @@
-"""Items of an experiment: sentences, each with what a table says of it beside, such as conditions.
+"""Items of an experiment: sentences with further columns of a table, such as conditions.
 
-A line of plain text is an item without columns. Of a table (``tables.py``) the column of the
-sentences is ``text`` or ``sentence``, or the one that is asked for, and all others are kept.
+A line of plain text is an item without columns. In a table (``tables.py``) the column of the
+sentences is ``text`` or ``sentence``, or the one in the options; all others are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ SENTENCE = "sentence"
 
 @dataclass(frozen=True)
 class Item:
-    """A text, and what is said of it.
+    """A text with further columns.
 
     Attributes:
         text: The text.
@@ -33,7 +33,7 @@ def read_items(source: Source, options: ReadingOptions = ReadingOptions()) -> It
     """Yield the items of a table, of another text, or of texts in memory.
 
     Raises:
-        TextError: There is no such text, or it is not clear which column holds the sentences.
+        TextError: There is no such text, or the column of the sentences is ambiguous.
         SettingError: An option does not fit the source.
     """
     if not isinstance(source, str | Path) or inner_suffix(source) not in TABLES:

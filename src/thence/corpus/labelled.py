@@ -1,4 +1,4 @@
-"""Reading labelled text: a file, a folder, standard input or a data set to labelled documents.
+"""Reading labelled text: files, folders, standard input and data sets to labelled documents.
 
 | source                    | text                               | labels                          |
 |---------------------------|------------------------------------|---------------------------------|
@@ -19,8 +19,7 @@
 | a number, true, false     | its spelling in JSON: `1`, `true`; a number with a point is refused  |
 
 A document may have several labels if there is a separator, a list, or a fastText line with more
-than one mark; otherwise each has one. Documents without text are kept: they have labels, and are
-classified by what is known without words.
+than one mark; otherwise each has one. Documents without text are kept, as they have labels.
 """
 
 import json
@@ -74,10 +73,10 @@ def read_labelled(
     reading: ReadingOptions = ReadingOptions(),
     labelling: LabelOptions = LabelOptions(),
 ) -> LabelledDocuments:
-    """Read documents and their labels; the rules are in the module's head.
+    """Read documents and their labels; the rules are in the module's docstring.
 
     Raises:
-        TextError: The source is missing, cannot be read, holds no text, or lacks labels.
+        TextError: The source is missing, cannot be read, has no text, or lacks labels.
         SettingError: The encoding is unknown, or an option does not fit the kind of source.
         MissingExtraError: The library that reads this kind of source is not installed.
         DownloadError: A data set of Hugging Face could not be fetched.
@@ -98,7 +97,7 @@ def read_labelled(
 def parse_labelled(
     data: Bytes, name: str, reading: ReadingOptions, labelling: LabelOptions
 ) -> LabelledDocuments:
-    """Turn a file's bytes into labelled documents by the rule of its name's suffix.
+    """Return the labelled documents in a file's bytes, by the rule of its suffix.
 
     Raises:
         TextError: The bytes are not text, not such a table, or a document lacks its label.
@@ -123,7 +122,7 @@ def parse_labelled(
 def read_folder(
     folder: Path, reading: ReadingOptions, labelling: LabelOptions
 ) -> LabelledDocuments:
-    """Read a folder with one subfolder per label, or else with files that have their own labels."""
+    """Read a folder with one subfolder per label, or else with labelled files."""
     files = text_files(folder)
     whole = [
         (path, path.relative_to(folder).parts[0])
@@ -143,7 +142,7 @@ def read_folder(
 
 
 def refuse_label_column(name: str, kind: str, labelling: LabelOptions) -> None:
-    """Raise SettingError if a column is asked for where there is none."""
+    """Raise SettingError if the options name a column of labels, which this source cannot have."""
     if labelling.label is not None:
         raise SettingError(
             f"label '{labelling.label}' names a column, but {name} is {kind}. Leave `label` out, "
@@ -152,11 +151,11 @@ def refuse_label_column(name: str, kind: str, labelling: LabelOptions) -> None:
 
 
 def text_and_label(reading: ReadingOptions, labelling: LabelOptions) -> Choose:
-    """Return the choice of the columns of the text and of the labels, which are never the same.
+    """Return a function that chooses the columns of the text and of the labels.
 
-    Raises (where it is called):
-        SettingError: One column is asked for as both.
-        TextError: A column is not there, or it is not clear which one is the text.
+    That function raises:
+        SettingError: One column is named as both.
+        TextError: A column is missing, or the column of the text is ambiguous.
     """
 
     def choose(columns: Sequence[str], place: str) -> list[str]:
@@ -176,10 +175,10 @@ def text_and_label(reading: ReadingOptions, labelling: LabelOptions) -> Choose:
 
 
 def choose_label(columns: Sequence[str], asked: str | None, place: str) -> str:
-    """Return the column that holds the labels.
+    """Return the column of the labels: the one ``asked`` for, else the default.
 
     Raises:
-        TextError: It is not there.
+        TextError: The table lacks it.
     """
     label = DEFAULT_LABEL if asked is None else asked
     if label in columns:
@@ -190,7 +189,7 @@ def choose_label(columns: Sequence[str], asked: str | None, place: str) -> str:
 
 
 def from_rows(rows: Iterator[Row], name: str, labelling: LabelOptions) -> LabelledDocuments:
-    """Return the texts and labels of a table's rows, in one pass."""
+    """Return the labelled documents of a table's rows, which are read once."""
     cells: list[tuple[int, object]] = []
 
     def texts() -> Iterator[str]:
@@ -208,7 +207,7 @@ def from_rows(rows: Iterator[Row], name: str, labelling: LabelOptions) -> Labell
 
 
 def label_names(cell: object, separator: str | None, place: str) -> list[str]:
-    """Return the labels of a document.
+    """Return the names of the labels in a cell: one, those of a list, or separated ones.
 
     >>> label_names("war; peace ;", ";", "a.csv, line 2")
     ['war', 'peace']
@@ -221,7 +220,7 @@ def label_names(cell: object, separator: str | None, place: str) -> list[str]:
 
 
 def label_name(value: object, place: str) -> str:
-    """Return one label as it is known from here on.
+    """Return the name of a label: without white space around it; numbers and booleans as JSON.
 
     Raises:
         TextError: It is empty, not text, or neither a string nor a whole number nor a boolean.
@@ -245,7 +244,7 @@ def label_name(value: object, place: str) -> str:
 
 
 def without_marks(documents: Documents) -> Documents:
-    """Return documents without the ``__label__`` marks that some may begin with."""
+    """Return documents without the ``__label__`` marks at the beginning of some."""
     starts = documents.starts.copy()
     for index, (start, end) in enumerate(
         zip(starts.tolist(), documents.ends.tolist(), strict=True)
@@ -259,11 +258,11 @@ def without_marks(documents: Documents) -> Documents:
 def marked_lines(
     data: Bytes, name: str, reading: ReadingOptions, labelling: LabelOptions
 ) -> LabelledDocuments:
-    """Return the lines of plain text without the ``__label__`` marks that they begin with.
+    """Return the labelled documents of lines that begin with ``__label__`` marks (fastText).
 
     Raises:
         TextError: A line has no mark, or one without a name.
-        SettingError: The encoding is unknown, or a column is asked for.
+        SettingError: The encoding is unknown, or a column is named.
     """
     text = plain_text(data, name, reading)
     starts, ends = line_bounds(text)

@@ -1,4 +1,4 @@
-"""Anything a person may name as a source, to documents or to splits, with labels or without."""
+"""Loading any source (path, name, texts in memory) as documents or splits, with labels or not."""
 
 import warnings
 from collections.abc import Container, Mapping
@@ -24,7 +24,7 @@ from thence.corpus.tables import HUGGING_FACE, LINE_TABLES, columns_at_first_sig
 from thence.errors import SettingError, TextError, ThenceWarning, nearest
 
 Instead: TypeAlias = Mapping[str, Path | Documents]
-"""What is read in place of a source that has this name."""
+"""Files or documents that replace sources, by the name of the source."""
 NOTHING: Instead = MappingProxyType({})
 
 
@@ -35,15 +35,13 @@ def load(
 ) -> Documents:
     """Read a source: a path, ``-``, ``hf:NAME``, a bundled text, a set of the catalogue, or texts.
 
-    Texts that a program holds are read by the rules of ``memory.py``.
-
-    A set that comes with its own splits gives its training part; a set that is not on this machine
-    yet is downloaded.
+    Texts in memory are read by the rules of ``memory.py``. Of a set with its own splits the train
+    split is read; a set that is not on this machine yet is downloaded.
 
     Raises:
-        TextError: There is no such file or name, or it holds no text.
+        TextError: There is no such file or name, or it has no text.
         SettingError: An option does not fit the source.
-        DownloadError: A set could not be fetched.
+        DownloadError: A set could not be downloaded.
     """
     if not isinstance(source, str | Path):
         return read_memory(source, options)
@@ -60,12 +58,12 @@ def load_labelled(
 ) -> LabelledDocuments:
     """Read a source as ``load`` does, with its labels.
 
-    Of what a program holds, only ``LabelledDocuments`` have any.
+    In memory only ``LabelledDocuments`` have labels.
 
     Raises:
-        TextError: There is no such file or name, it holds no text, or lacks labels.
+        TextError: There is no such file or name, it has no text, or lacks labels.
         SettingError: An option does not fit the source.
-        DownloadError: A set could not be fetched.
+        DownloadError: A set could not be downloaded.
     """
     if isinstance(source, LabelledDocuments):
         return source
@@ -87,26 +85,26 @@ def load_splits(
     labelling: LabelOptions | None = None,
     instead: Instead = NOTHING,
 ) -> Splits:
-    """Read a source and divide it into train, dev and test.
+    """Read a source and split it into train, dev and test.
 
-    A set of the catalogue brings its own dev and test where it has them; ``splitting.dev`` and
-    ``splitting.test`` go before those. One that has a test but no dev gets its dev from train.
-    With ``labelling``, documents come with their labels: those of train, sorted, have the first
-    ids in all three, and a label that only dev or test has comes after them.
+    A set of the catalogue may have its own dev and test; ``splitting.dev`` and ``splitting.test``
+    override them. If it has a test but no dev, dev is split off from train. With ``labelling``,
+    documents have labels: those of train, sorted, have the first ids in all three splits, and
+    labels that only dev or test have come after them.
 
     Args:
         source: A path or a name.
         reading: How the text is read.
-        splitting: How it is divided, or the files of dev and test.
-        progress: Is told of a download.
+        splitting: How it is split, or the files of dev and test.
+        progress: Called during a download.
         labelling: Where the labels are.
-        instead: What is read in place of the source, or of dev or test, where it cannot be read by
-            its name: a copy of what came through a pipe, or documents in memory.
+        instead: Replacements of the source, or of dev or test, that cannot be read by their name:
+            a copy of a pipe's text, or documents in memory.
 
     Raises:
-        TextError: There is no such file or name, it holds no text, or too little to divide.
+        TextError: There is no such file or name, it has no text, or too little to split.
         SettingError: An option does not fit the source.
-        DownloadError: A set could not be fetched.
+        DownloadError: A set could not be downloaded.
     """
     there: Path | Documents | str = instead.get(str(source), source)
     if is_one_of(there, CATALOGUE):
@@ -130,7 +128,7 @@ def read_held_out(
     instead: Instead = NOTHING,
     labelling: LabelOptions | None = None,
 ) -> Documents:
-    """Read the dev or test documents that a recipe names, or what is there in place of them."""
+    """Read the dev or test documents of a path, or their replacement in ``instead``."""
     there = instead.get(path, path)
     if isinstance(there, Documents):
         return there if labelling is None else load_labelled(there)
@@ -140,7 +138,7 @@ def read_held_out(
 
 
 def with_ids_of_train(splits: Splits) -> LabelledSplits:
-    """Give labels the ids that they have in train; if one part may have several, all may."""
+    """Return splits with the label ids of train; all are multilabel if one of them is."""
     parts = [splits.train, splits.dev, splits.test]
     labelled = [part for part in parts if isinstance(part, LabelledDocuments)]
     multilabel = any(part.labels.multilabel for part in labelled)
@@ -151,11 +149,11 @@ def with_ids_of_train(splits: Splits) -> LabelledSplits:
 
 
 def warn_of_labels(source: Source, options: ReadingOptions) -> None:
-    """Warn if a text to learn is a table with a column of labels, which nobody asked for.
+    """Warn if the text for a language model is a table with a column of labels.
 
     Args:
-        source: A path; of others nothing is known before they are read.
-        options: If they name the column of the text there is nothing to say.
+        source: The source; only paths are checked, as others can be read only once.
+        options: If they name the column of the text, there is no warning.
     """
     if not is_path_or_name(source) or options.column is not None:
         return
@@ -173,11 +171,11 @@ def warn_of_labels(source: Source, options: ReadingOptions) -> None:
 
 
 def locate(source: str | Path, progress: Progress | None) -> str | Path:
-    """Return what there is to read: the source itself, or the file of a set of the catalogue.
+    """Return the path to read: the source itself, or the file of a set of the catalogue.
 
     Raises:
         TextError: There is no such file or name.
-        DownloadError: A set could not be fetched.
+        DownloadError: A set could not be downloaded.
     """
     name, path = str(source), Path(source)
     if name == "-" or name.startswith(HUGGING_FACE) or exists(path):
@@ -196,12 +194,12 @@ def locate(source: str | Path, progress: Progress | None) -> str | Path:
 
 
 def is_one_of(source: Source, names: Container[str]) -> bool:
-    """Return whether the source is one of the names; a file or folder called so goes before it."""
+    """Return whether the source is one of the names, and no file or folder has this name."""
     return isinstance(source, str | Path) and str(source) in names and not exists(Path(source))
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is such a file or folder; if that cannot be told, reading says why."""
+    """Return whether a path exists; True if that cannot be found out: reading it raises then."""
     try:
         return path.exists()
     except OSError:
@@ -212,8 +210,8 @@ def text_files_of(name: str, progress: Progress | None = None) -> dict[str, str]
     """Return the path of each split of a set of the catalogue, by role.
 
     Raises:
-        TextError: The set holds no text.
-        DownloadError: It could not be fetched.
+        TextError: The set has no text but word vectors.
+        DownloadError: It could not be downloaded.
     """
     files = CATALOGUE[name].files
     if any(file.role == "vectors" for file in files):

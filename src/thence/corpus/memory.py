@@ -1,19 +1,19 @@
-"""Text that a program holds, and no file: a list, a generator, a column of a table, to documents.
+"""Texts in memory: a list, a generator or a column of a table to documents.
 
-| what is given                               | documents                                         |
+| texts                                       | documents                                         |
 |---------------------------------------------|---------------------------------------------------|
 | `Documents`                                 | those                                             |
 | any iterable of strings: a list, a tuple, a | one for each string, which may hold line ends     |
 | generator, a pandas Series, a NumPy array,  |                                                   |
 | a column of a Hugging Face data set         |                                                   |
-| a dictionary, a set, bytes, an open file, a | refused: what its items are is not what is meant, |
-| table with several columns                  | or they have no order                             |
+| a dictionary, a set, bytes, an open file, a | refused: its items are probably not the texts     |
+| table with several columns                  | that were meant, or they have no order            |
 | an item that is no string: None, NaN, a     | refused with its place                            |
 | number, bytes, a list                       |                                                   |
 
-No library of tables is imported for it. What files may not hold, NUL, is refused here too unless
-``errors`` says otherwise, and an empty text is skipped unless ``keep_empty``; so what a run keeps
-of such a text reads as the text itself.
+No library of tables is imported. As in files, NUL is refused unless ``errors`` says otherwise, and
+empty texts are skipped unless ``keep_empty`` is set; so a copy in a run folder is read as the same
+documents.
 """
 
 import json
@@ -28,31 +28,31 @@ from thence.corpus.reading import ReadingOptions, refuse_empty, without_empty
 from thence.errors import TextError
 
 Texts: TypeAlias = Documents | Iterable[str]
-"""Texts that a program holds, each a document of its own."""
+"""Texts in memory, each one document."""
 Source: TypeAlias = str | Path | Texts
 """A text: its path or name, ``-`` for standard input, or the texts themselves."""
 COLUMN = "text"
-"""The field of a kept text where the reading options name none."""
+"""The field of a text in a written JSONL file, unless the reading options name one."""
 
 
 def is_path_or_name(source: Source) -> bool:
-    """Return whether a source names its text, and does not hold it."""
+    """Return whether a source is a path or a name, not texts in memory."""
     return isinstance(source, str | PurePath)
 
 
 def read_memory(
     texts: Texts, options: ReadingOptions = ReadingOptions(), name: str = "The text in memory"
 ) -> Documents:
-    """Turn texts that a program holds into documents; the rules are in the module's head.
+    """Return texts in memory as documents; the rules are in the module's docstring.
 
     Args:
         texts: The texts, read once.
-        options: Of these ``keep_empty`` and ``errors`` count; the others are about files.
-        name: What to call them in messages.
+        options: Only ``keep_empty`` and ``errors`` are used; the others are for files.
+        name: Their name in messages.
 
     Raises:
-        TextError: They are no iterable of strings, one of them holds what is no text, or all are
-            empty.
+        TextError: They are no iterable of strings, one of them has NUL or a lone surrogate, or all
+            are empty.
     """
     if isinstance(texts, Documents):
         documents = texts
@@ -65,10 +65,10 @@ def read_memory(
 
 
 def documents_of(texts: Texts | str) -> Documents:
-    """Turn texts to be judged into documents, whatever is in them; a single string is one.
+    """Return texts to score or classify as documents, empty ones too; a single string is one.
 
     Raises:
-        TextError: They are no iterable of strings, or one holds what is no character.
+        TextError: They are no iterable of strings, or one has a lone surrogate.
     """
     if isinstance(texts, Documents):
         return texts
@@ -78,7 +78,7 @@ def documents_of(texts: Texts | str) -> Documents:
 
 
 def _usable(texts: Iterable[str], name: str, errors: Errors) -> Iterator[str]:
-    """Yield texts, mended or refused where they hold NUL or half of a surrogate pair."""
+    """Yield texts; NUL and lone surrogates are an error, replaced or dropped by ``errors``."""
     for place, text in enumerate(texts):
         if isinstance(text, str) and (found := UNUSABLE.search(text)):
             if errors == "strict":
@@ -91,10 +91,9 @@ def _usable(texts: Iterable[str], name: str, errors: Errors) -> Iterator[str]:
 
 
 def check_iterable(texts: Any, name: str) -> None:
-    """Refuse what could be iterated but would give something else than texts.
+    """Raise TextError for an object whose items are not texts, such as a dictionary or a file.
 
-    Raises:
-        TextError: It is such a thing, or no iterable at all; says what to give.
+    The message says what to give instead.
     """
     way_out = "give a list, a tuple, a generator or one column of strings"
     kind = type(texts).__name__
@@ -116,10 +115,10 @@ def check_iterable(texts: Any, name: str) -> None:
 
 
 def write_texts(documents: Documents, file: BufferedIOBase, options: ReadingOptions) -> None:
-    """Write documents as JSONL that reads, by the same options, as the same documents."""
+    """Write documents as JSONL, which the same options read as the same documents."""
     column = json.dumps(options.column or COLUMN)
-    # In ASCII, which nearly every encoding has at the same bytes; the others encode it too.
+    # JSON in ASCII can be encoded in every text encoding.
     encode = json.encoder.encode_basestring_ascii
     text = TextIOWrapper(cast(IO[bytes], file), encoding=options.encoding, newline="\n")
     text.writelines(f"{{{column}: {encode(document)}}}\n" for document in documents)
-    text.detach()  # The file stays open.
+    text.detach()  # Else the wrapper would close the file.

@@ -1,8 +1,8 @@
-"""Lists of the best hypotheses of a recogniser or translator, to be rescored.
+"""N-best lists of a speech recogniser or translator, to be rescored.
 
-They come in tables (``tables.py``), a hypothesis a row, with the columns ``id`` (or
-``utterance``), ``score``, ``text`` and perhaps ``reference``. A TSV without such a first row has
-them in this order.
+They are tables (``tables.py``) with one hypothesis per row and the columns ``id`` (or
+``utterance``), ``score``, ``text`` and optionally ``reference``. A TSV without a header has them in
+this order.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ FORM = (
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One of the texts that an utterance may be.
+    """A hypothesis of an utterance.
 
     Attributes:
-        utterance: Which utterance.
-        score: What the recogniser says of it: a log-probability in nats, the higher the better.
+        utterance: Id of the utterance.
+        score: Score of the recogniser: a log-probability in nats, higher is better.
         text: The text.
-        reference: What was said, if that is known.
+        reference: The correct text, if known.
     """
 
     utterance: str
@@ -47,7 +47,7 @@ def read_nbest(path: str | Path) -> list[Hypothesis]:
     """
     path = Path(path)
     if inner_suffix(path) not in TABLES:
-        with open_named(path):  # It may not be there.
+        with open_named(path):  # Raises the better error if the file is missing.
             raise TextError(f"{path} is no table. {FORM}")
     data = bytes(read_file(path))
     first = data.partition(b"\n")[0].split(b"\t")
@@ -82,9 +82,9 @@ def read_nbest(path: str | Path) -> list[Hypothesis]:
 
 
 def _number(cell: object) -> tuple[float] | None:
-    """Return the finite number that a cell holds; None if it holds none."""
+    """Return the finite number in a cell as a tuple; None if there is none."""
     try:
-        number = float(cell)  # type: ignore[arg-type]  # What is no number raises.
+        number = float(cell)  # type: ignore[arg-type]  # Raises for other types.
     except (TypeError, ValueError):
         return None
     return (number,) if abs(number) < float("inf") else None

@@ -1,27 +1,26 @@
-"""Opening what a person names: what never ends is refused, and what memory cannot hold.
+"""Opening files: refuses what is no file, no text, or larger than the memory.
 
-| what it is                                | in a folder | named itself                          |
+| kind                                      | in a folder | named itself                          |
 |-------------------------------------------|-------------|---------------------------------------|
 | a file                                    | read        | read                                  |
 | a pipe: `<(...)`, a FIFO, standard input  | refused     | read to its end, where it may be text |
 | a terminal                                | refused     | read to its end, where it may be text |
 | another device, a socket                  | refused     | refused                               |
 
-Files may not be what their names say:
+The content may differ from what the file name says:
 
-| found                                              | what is done                                |
+| content                                            | action                                      |
 |----------------------------------------------------|---------------------------------------------|
 | an archive, a picture, a PDF, an office document,  | refused                                     |
 | a database                                         |                                             |
-| a pointer of Git LFS or git-annex in place of what | refused                                     |
-| it points to                                       |                                             |
-| a CSV or TSV whose columns something else separates| refused                                     |
+| a pointer file of Git LFS or git-annex             | refused                                     |
+| a CSV or TSV with another separator                | refused                                     |
 | JSON, a table or a web page in plain text          | read as it is, with a ``ThenceWarning``     |
-| a column ``label`` beside the text, where no label | left aside in training, with a warning      |
+| a column ``label`` beside the text, where no label | ignored in training, with a warning         |
 | is asked for                                       |                                             |
 
-Source code, logs and poems are text, whatever they begin with: only where each of the first lines
-has the form is there a remark.
+Source code, logs and poems are text, whatever they begin with: there is a warning only if all of
+the first lines have the form.
 """
 
 import json
@@ -40,22 +39,22 @@ from thence.errors import TextError, ThenceError, ThenceWarning
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MOST_OF_MEMORY = 0.9
-"""Share of the free memory that a text may take; a process that took all would be killed."""
+"""Share of the free memory that a text may take; a process that takes all is killed."""
 
 
 class Stream(Protocol):
-    """What bytes are read from."""
+    """A readable binary stream."""
 
     def read(self, size: int, /) -> bytes:
-        """Return so many bytes or fewer; none at the end."""
+        """Return up to ``size`` bytes; b"" at the end."""
 
 
 def odd_kind(path: Path, pipes: bool = False) -> str | None:
-    """Return what a path is if it is there and no file: ``a folder``, ``a pipe``, ``a device``.
+    """Return the kind of a path that is no file: ``a folder``, ``a pipe``, ``a device``; else None.
 
     Args:
-        path: May also lead to nothing; then the reader says so.
-        pipes: Whether a pipe and a terminal, which can be read once, are as good as a file.
+        path: The path; None is also returned if it does not exist.
+        pipes: Whether a pipe and a terminal, which can be read once, count as files.
     """
     try:
         mode = path.stat().st_mode
@@ -81,7 +80,7 @@ def _is_terminal(path: Path, mode: int) -> bool:
 
 
 def refuse_odd(path: Path, pipes: bool = False) -> None:
-    """Raise TextError for what is there but no file; see ``odd_kind``."""
+    """Raise TextError for a path that exists but is no file; see ``odd_kind``."""
     kind = odd_kind(path, pipes)
     if kind == "a pipe":
         raise TextError(
@@ -100,32 +99,32 @@ def open_named(path: Path) -> BinaryIO:
     """
     refuse_odd(path, pipes=True)
     try:
-        # Unbuffered, because a buffered file would join its buffer with the rest: a second copy.
+        # Unbuffered: a buffered file would copy the content once more.
         return path.open("rb", buffering=0)
     except FileNotFoundError:
         raise TextError(f"{path} does not exist. Is the path spelt right?") from None
-    except (OSError, ValueError) as error:  # A name with NUL is no name.
+    except (OSError, ValueError) as error:  # ValueError: the name has a NUL.
         reason = getattr(error, "strerror", None) or str(error)
         raise TextError(f"{path} cannot be read: {reason}.") from None
 
 
 def read_to_end(stream: Stream, name: str, known_size: int = 0) -> bytearray:
-    """Return all that a stream gives, as long as there is memory for it.
+    """Return the whole content of a stream.
 
     Args:
         stream: The stream; may be unbuffered.
-        name: What is read, for the message.
-        known_size: How many bytes it has at least, where that is known.
+        name: Its name, for the message.
+        known_size: Its minimal size in bytes, if known.
 
     Raises:
-        TextError: It has more bytes than the memory that is free.
+        TextError: It is larger than the free memory.
     """
     free = free_memory()
     if known_size > free:
         raise too_large(name, free)
     result = bytearray()
     try:
-        if known_size:  # In one piece, which is quicker.
+        if known_size:  # One large read is faster.
             result += stream.read(known_size)
         while piece := stream.read(CHUNK):
             result += piece
@@ -137,12 +136,12 @@ def read_to_end(stream: Stream, name: str, known_size: int = 0) -> bytearray:
 
 
 def read_whole(path: Path) -> bytes:
-    """Return the bytes of a file that is asked as it is, such as a model.
+    """Return the bytes of a file without decoding, such as a model.
 
-    It is not memory-mapped: whoever wrote over a mapped file would end the process that asks it.
+    It is not memory-mapped: overwriting a mapped file would kill the process (SIGBUS).
 
     Raises:
-        TextError: It is no file, cannot be read, or is larger than the memory that is free.
+        TextError: It is no file, cannot be read, or is larger than the free memory.
     """
     refuse_odd(path)
     try:
@@ -159,7 +158,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def unpacked_start(path: Path, size: int) -> bytes:
-    """Return the first bytes of a file, or of what it holds where it is compressed."""
+    """Return the first bytes of a file, decompressed; b"" if it cannot be read."""
     try:
         with path.open("rb") as file, unpacking(file, str(path)) as stream:
             return stream.read(size)
@@ -168,7 +167,7 @@ def unpacked_start(path: Path, size: int) -> bytes:
 
 
 def too_large(name: str, free: int) -> TextError:
-    """Return the error for a text that memory cannot hold."""
+    """Return the error for a text that is larger than the free memory."""
     return TextError(
         f"{name} has more than {free / 1e9:,.1f} GB, which is more than the memory that is free. "
         "Read a part of it; n-grams of many files are counted in parts with `cluster`."
@@ -176,7 +175,7 @@ def too_large(name: str, free: int) -> TextError:
 
 
 def free_memory() -> int:
-    """Return how many bytes a text may have: most of the free memory, if the system says."""
+    """Return the bytes that a text may take: most of the free memory; 2^62 if not known."""
     free = [_number(Path("/proc/meminfo"), _available), _number(CONTAINER_LIMIT, int)]
     known = [number for number in free if number > 0]
     return int(MOST_OF_MEMORY * min(known)) if known else 1 << 62
@@ -188,7 +187,7 @@ def _available(text: str) -> int:
 
 
 def _number(path: Path, read: Callable[[str], int]) -> int:
-    """Return the number in a file of the system; -1 if there is none."""
+    """Return the number in a system file; -1 if it cannot be read."""
     try:
         return read(path.read_text())
     except (OSError, ValueError, StopIteration):
@@ -213,7 +212,7 @@ ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"Rar!\x1a\x07": "a RAR archive",
 }
-"""The first bytes of what must be unpacked."""
+"""The first bytes of archives, which must be unpacked first."""
 NO_TEXTS = {
     b"%PDF-": "a PDF",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a document of Word, Excel or PowerPoint",
@@ -236,25 +235,25 @@ OFFICE = {
     b"mimetypeapplication/vnd.oasis": "LibreOffice",
     b"mimetypeapplication/epub": "an e-book reader",
 }
-"""Programs whose documents are zip archives, by the beginning of the first file in them."""
+"""Programs whose documents are zip archives, by a name that occurs at the archive's beginning."""
 LFS = b"version https://git-lfs.github.com/spec/"
 ANNEX = re.compile(rb"(?:\.\./)*(?:\.git)?/?annex/objects/[^\n]{1,1000}\n?")
 
 LOOKED_AT = 1 << 16
-"""Bytes at the beginning of a text that are looked at."""
+"""Bytes at the beginning of a text from which its kind is recognised."""
 LARGEST_SHAPED = 1 << 24
-"""Bytes of plain text that may be looked at as a whole, to see whether it is a JSON array."""
+"""Bytes of plain text up to which the whole is parsed to recognise a JSON array."""
 FIRST_LINES, FEWEST_LINES = 20, 3
-"""To be taken for JSON lines or a table, so many first lines must all have that form; with fewer
-lines than the second number a text is plain."""
+"""A text is recognised as JSON lines or a table if all of its first ``FIRST_LINES`` lines have that
+form; as a table only with at least ``FEWEST_LINES`` lines."""
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars (|)"}
 COLUMNS = {"text", "label", "labels", "sentence", "document", "category", "class", "target"}
-"""Names of columns by which the first line of a table is known."""
+"""Usual names of columns, by which the header of a table is recognised."""
 WEB_PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
 
 
 def refuse_foreign(data: Bytes, name: str) -> None:
-    """Raise TextError if the bytes are known not to be text, or only to say where the text is."""
+    """Raise TextError for bytes of a known format that is no text, or of a pointer to a file."""
     for first, kind in ARCHIVES.items():
         if data.startswith(first):
             start = bytes(data[:LOOKED_AT])
@@ -280,7 +279,7 @@ def _no_text(name: str, kind: str) -> TextError:
 
 
 def refuse_other_separator(lines: list[str], separator: str, name: str) -> None:
-    """Raise TextError if a table seems to have another separator than its name says."""
+    """Raise TextError if a table seems to have another separator than its suffix says."""
     if not lines or separator in lines[0]:
         return
     for other, called in SEPARATORS.items():
@@ -294,7 +293,7 @@ def refuse_other_separator(lines: list[str], separator: str, name: str) -> None:
 
 
 def first_lines(text: Bytes) -> list[str]:
-    """Return the first lines of UTF-8 that are not blank, those that are whole."""
+    """Return the first complete lines of UTF-8 text that are not blank."""
     start = bytes(text[:LOOKED_AT])
     lines = start.decode("utf-8", "ignore").split("\n")
     if len(text) > LOOKED_AT and len(lines) > 1:
@@ -303,7 +302,7 @@ def first_lines(text: Bytes) -> list[str]:
 
 
 def odd_shape(text: Bytes) -> str | None:
-    """Return what a plain text seems to be instead, and the way out; None for ordinary text."""
+    """Return the probable format of a plain text with a remedy, for a warning; None for text."""
     lines = first_lines(text)
     if not lines:
         return None
@@ -324,7 +323,7 @@ def odd_shape(text: Bytes) -> str | None:
 
 
 def _parsed(text: Bytes | str) -> object:
-    """Return what JSON holds, or None; cheap for other text, which ends at its first odd sign."""
+    """Return the value of JSON text, or None; fast for other text, which fails at once."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -332,7 +331,7 @@ def _parsed(text: Bytes | str) -> object:
 
 
 def warn_of_shape(text: Bytes, name: str) -> None:
-    """Warn if a plain text seems to be something else."""
+    """Warn if a plain text seems to have another format."""
     shape = odd_shape(text)
     if shape is not None:
         message = f"{name} is read as plain text, line by line, but seems to be {shape}."

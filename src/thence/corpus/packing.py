@@ -1,13 +1,13 @@
-"""Compressed files, known by their first bytes: read, and written as another file is.
+"""Compressed files: recognised by their first bytes, read and written.
 
-| packed by | suffix | how                                                                  |
+| format    | suffix | library                                                              |
 |-----------|--------|----------------------------------------------------------------------|
 | gzip      | `.gz`  | Python                                                               |
 | bzip2     | `.bz2` | Python                                                               |
 | xz        | `.xz`  | Python                                                               |
 | zstd      | `.zst` | Python from 3.14 on; before, the library backports.zstd: extra `data` |
 
-Several packed files, one after another, are one.
+Several compressed files, one after another, are read as one.
 """
 
 import bz2
@@ -28,15 +28,16 @@ SUFFIXES = {
     ".xz": re.compile(rb"\xfd7zXZ\0"),
     ".zst": re.compile(rb"(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)"),
 }
-"""The usual suffix of each kind, and how such files begin."""
+"""The suffix of each format, and a pattern of its first bytes."""
 START = 10
-"""Bytes by which a kind is known."""
+"""Number of first bytes that are enough to recognise a format."""
 LONGEST_WINDOW = 31
-"""Logarithm of the bytes that zstd may look back: the most it can, as in some published corpora."""
+"""Base-2 logarithm of zstd's largest accepted window in bytes: its maximum, which some published
+corpora use."""
 
 
 def packed_as(start: bytes | bytearray) -> str | None:
-    """Return the suffix of the kind of packed file that begins so; None: it is not packed.
+    """Return the suffix of the compression format of a file's first bytes; None if not compressed.
 
     >>> packed_as(gzip.compress(b"a")), packed_as(b"BZh are letters")
     ('.gz', None)
@@ -51,15 +52,15 @@ def _zstd(purpose: str) -> Any:
 
 @contextmanager
 def unpacking(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
-    """Yield what an open file holds, unpacked if it is packed; it is read from its beginning on.
+    """Context manager: the content of a file from its beginning on, decompressed if necessary.
 
     Args:
-        file: The file, which can be sought in and stays open.
+        file: The open file, which must be seekable and stays open.
         name: Its name, for messages.
 
     Raises:
-        TextError: What is packed is cut short or damaged.
-        MissingExtraError: It takes a library that is not installed.
+        TextError: The compressed data is truncated or damaged.
+        MissingExtraError: The library for it is not installed.
     """
     kind = packed_as(file.read(START))
     file.seek(0)
@@ -80,7 +81,7 @@ def unpacking(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         yield stream
     except broken as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # Of the file itself.
+            raise  # An error of the file system, not of the compressed data.
         raise TextError(
             f"{name} is compressed, but broken ({error}). Was it copied or downloaded whole?"
         ) from None
@@ -88,11 +89,11 @@ def unpacking(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def packing(kind: str | None, file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Yield where to write what is to be packed; the bytes do not depend on the time.
+    """Context manager: a file to write to, compressed into ``file``, without a time stamp.
 
     Args:
-        kind: The suffix of the kind, or None.
-        file: Where they are written.
+        kind: The suffix of the format; None for no compression.
+        file: The file that gets the compressed bytes.
     """
     if kind == ".gz":
         packed: Any = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
@@ -102,7 +103,7 @@ def packing(kind: str | None, file: IO[bytes]) -> Iterator[IO[bytes]]:
         packed = lzma.LZMAFile(file, "wb")  # noqa: SIM115
     elif kind == ".zst":
         packed = _zstd("packing the output").ZstdFile(file, "wb")
-    else:  # As it is.
+    else:
         yield file
         return
     with packed:

@@ -1,8 +1,8 @@
-"""Minimal pairs: two sentences that differ in one thing, of which only the first is good.
+"""Minimal pairs: two sentences that differ in one thing, of which only the first is acceptable.
 
-They come in tables (``tables.py``), one pair a row, with these columns:
+They are tables (``tables.py``) with one pair per row and these columns:
 
-| column                                           | what it holds                              |
+| column                                           | content                                    |
 |--------------------------------------------------|--------------------------------------------|
 | ``sentence_good``, ``good``                      | the sentence that should be likelier       |
 | ``sentence_bad``, ``bad``                        | the other one                              |
@@ -40,13 +40,13 @@ FORM = (
 
 @dataclass(frozen=True)
 class MinimalPair:
-    """Two sentences of which only the first is good.
+    """Two sentences of which only the first is acceptable.
 
     Attributes:
         good: The sentence that should be likelier.
         bad: The other one.
-        paradigm: What the pair tests.
-        phenomenon: What this paradigm has in common with others; empty where nothing is said.
+        paradigm: The name of what the pair tests.
+        phenomenon: The group of paradigms that it belongs to; empty if unknown.
     """
 
     good: str
@@ -73,7 +73,7 @@ def _tables(path: Path) -> list[Path]:
     if is_folder(path):
         return [file for file in text_files(path) if inner_suffix(file) in TABLES]
     if inner_suffix(path) not in TABLES:
-        with open_named(path):  # It may not be there.
+        with open_named(path):  # Raises the better error if the file is missing.
             raise TextError(f"{path} is no table. {FORM}")
     return [path]
 

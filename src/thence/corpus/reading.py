@@ -63,11 +63,11 @@ from thence.settings import Settings
 
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
 KNOWN_SUFFIXES = (*PLAIN_SUFFIXES, *(suffix for suffix in TABLES if suffix != ".json"))
-"""Of files in a folder that are read; a ``.json`` there may be anything, such as a description."""
+"""Suffixes of files in a folder that are read; a ``.json`` there may be no text, but metadata."""
 STANDARD_INPUT = "standard input"
 LINE_FEED, CARRIAGE_RETURN = 10, 13
 LARGE_FILE = 1 << 26
-"""Bytes from which a plain text is kept on disk and not in memory."""
+"""Bytes from which a plain text is copied to a temporary file and mapped, not kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class ReadingOptions(Settings):
 
 
 def read_documents(source: str | Path, options: ReadingOptions = ReadingOptions()) -> Documents:
-    """Read a file, a folder or, for ``-``, standard input; the rules are in the module's head.
+    """Read a file, a folder or, for ``-``, standard input; the rules are in the module's docstring.
 
     Raises:
-        TextError: The source is missing, cannot be read, or holds no text.
+        TextError: The source is missing, cannot be read, or has no text.
         SettingError: The encoding is unknown, or an option does not fit the kind of file.
         MissingExtraError: The library that reads this kind of source is not installed.
         DownloadError: A data set of Hugging Face could not be fetched.
@@ -120,7 +120,7 @@ def refuse_empty(documents: Documents, source: str | Path) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether the path is a folder; one that cannot be looked at is left to the reader."""
+    """Return whether the path is a folder; False if that cannot be found out: reading it raises."""
     try:
         return path.is_dir()
     except OSError:
@@ -145,7 +145,7 @@ def text_files(folder: Path) -> list[Path]:
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, but none that is hidden or in a hidden folder."""
+    """Yield the files below a folder, without hidden files and folders."""
     for parent, subfolders, names in os.walk(folder, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         yield from (Path(parent, name) for name in names if not name.startswith("."))
@@ -157,7 +157,7 @@ def refuse(error: OSError) -> NoReturn:
 
 
 def inner_suffix(path: str | PurePath) -> str:
-    """Return the suffix in lower case, that of a packed file without ``.gz`` or the like.
+    """Return the suffix in lower case, ignoring that of compression such as ``.gz``.
 
     >>> inner_suffix("cities.CSV.gz")
     '.csv'
@@ -181,14 +181,14 @@ def read_file(path: Path) -> Bytes:
 def large_text(
     path: Path, options: ReadingOptions, at_least: int = LARGE_FILE
 ) -> UInt8[np.ndarray, " bytes"] | None:
-    """Return a large plain text as a copy on disk, memory-mapped; None: read it whole instead.
+    """Return a large plain text as a temporary copy, memory-mapped; None if it must be read whole.
 
-    It is a copy, since whoever changed the file would change the text while it is learned.
+    It is a copy, so that changes of the file during a training have no effect.
 
     Args:
         path: The file.
         options: How it is read.
-        at_least: Bytes of a large one.
+        at_least: Minimal size in bytes.
     """
     is_plain = options.column is None and inner_suffix(path) not in TABLES
     is_utf8 = find_codec(options.encoding).name in ("utf-8", "utf-8-sig")
@@ -205,12 +205,12 @@ def large_text(
                 if not copy.size:
                     refuse_foreign(piece, str(path))
                 piece = left + piece
-                used = codecs.utf_8_decode(piece)[1]  # What the piece's end cuts is left over.
+                used = codecs.utf_8_decode(piece)[1]  # All but an incomplete character at its end.
                 if b"\0" in piece:
                     return None
                 copy.append(np.frombuffer(piece, np.uint8)[:used])
                 left = piece[used:]
-    except (OSError, ValueError):  # Reading it whole says what is wrong.
+    except (OSError, ValueError):  # Reading it whole raises an error with the place.
         return None
     text = copy.array()[len(MARK) if copy.read(0, len(MARK)).tobytes() == MARK else 0 :]
     warn_of_shape(text[:LARGEST_SHAPED].tobytes(), str(path))
@@ -219,12 +219,12 @@ def large_text(
 
 
 def read_standard_input() -> Bytes:
-    """Return all that comes from standard input."""
+    """Return the whole content of standard input."""
     return _read(sys.stdin.buffer, STANDARD_INPUT)
 
 
 def _read(stream: BinaryIO, name: str, known_size: int = 0) -> Bytes:
-    """Return all that a stream gives.
+    """Return the whole content of a stream.
 
     Raises:
         TextError: It cannot be read, or is larger than memory.
@@ -236,12 +236,12 @@ def _read(stream: BinaryIO, name: str, known_size: int = 0) -> Bytes:
 
 
 def unpack(data: Bytes, name: str) -> Bytes:
-    """Return what a packed file holds; other bytes come back as they are.
+    """Return the bytes of a file, decompressed if they are compressed.
 
     Raises:
-        TextError: The packed data is cut short or damaged, of a kind we do not read, or larger
-            than memory when unpacked.
-        MissingExtraError: It takes a library that is not installed.
+        TextError: The compressed data is truncated or damaged, of an unsupported format, or larger
+            than memory when decompressed.
+        MissingExtraError: The library for it is not installed.
     """
     refuse_foreign(data, name)
     if packed_as(data):
@@ -252,7 +252,7 @@ def unpack(data: Bytes, name: str) -> Bytes:
 
 
 def parse(data: Bytes, name: str, options: ReadingOptions) -> Documents:
-    """Turn a file's bytes into documents by the rule of its name's suffix.
+    """Return the documents in a file's bytes, by the rule of its suffix.
 
     Raises:
         TextError: The bytes are not text, or not a table of the kind the suffix says.
@@ -264,7 +264,7 @@ def parse(data: Bytes, name: str, options: ReadingOptions) -> Documents:
 
 
 def documents_in(text: UInt8[np.ndarray, " bytes"], options: ReadingOptions) -> Documents:
-    """Return the documents of a plain text: its lines, or the whole of it."""
+    """Return the documents of a plain text: its lines, or the whole text."""
     if options.document == "file":
         documents = Documents(text, np.zeros(1, np.int64), np.full(1, len(text), np.int64))
     else:
@@ -273,22 +273,22 @@ def documents_in(text: UInt8[np.ndarray, " bytes"], options: ReadingOptions) -> 
 
 
 def only(options: ReadingOptions) -> Choose:
-    """Return the choice of the column of the text, and of no other."""
+    """Return a function that chooses only the column of the text."""
     return lambda columns, place: [choose_column(columns, options.column, place)]
 
 
 def texts_of(rows: Iterator[Row], options: ReadingOptions) -> Documents:
-    """Return the texts of a table's rows, empty ones only on request."""
+    """Return the texts of a table's rows; empty ones only with ``keep_empty``."""
     documents = Documents.from_strings(text for _, text, _ in rows)
     return documents if options.keep_empty else without_empty(documents)
 
 
 def table_rows(data: Bytes, name: str, options: ReadingOptions, choose: Choose) -> Iterator[Row]:
-    """Read the rows of a table, of the kind that its suffix says.
+    """Return an iterator of the rows of a table, by the kind of its suffix.
 
     Raises:
-        TextError: The table is malformed or does not have the columns that ``choose`` asks for.
-        SettingError: The encoding is unknown, or documents are to be whole files.
+        TextError: The table is malformed or lacks a column that ``choose`` needs.
+        SettingError: The encoding is unknown, or ``document`` is ``file``.
     """
     if options.document == "file":
         raise SettingError(
@@ -303,11 +303,11 @@ def table_rows(data: Bytes, name: str, options: ReadingOptions, choose: Choose) 
 
 
 def plain_text(data: Bytes, name: str, options: ReadingOptions) -> UInt8[np.ndarray, " bytes"]:
-    """Return the text of a file without columns.
+    """Return the bytes of a plain text, decompressed and decoded to UTF-8.
 
     Raises:
         TextError: The bytes are not text.
-        SettingError: The encoding is unknown, or a column is asked for.
+        SettingError: The encoding is unknown, or a column is named.
     """
     if options.column is not None:
         raise SettingError(
@@ -330,13 +330,13 @@ def without_empty(documents: Documents) -> Documents:
 def line_bounds(
     text: UInt8[np.ndarray, " bytes"], chunk_size: int = CHUNK
 ) -> tuple[Int64[np.ndarray, " lines"], Int64[np.ndarray, " lines"]]:
-    r"""Return where each line starts and ends, its line end not counted.
+    r"""Return the start and end of each line, without its line end.
 
     >>> line_bounds(np.frombuffer(b"emma\r\nzo", np.uint8))
     (array([0, 6]), array([4, 8]))
     """
     unfinished = len(text) > 0 and text[-1] != LINE_FEED
-    # Counting first costs little and keeps the largest arrays from being made twice.
+    # Counting first is cheap, and avoids joining large arrays.
     num_lines = sum(map(len, occurrences(text, LINE_FEED, chunk_size))) + unfinished
     ends = np.full(num_lines, len(text), np.int64)
     filled = 0
@@ -355,7 +355,7 @@ def line_bounds(
 def occurrences(
     text: UInt8[np.ndarray, " bytes"], byte: int, chunk_size: int = CHUNK
 ) -> Iterator[Int64[np.ndarray, " found"]]:
-    """Yield where ``byte`` occurs, a chunk of the text at a time."""
+    """Yield the positions of ``byte``, one array per chunk of the text."""
     for start in range(0, len(text), chunk_size):
         yield np.flatnonzero(text[start : start + chunk_size] == byte) + start
         release(text)

@@ -1,6 +1,6 @@
-"""Cutting documents into train, dev and test, once, before anything is learned from them.
+"""Splitting documents into train, dev and test, before anything is learned from them.
 
-Train is for learning, dev for choosing settings and the moment to stop, test for one last look.
+Train is for training, dev for choosing settings and early stopping, test for the final evaluation.
 """
 
 from array import array
@@ -25,7 +25,7 @@ LONGEST_MULTILINEAR = 1 << 16  # bytes of a document; longer ones are few and ha
 
 @dataclass(frozen=True)
 class SplitOptions(Settings):
-    """How documents are divided into train, dev and test."""
+    """How documents are split into train, dev and test."""
 
     split: str = "80/10/10"
     """Per cent of documents for train/dev/test; not used where dev and test are given."""
@@ -42,7 +42,7 @@ running text)."""
 
 @dataclass(frozen=True)
 class Splits:
-    """Three sets of documents that share nothing but, perhaps, equal documents."""
+    """Three disjoint sets of documents, which may still contain equal texts."""
 
     train: Documents
     dev: Documents
@@ -55,7 +55,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class LabelledSplits(Splits):
-    """Three sets of labelled documents; labels of train have the same ids in all of them."""
+    """Three sets of labelled documents; labels of train have the same ids in all three."""
 
     train: LabelledDocuments
     dev: LabelledDocuments
@@ -67,21 +67,21 @@ def split_documents(
     options: SplitOptions = SplitOptions(),
     read: Callable[[str], Documents] = read_documents,
 ) -> Splits:
-    """Divide documents, or take dev and test from the files that the options name.
+    """Split documents, or take dev and test from the files that the options name.
 
     With ``by="shuffle"`` document numbers are shuffled by ``random.Random(seed).shuffle`` and cut
-    at ``int(fraction * n)``, so the classic ``random.seed(42); random.shuffle(names)`` split comes
-    out document for document. By position, a text that is one document is cut between characters.
-    Labelled documents are shuffled too, but each label is divided by the shares; see ``stratify``.
+    at ``int(fraction * n)``: exactly the classic split by ``random.seed(42);
+    random.shuffle(names)``. By position, a text that is one document is cut between characters.
+    Labelled documents are shuffled and stratified by label; see ``stratify``.
 
     Args:
-        documents: What to divide.
+        documents: The documents to split.
         options: Shares, order, seed, or files.
-        read: How a given dev or test file is read.
+        read: Reads the file of dev or test.
 
     Raises:
         SettingError: ``split`` is not three percentages that add up to 100.
-        TextError: There are too few documents for a share that is above zero.
+        TextError: There are too few documents for a share above zero.
     """
     shares = parse_split(options.split)
     dev = read(options.dev) if options.dev is not None else None
@@ -90,7 +90,7 @@ def split_documents(
         nothing = documents.take(np.empty(0, np.int64))
         return Splits(documents, dev, nothing if test is None else test)
     if test is not None:
-        # The given test takes no share of the source, so train and dev divide it between them.
+        # The separate test takes no share of the source, so train and dev share all of it.
         both = shares[0] + shares[1]
         shares = (100 * shares[0] / both, 100 * shares[1] / both, 0.0)
     parts = cut(documents, shares, options)
@@ -101,7 +101,7 @@ def parse_split(split: str) -> tuple[float, float, float]:
     """Return the three percentages of ``"80/10/10"``.
 
     Raises:
-        SettingError: They are not three numbers from 0 that add up to 100 with train above 0.
+        SettingError: They are not three numbers of at least 0 with the sum 100 and train above 0.
     """
     try:
         train, dev, test = (float(part) for part in split.split("/"))
@@ -109,7 +109,7 @@ def parse_split(split: str) -> tuple[float, float, float]:
         raise SettingError(
             f"`split` is '{split}', not three percentages. Write train/dev/test like 80/10/10."
         ) from None
-    # Written so that NaN fails too.
+    # In this form NaN fails too.
     if not (train > 0 and dev >= 0 and test >= 0 and abs(train + dev + test - 100) < 1e-6):
         raise SettingError(
             f"`split` is '{split}', which does not divide the text. Write three numbers that add "
@@ -124,7 +124,7 @@ def cut(
     """Return train, dev and test with the given shares in per cent.
 
     Raises:
-        TextError: A share above zero gets nothing.
+        TextError: A share above zero would get no document.
     """
     one_text = len(documents) == 1 and not isinstance(documents, LabelledDocuments)
     if one_text and options.by == "shuffle" and shares[0] < 100:
@@ -154,7 +154,7 @@ def cut(
 
 
 def refuse_rare(sizes: Int64[np.ndarray, "parts"], shares: tuple[float, float, float]) -> None:
-    """Raise TextError if a share above zero gets nothing because train keeps the rare labels."""
+    """Raise TextError if a share above zero gets no document, as train keeps the rare labels."""
     for name, share, size in zip(("train", "dev", "test"), shares, sizes, strict=True):
         if share > 0 and size == 0:
             raise TextError(
@@ -164,26 +164,26 @@ def refuse_rare(sizes: Int64[np.ndarray, "parts"], shares: tuple[float, float, f
 
 
 def cut_points(total: int, shares: tuple[float, float, float]) -> tuple[int, int, int, int]:
-    """Return where train, dev and test begin and where test ends, in documents.
+    """Return the bounds of train, dev and test in documents: their starts, and the total.
 
     >>> cut_points(32033, (80, 10, 10))
     (0, 25626, 28829, 32033)
     """
-    # A share of zero gets nothing, whatever the rounding of the sums.
+    # A share of zero gets no document, whatever the rounding.
     dev_end = int((shares[0] + shares[1]) / 100 * total) if shares[2] > 0 else total
     train_end = int(shares[0] / 100 * total) if shares[1] > 0 else dev_end
     return 0, train_end, dev_end, total
 
 
 def shuffled(total: int, seed: int) -> Int64[np.ndarray, " total"]:
-    """Return 0 to total - 1 in the order that ``random.Random(seed).shuffle`` gives a list."""
+    """Return 0 to total - 1, shuffled by ``random.Random(seed).shuffle``."""
     order = array("q", range(total))
     Random(seed).shuffle(order)
     return np.frombuffer(order, np.int64)
 
 
 def strata(labels: Labels) -> Int64[np.ndarray, " documents"]:
-    """Return the label by which each document is divided: its rarest; -1 if it has none."""
+    """Return the stratum of each document: its rarest label; -1 if it has none."""
     sizes = np.diff(labels.offsets)
     owners = np.repeat(np.arange(len(labels)), sizes)
     rarest_first = labels.ids[np.lexsort((labels.ids, labels.counts()[labels.ids], owners))]
@@ -197,23 +197,23 @@ def stratify(
     strata: Int64[np.ndarray, " total"],
     shares: tuple[float, float, float],
 ) -> tuple[Int64[np.ndarray, " total"], tuple[int, ...]]:
-    """Divide documents so that each stratum has its share in train, dev and test.
+    """Split documents so that each stratum has its share in train, dev and test.
 
     Of each stratum dev and test get their share, rounded down or up, and train at least one
-    document. What is rounded up is chosen so that the parts have the sizes of ``cut_points``, as
-    near as strata of few documents allow.
+    document. Shares are rounded up so that the splits have the sizes of ``cut_points``, as nearly
+    as small strata allow.
 
     Args:
-        order: Document numbers, shuffled; within a part they keep this order.
+        order: Document numbers, shuffled; within a split they keep this order.
         strata: The stratum of each document number.
         shares: Per cent for train, dev and test.
 
     Returns:
-        The numbers of train, then dev, then test; and where each begins and test ends.
+        The document numbers of train, dev and test, one after another; and their bounds.
     """
     _, stratum, sizes = np.unique(strata[order], return_inverse=True, return_counts=True)
     _, train_end, dev_end, total = cut_points(len(order), shares)
-    # Less rounding error, so that 10 % of 30 is 3 and not a little more, whose ceiling is 4.
+    # Remove rounding errors, so that 10 % of 30 is 3 and not a little more, whose ceiling is 4.
     dev, test, held = (
         np.round(sizes * share / 100, 9) for share in (shares[1], shares[2], shares[1] + shares[2])
     )
@@ -239,10 +239,10 @@ def apportion(
     highest: Float64[np.ndarray, " strata"],
     total: int,
 ) -> Int64[np.ndarray, " strata"]:
-    """Give each stratum its lowest number or one more, the largest remainders first.
+    """Return ``lowest`` or one more for each stratum, the largest remainders first.
 
     Returns:
-        Numbers that add up to ``total``, or as near to it as the bounds allow.
+        Numbers whose sum is ``total``, or as near to it as the bounds allow.
 
     >>> apportion(np.array([1.3, 0.6, 0.1]), np.array([1, 0, 0]), np.array([2, 1, 0]), 2)
     array([1, 1, 0])
@@ -255,7 +255,7 @@ def apportion(
 
 
 def cut_characters(documents: Documents, bounds: Sequence[int]) -> list[Documents]:
-    """Cut one document at the given numbers of characters; an empty part has no document."""
+    """Return one document cut at the given character positions; an empty part has no document."""
     begin, end = int(documents.starts[0]), int(documents.ends[0])
     text = documents.text[begin:end]
     offsets = [character_offset(text, bound) + begin for bound in bounds]
@@ -278,7 +278,7 @@ def num_characters(documents: Documents, chunk_size: int = CHUNK) -> int:
 def character_offset(
     text: UInt8[np.ndarray, " bytes"], number: int, chunk_size: int = CHUNK
 ) -> int:
-    """Return the byte offset where character ``number`` (from 0) starts, or the text's length.
+    """Return the byte offset of character ``number`` (from 0), or the length of the text.
 
     >>> character_offset(np.frombuffer("zoë!".encode(), np.uint8), 3)
     4
@@ -292,21 +292,21 @@ def character_offset(
 
 
 def first_bytes(text: UInt8[np.ndarray, " bytes"]) -> Bool[np.ndarray, " bytes"]:
-    """Return which bytes begin a character: all but those of the form 10xxxxxx."""
+    """Return a mask of the bytes that begin a character: all but those of the form 10xxxxxx."""
     return np.asarray(text & 0b1100_0000 != 0b1000_0000)
 
 
 def seen_in(train: Documents, other: Documents) -> Bool[np.ndarray, " other"]:
-    """Return which documents of ``other`` also occur, byte for byte, in ``train``.
+    """Return a mask of the documents of ``other`` that also occur, byte for byte, in ``train``.
 
-    Compares 64-bit hashes: the chance that any of a million new documents is taken for one of a
+    It compares 64-bit hashes: the probability of an error among a million new documents and a
     million seen ones is about 1e-5.
     """
     return np.isin(hashes(other), hashes(train))
 
 
 def count_shared(train: Documents, other: Documents) -> int:
-    """Return how many documents of ``other`` also occur in ``train``.
+    """Return the number of documents of ``other`` that also occur in ``train``.
 
     >>> count_shared(Documents.from_strings(["emma", "mia"]), Documents.from_strings(["mia", "zo"]))
     1
@@ -319,8 +319,8 @@ def hashes(
 ) -> UInt64[np.ndarray, " documents"]:
     """Return a 64-bit hash of each document: a sum of its bytes, each times a random number.
 
-    This is multilinear hashing: with fixed random weights, one for each place in a document, two
-    different documents of one length collide with a chance of at most 2^-57.
+    This is multilinear hashing: with fixed random weights, one for each position in a document, two
+    different documents of the same length collide with a probability of at most 2^-57.
     """
     lengths = documents.ends - documents.starts
     result = np.empty(len(documents), np.uint64)
@@ -331,7 +331,7 @@ def hashes(
     short = np.flatnonzero(lengths <= longest_multilinear)
     longest = int(lengths[short].max(initial=0))
     weights = np.random.default_rng(0).integers(0, 2**64, longest + 1, np.uint64)
-    # The length has weight 0, so that a shorter document is not the beginning of a longer one.
+    # weights[0] multiplies the length, so that trailing NUL bytes change the hash.
     filled = 0
     for chunk in documents.take(short).chunks(CHUNK):
         sizes = chunk.ends - chunk.starts

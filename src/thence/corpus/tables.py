@@ -14,8 +14,8 @@
 |            | numbered from 1, class labels become their names; needs the extra `hf`           |
 
 Every row of a CSV or TSV has as many cells as there are columns. Blank lines are skipped, except
-in one of one column, where they are an empty cell. The column of the text is the one that is asked
-for; without one, the only column, or else the one called `text`.
+in a table of one column, where they are an empty cell. The column of the text is the one of the
+options; by default the only column, or else the one named `text`.
 """
 
 import csv
@@ -31,9 +31,11 @@ from thence.corpus.decoding import UNUSABLE, Bytes, Errors, mend
 from thence.corpus.opening import LOOKED_AT, first_lines, refuse_other_separator
 from thence.errors import DownloadError, TextError, import_extra, nearest
 
-Row = tuple[int, str, Sequence[object]]  # number from 1, text, cells of the further columns
+Row = tuple[int, str, Sequence[object]]
+"""Number of the row (from 1), its text, and the cells of the further columns."""
 Choose = Callable[[Sequence[str], str], Sequence[str]]
-"""Of the names of all columns, and the place for messages: the column of the text, then others."""
+"""Takes the names of all columns, and the place for messages; returns the column of the text, then
+the further columns wanted."""
 
 HUGGING_FACE = "hf:"
 JSON_LINES = (".jsonl", ".ndjson")
@@ -50,18 +52,18 @@ LARGEST_CELL = 2**31 - 1  # bytes; Python's own limit, 128 KB, is less than a ch
 def line_table_rows(
     text: UInt8[np.ndarray, " bytes"], suffix: str, name: str, choose: Choose, errors: Errors
 ) -> Iterator[Row]:
-    """Yield the rows of a table whose rows are lines; a row's number is that of its first line.
+    """Return an iterator of the rows of a text table; a row's number is that of its first line.
 
     Args:
         text: The table in valid UTF-8.
-        suffix: Which kind of table it is: one of ``LINE_TABLES``, or ``.json``.
+        suffix: The kind of table: one of ``LINE_TABLES``, or ``.json``.
         name: The file's name, for messages.
-        choose: Which columns are wanted.
-        errors: What to do with NUL and lone surrogates, which JSON can spell as escapes.
+        choose: Chooses the columns.
+        errors: How to treat NUL and lone surrogates, which JSON can spell as escapes.
     """
     if suffix == ".json" and text[:LOOKED_AT].tobytes().lstrip().startswith(b"["):
         return array_rows(text, name, choose, errors)
-    # BytesIO cuts at LF only, where str.splitlines would cut at U+0085 and others too.
+    # BytesIO splits at LF only; str.splitlines would split at U+0085 and others too.
     lines = (line.decode("utf-8") for line in BytesIO(text.tobytes()))
     if suffix in (*JSON_LINES, ".json"):
         return json_rows(lines, name, choose, errors)
@@ -71,7 +73,7 @@ def line_table_rows(
 
 
 def cell_rows(rows: Iterator[tuple[int, list[str]]], name: str, choose: Choose) -> Iterator[Row]:
-    """Yield the wanted cells of each row; the first row is the header."""
+    """Yield the chosen cells of each row; the first row is the header."""
     _, header = next(rows, (0, []))
     if not header:
         return
@@ -99,7 +101,7 @@ def csv_rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, list[str]]]
         TextError: A quote is not closed, or text follows a closed one.
     """
     line = 1
-    limit = csv.field_size_limit(LARGEST_CELL)  # a setting of the whole process: put it back
+    limit = csv.field_size_limit(LARGEST_CELL)  # A setting of the whole process, restored below.
     try:
         reader = csv.reader(lines, strict=True)
         for row in reader:
@@ -117,13 +119,13 @@ def csv_rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, list[str]]]
 def tsv_rows(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a TSV with their line numbers; a blank line is an empty row."""
     for number, line in enumerate(lines, 1):
-        # The CR goes only together with its LF.
+        # A CR is removed only before an LF.
         row = line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
         yield number, row.split("\t") if row else []
 
 
 def json_rows(lines: Iterator[str], name: str, choose: Choose, errors: Errors) -> Iterator[Row]:
-    """Yield the wanted fields of a JSONL text; the first record chooses which they are."""
+    """Yield the chosen fields of a JSONL text; they are chosen from those of the first record."""
     records = (
         (number, f"{name}, line {number}", line)
         for number, line in enumerate(lines, 1)
@@ -136,10 +138,10 @@ def json_rows(lines: Iterator[str], name: str, choose: Choose, errors: Errors) -
 def array_rows(
     text: UInt8[np.ndarray, " bytes"], name: str, choose: Choose, errors: Errors
 ) -> Iterator[Row]:
-    """Yield the wanted fields of the objects of a JSON array; a string is a text and nothing else.
+    """Yield the chosen fields of the objects of a JSON array; a string is a text.
 
     Raises:
-        TextError: It is no JSON array, or an item is something else.
+        TextError: It is no JSON array, or an item is neither an object nor a string.
     """
     try:
         items = json.loads(text.tobytes())
@@ -161,7 +163,7 @@ def array_rows(
 def record_rows(
     records: Iterator[tuple[int, str, dict[str, object]]], choose: Choose, errors: Errors
 ) -> Iterator[Row]:
-    """Yield the wanted fields of records, each with its number and place; the first one chooses."""
+    """Yield the chosen fields of records (number, place, fields), chosen from the first one's."""
     columns: Sequence[str] = ()
     for number, place, record in records:
         columns = columns or choose(list(record), place)
@@ -173,7 +175,7 @@ def record_rows(
 
 
 def json_record(line: str, place: str) -> dict[str, object]:
-    """Parse one line of JSONL.
+    """Return the object in one line of JSONL.
 
     Raises:
         TextError: It is not JSON, or not an object.
@@ -192,7 +194,7 @@ def usable_text(value: object, place: str, errors: Errors) -> str:
     """Return the value as usable text; a missing one is empty, as an empty cell of a CSV is.
 
     Raises:
-        TextError: It is not a string, or holds NUL or a lone surrogate and ``errors`` is strict.
+        TextError: It is not a string, or has one of these and ``errors`` is strict.
     """
     value = "" if value is None else value
     if not isinstance(value, str):
@@ -210,7 +212,7 @@ def usable_text(value: object, place: str, errors: Errors) -> str:
 
 
 def columns_at_first_sight(start: Bytes, suffix: str) -> Sequence[str]:
-    """Return the columns of a table by its first bytes; () where they do not show any."""
+    """Return the columns of a table from its first bytes; () if they cannot be found."""
     line = next(iter(first_lines(start)), "")
     try:
         if suffix == ".csv":
@@ -222,10 +224,10 @@ def columns_at_first_sight(start: Bytes, suffix: str) -> Sequence[str]:
 
 
 def choose_column(columns: Sequence[str], asked: str | None, place: str) -> str:
-    """Return the column that holds the text.
+    """Return the column of the text: the one ``asked`` for, the only one, or ``text``.
 
     Raises:
-        TextError: The one asked for is not there, or none is asked for and it is not clear.
+        TextError: The table lacks it, or the choice is ambiguous.
     """
     listed = ", ".join(repr(column) for column in columns) or "none"
     if asked is not None:
@@ -249,7 +251,7 @@ def parquet_rows(data: Bytes, name: str, choose: Choose, errors: Errors) -> Iter
 
     Raises:
         MissingExtraError: pyarrow is not installed.
-        TextError: The file is not Parquet or broken, lacks a column, or a text is not a string.
+        TextError: The file is damaged or not Parquet, lacks a column, or a text is not a string.
     """
     arrow = import_extra("pyarrow", "data", f"reading {name}")
     parquet = import_extra("pyarrow.parquet", "data", f"reading {name}")
@@ -270,11 +272,11 @@ def parquet_rows(data: Bytes, name: str, choose: Choose, errors: Errors) -> Iter
 
 
 def hugging_face_rows(source: str, choose: Choose, errors: Errors) -> Iterator[Row]:
-    """Yield the rows of a data set of Hugging Face, spelt as in the module's head.
+    """Yield the rows of a data set of Hugging Face; the module's docstring has the forms of names.
 
     Raises:
         MissingExtraError: datasets is not installed.
-        DownloadError: There is no such set, configuration or split, or it cannot be fetched.
+        DownloadError: There is no such set, configuration or split, or it cannot be downloaded.
         TextError: It lacks a column, or a text is not a string.
     """
     datasets = import_extra("datasets", "hf", f"reading {source}")
@@ -304,10 +306,10 @@ def class_names(feature: Any) -> Sequence[str]:
 
 
 def named(value: object, names: Sequence[str], place: str) -> object:
-    """Return the name of a class label that is stored as a number; of each in a list.
+    """Return the name of a class label stored as a number; for a list, the name of each.
 
     Raises:
-        TextError: The number is not that of a class, such as -1 in a test set without labels.
+        TextError: No class has that number, such as -1 in a test set without labels.
     """
     if isinstance(value, list):
         return [named(one, names, place) for one in value]

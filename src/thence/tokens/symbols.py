@@ -1,4 +1,4 @@
-"""The symbols of a vocabulary by id: a tuple of strings, or one text with offsets if there are many.
+"""The symbols of a vocabulary by id: a tuple of strings; if there are many, one text with offsets.
 
 A Python string takes about 70 bytes beside its letters, so millions of words are kept as bytes, and
 a string is made when a symbol is looked up.
