@@ -24,7 +24,7 @@ from thence.evaluation.explain import Explanation, Part
 from thence.evaluation.pairs import PairScores, pair_report
 from thence.evaluation.rescoring import Rescored, Rescoring, Utterance, Weights
 from thence.evaluation.unusual import fit_calibration
-from thence.filtering.result import SHOWN, Filtered, OfModel
+from thence.filtering.result import SHOWN, Filtered, ModelCounts
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
 from thence.inspection import LabelLook, Look
@@ -97,7 +97,7 @@ def results_with(text: str) -> Iterator[Any]:
     parts = (Contribution(text, 0, len(text), -1.5),)
     says = (MemberPrediction(text, 0.5, {text: 0.75}),)
     yield LabelLook(text, text, text, text, {text: 0.75}, parts, says, False, False)
-    of_model = OfModel(text, text, 4, 2, 0, None, 9.0, {f"{share:g}": 2.0 for share in SHOWN})
+    of_model = ModelCounts(text, text, 4, 2, 0, None, 9.0, {f"{share:g}": 2.0 for share in SHOWN})
     yield Filtered(text, 4, 2, 0, (of_model,))
     yield fit_calibration(text, np.ones(4), np.full(4, 3))
     yield Results([Classification(text, (text,), {text: 0.75})])

@@ -1,4 +1,4 @@
-"""Filtering: which documents of large files a language model finds usual, kept as they are.
+"""Filtering: keeping the documents of large files by their perplexity under a language model.
 
 >>> import thence
 >>> callable(thence.filter_texts)

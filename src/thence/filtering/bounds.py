@@ -1,4 +1,4 @@
-"""Between which perplexities documents are kept, for each model."""
+"""The bounds of perplexity between which documents are kept, for each model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ Shares = tuple[float, float]
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which perplexities documents are kept, for each model.
+    """The bounds of perplexity between which documents are kept, for each model.
 
     Attributes:
-        below, above: Limits that are not kept themselves; not a number for none.
-        quantile: Shares, shape (models, 2); not a number for none.
-        highest, lowest: The perplexities at the quantiles, which are kept.
+        below, above: Exclusive limits of perplexity; NaN for none.
+        quantile: Quantiles from 0 to 1, shape (models, 2); NaN for none.
+        highest, lowest: The perplexities at the quantiles, inclusive limits.
     """
 
     below: Float64[np.ndarray, " models"]
@@ -45,7 +45,7 @@ class Bounds:
         """Return the bounds of each model.
 
         Raises:
-            SettingError: If one is out of range, or for a label that no model is for.
+            SettingError: If one is out of range, or given for a label without a model.
         """
         limit, share = Annotated[float, Range(gt=0)], Annotated[float, Range(ge=0, le=1)]
         limits = []
@@ -69,7 +69,7 @@ class Bounds:
 
     @property
     def keep_all(self) -> bool:
-        """Whether nothing is bounded."""
+        """Whether there are no bounds."""
         return bool(np.isnan([*self.below, *self.above, *self.quantile.flat]).all())
 
     def at_quantiles(self, journal: Journal) -> "Bounds":
@@ -80,10 +80,10 @@ class Bounds:
                 found[model] = quantiles(journal, model, shares) or np.nan
         return Bounds(self.below, self.above, self.quantile, found[:, 0], found[:, 1])
 
-    def kept(self, judged: np.ndarray[Any, np.dtype[Any]]) -> Bool[np.ndarray, " documents"]:
-        """Return which documents are kept; those without a model never are."""
-        model, value = judged["model"], judged["perplexity"]
-        # No comparison with what is not a number holds.
+    def kept(self, scores: np.ndarray[Any, np.dtype[Any]]) -> Bool[np.ndarray, " documents"]:
+        """Return a mask of the documents to keep; those without a model are not kept."""
+        model, value = scores["model"], scores["perplexity"]
+        # Comparisons with NaN are False, so a missing bound excludes nothing.
         outside = (value >= self.below[model]) | (value <= self.above[model])
         outside |= (value > self.highest[model]) | (value < self.lowest[model])
         kept: Bool[np.ndarray, " documents"] = ~outside & (model >= 0)
@@ -93,7 +93,7 @@ class Bounds:
 def _per_model(
     name: str, given: Value | Mapping[str, Value] | None, labels: Sequence[str]
 ) -> Sequence[Value | None]:
-    """Return a value for each label."""
+    """Return the value of each label, None if it has none; SettingError for unknown labels."""
     if not isinstance(given, Mapping):
         return [given] * len(labels)
     for label in given:
@@ -110,8 +110,8 @@ def quantiles(
 ) -> list[float]:
     """Return the perplexities at some quantiles of one model's documents; empty without any.
 
-    At the share q it is the smallest one that at least so large a share of the documents has at
-    most (NumPy's ``inverted_cdf``).
+    The quantile q is the smallest perplexity that at least the share q of the documents does not
+    exceed (NumPy's ``inverted_cdf``).
     """
     number = sum(map(len, journal.perplexities(model)))
     if not number:

@@ -1,8 +1,7 @@
-"""Filtering files by perplexity: each document is judged, then what is kept is copied.
+"""Filtering files by perplexity: a first pass scores each document, a second copies those to keep.
 
-What is judged goes into a journal on disk, so that quantiles are exact, memory stays bounded, and a
-filter that was killed goes on from there. The second pass only copies; if it is killed, it is done
-again.
+Scores go into a journal on disk, so that quantiles are exact, memory is bounded, and a killed
+filter continues from there. The second pass only copies; if it is killed, it is repeated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,21 +19,21 @@ from thence.corpus.decoding import Errors
 from thence.errors import SettingError, nearest
 from thence.filtering.bounds import Bounds, Limits, Shares, quantiles
 from thence.filtering.journal import Journal, journal_folder, open_journal
-from thence.filtering.judge import Panel
 from thence.filtering.records import Part
-from thence.filtering.result import SHOWN, Filtered, OfModel
+from thence.filtering.result import SHOWN, Filtered, ModelCounts
+from thence.filtering.scorer import ScoringRuns
 from thence.filtering.sources import File, check_score_column, found, open_file
-from thence.filtering.workers import Ask, judging
+from thence.filtering.workers import ScoreParts, scoring
 from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.run import Run
 from thence.settings import PositiveInt, Range, validate
 
 OnPart = Callable[[int, float], None]
-"""Is called after each part: with the documents judged, and the fraction done of all bytes."""
+"""Called after each part with the documents scored and the fraction done of all bytes."""
 ONLY = ""
-"""The label of the model where there is but one."""
+"""The label of the model if there is only one."""
 LARGEST_TEST = 1 << 28
-"""Bytes of texts up to which they are compared with the test split, for which they are read."""
+"""Bytes of texts up to which they are compared with the test split, as that reads them again."""
 
 
 def filter_texts(
@@ -53,38 +52,38 @@ def filter_texts(
     cluster: str | None = None,
     progress: OnPart | None = None,
 ) -> Filtered:
-    """Keep the documents of files whose perplexity is within bounds, in order and as they are.
+    """Keep the documents of files whose perplexity is within bounds, in order and unchanged.
 
-    Each document is judged by itself: none sees those before it, and a model does not adapt to the
-    texts. If the process is killed, the same call goes on where it was.
+    Each document is scored by itself: it has no context from documents before it, and models do not
+    adapt to the texts. If the process is killed, the same call continues where it was.
 
     Args:
-        run: The run or its folder; several, by label, where ``by`` chooses among them.
-        texts: A file (plain text, JSON lines, CSV, TSV, Parquet; packed ones too), a
-            folder, several files, or - for standard input, which is of the kind of ``output``.
-        output: The file to make; the folder, where the input is a folder or several files.
+        run: The run or its folder; several, by label, if ``by`` chooses among them.
+        texts: A file (plain text, JSON lines, CSV, TSV, Parquet; compressed ones too), a
+            folder, several files, or - for standard input, which has the format of ``output``.
+        output: The file to make; a folder if the input is a folder or several files.
         below: Keep documents with a smaller perplexity per token (of each model, by its label).
         above: Keep documents with a larger one, likewise.
-        quantile: Keep documents between two quantiles of the perplexities, such as 0.2 and 0.8,
-            of all documents that the same model judges.
-        by: The run of a classifier: its most probable label chooses the model of each document. One
-            for whose label there is no model is dropped.
-        certainty: Drop documents whose label is less probable than this, too.
+        quantile: Keep documents between two quantiles, such as 0.2 and 0.8, of the perplexities of
+            all documents that the same model scores.
+        by: The run of a classifier: its most probable label chooses the model of each document.
+            Documents with a label without a model are dropped.
+        certainty: Also drop documents whose label is less probable than this.
         column: Column of a table, field of JSON lines: the text; by default the only one, or
             'text'.
         score_column: Add a column, or field, of this name with the perplexity.
-        errors: What to do with bytes that are not text: refuse, or have the model read U+FFFD
-            (replace) or nothing (ignore) in their place; what is kept keeps its bytes.
-        processes: How many processes judge.
-        cluster: Judge on a Dask cluster: its scheduler's address, or local:2 for two workers here.
-        progress: Is told the documents that were judged, and the fraction of all bytes.
+        errors: How to treat bytes that are not text: refuse, or let the model read U+FFFD (replace)
+            or nothing (ignore) instead; kept documents keep their bytes.
+        processes: Number of processes that score documents.
+        cluster: Score on a Dask cluster: its scheduler's address, or local:2 for two workers here.
+        progress: Called with the documents scored so far and the fraction of all bytes.
 
     Raises:
         TextError: A text cannot be read, or is malformed.
         SettingError: Settings contradict each other.
-        ExistsError: There is such an output already.
+        ExistsError: The output exists already.
         BusyError: Another process is making it.
-        MissingExtraError: A library is not installed that Parquet, or a cluster, needs.
+        MissingExtraError: A library for Parquet, or for a cluster, is not installed.
     """
     runs, output = _runs(run, by), Path(output)
     bounds = Bounds.of(list(runs), below, above, quantile)
@@ -97,20 +96,20 @@ def filter_texts(
         )
     if cluster is not None and processes > 1:
         raise SettingError("`cluster` brings its own processes; leave `processes` out.")
-    panel = Panel(runs, None if by is None else ClassifierRun(by), certainty, errors)
-    _check_labels(panel)
+    scoring_runs = ScoringRuns(runs, None if by is None else ClassifierRun(by), certainty, errors)
+    _check_labels(scoring_runs)
     if output.exists():
-        rmtree(journal_folder(output), ignore_errors=True)  # Of a process killed at its end.
+        rmtree(journal_folder(output), ignore_errors=True)  # Left by a process killed at its end.
     refuse_existing(output)
     names = [texts] if isinstance(texts, str | Path) else list(texts)
     with found(names, output) as inputs:
         files = {target: open_file(path, name, column) for path, name, target in inputs}
         for file in files.values():
             check_score_column(file, score_column)
-        with open_journal(output, _about(panel, list(files.values()))) as journal:
-            with judging(panel, processes, cluster) as ask:
-                _judge(journal, list(files.values()), ask, progress)
-            _record_looks(panel, list(files.values()), journal)
+        with open_journal(output, _about(scoring_runs, list(files.values()))) as journal:
+            with scoring(scoring_runs, processes, cluster) as score_parts:
+                _score(journal, list(files.values()), score_parts, progress)
+            _record_looks(scoring_runs, list(files.values()), journal)
             bounds = bounds.at_quantiles(journal)
             _write(output, files, bounds, journal, score_column)
             return _result(output, runs, bounds, journal)
@@ -135,10 +134,10 @@ def _runs(
     return {label: LanguageRun(one) for label, one in run.items()}
 
 
-def _check_labels(panel: Panel) -> None:
-    """Refuse models for labels that the classifier never gives."""
-    known = [ONLY] if panel.by is None else panel.by.label_names
-    for label in panel.runs:
+def _check_labels(scoring_runs: ScoringRuns) -> None:
+    """Raise SettingError if a model is for a label that the classifier does not have."""
+    known = [ONLY] if scoring_runs.by is None else scoring_runs.by.label_names
+    for label in scoring_runs.runs:
         if label not in known:
             raise SettingError(
                 f"There is a model for '{label}', which is no label of the classifier; it has "
@@ -146,8 +145,8 @@ def _check_labels(panel: Panel) -> None:
             )
 
 
-def _about(panel: Panel, files: Sequence[File]) -> dict[str, Any]:
-    """Return what is judged by what: a journal that says the same is gone on with."""
+def _about(scoring_runs: ScoringRuns, files: Sequence[File]) -> dict[str, Any]:
+    """Return the identity of models and files; a journal with the same identity is continued."""
 
     def state(path: Path) -> tuple[str, int, int]:
         status = path.stat()
@@ -156,16 +155,19 @@ def _about(panel: Panel, files: Sequence[File]) -> dict[str, Any]:
     def weights(run: Run) -> list[Any]:
         return [run.identity, *state(run.weights)]
 
+    by = scoring_runs.by
     return {
-        "thence": version("thence"),  # Others may cut files elsewhere.
-        "models": {label: weights(run) for label, run in panel.runs.items()},
-        "by": None if panel.by is None else [*weights(panel.by), panel.certainty],
+        "thence": version("thence"),  # Other versions may divide files into other parts.
+        "models": {label: weights(run) for label, run in scoring_runs.runs.items()},
+        "by": None if by is None else [*weights(by), scoring_runs.certainty],
         "files": [[*state(file.path), file.column] for file in files],
     }
 
 
-def _judge(journal: Journal, files: Sequence[File], ask: Ask, progress: OnPart | None) -> None:
-    """Judge what the journal has not yet."""
+def _score(
+    journal: Journal, files: Sequence[File], score_parts: ScoreParts, progress: OnPart | None
+) -> None:
+    """Score the parts that the journal does not have yet, and append them."""
     total = max(sum(file.path.stat().st_size for file in files), 1)
     places: list[int] = []
 
@@ -177,19 +179,19 @@ def _judge(journal: Journal, files: Sequence[File], ask: Ask, progress: OnPart |
                 yield part
             before += file.path.stat().st_size
 
-    for judged, num_bytes in ask(islice(parts(), len(journal.parts), None)):
-        journal.append(judged, num_bytes)
+    for scores, num_bytes in score_parts(islice(parts(), len(journal.parts), None)):
+        journal.append(scores, num_bytes)
         if progress is not None:
             progress(journal.documents, places[len(journal.parts) - 1] / total)
 
 
-def _record_looks(panel: Panel, files: Sequence[File], journal: Journal) -> None:
-    """Record a look, if these are the documents of the test split of a run."""
+def _record_looks(scoring_runs: ScoringRuns, files: Sequence[File], journal: Journal) -> None:
+    """Record a look at the test split if these are the documents of a run's test split."""
     size = sum(num_bytes for _, num_bytes in journal.parts)
-    for run in panel.runs.values():
+    for run in scoring_runs.runs.values():
         if size <= LARGEST_TEST and run.may_be_test_split(journal.documents, size):
             parts = (part for file in files for part, _ in file.parts())
-            documents = [part.documents(panel.errors) for part in parts]
+            documents = [part.documents(scoring_runs.errors) for part in parts]
             if documents:
                 run.record_if_test(Documents.join(documents), "filter")
 
@@ -201,16 +203,16 @@ def _write(
     journal: Journal,
     score_column: str | None,
 ) -> None:
-    """Copy what is kept."""
-    following = journal.reader()
+    """Copy the documents to keep into the output."""
+    next_scores = journal.reader()
 
-    def judged(count: int) -> tuple[Any, Any]:
-        found = following(count)
-        return bounds.kept(found), found["perplexity"]
+    def select(count: int) -> tuple[Any, Any]:
+        scores = next_scores(count)
+        return bounds.kept(scores), scores["perplexity"]
 
     def write(path: Path, file: File) -> None:
         with whole_file(path, new=True) as made:
-            file.write(made, judged, score_column)
+            file.write(made, select, score_column)
 
     try:
         if None in files:
@@ -227,7 +229,7 @@ def _write(
 def _result(
     output: Path, runs: Mapping[str, LanguageRun], bounds: Bounds, journal: Journal
 ) -> Filtered:
-    """Count what was kept."""
+    """Return the counts of documents and the quantiles of each model."""
     counts = np.zeros((3, len(runs)), np.int64)
     for block in journal.blocks():
         own = block[block["model"] >= 0]
@@ -240,7 +242,7 @@ def _result(
         lowest = np.fmax(bounds.above[number], bounds.lowest[number])
         highest = np.fmin(bounds.below[number], bounds.highest[number])
         models.append(
-            OfModel(
+            ModelCounts(
                 label,
                 str(run.folder),
                 int(counts[0, number]),
@@ -254,6 +256,6 @@ def _result(
                 },
             )
         )
-    judged, kept, _ = counts.sum(axis=1).tolist()
+    scored, kept, _ = counts.sum(axis=1).tolist()
     documents = journal.documents
-    return Filtered(str(output), documents, kept, documents - judged, tuple(models))
+    return Filtered(str(output), documents, kept, documents - scored, tuple(models))

@@ -1,7 +1,8 @@
-"""What is known of each document so far, on disk: a killed filter goes on from there.
+"""The journal of a filter: the score of each document so far, on disk, to continue after a kill.
 
-It is a hidden folder beside the output: ``about.json`` says what is judged by what, ``judged`` has
-ten bytes for each document, and ``parts`` two numbers for each part, written after them.
+It is a hidden folder beside the output: ``about.json`` has the identity of models and files,
+``judged`` ten bytes for each document, and ``parts`` two numbers for each part, written after its
+documents.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,26 +17,26 @@ import orjson
 from thence.array_types import Float64, Int64
 from thence.atomic import WriteError, write_atomically
 from thence.errors import RunError
-from thence.filtering.judge import JUDGED
+from thence.filtering.scorer import SCORES
 from thence.locks import BusyError, locked
 from thence.mapped import map_file, release
 
 BLOCK = 1 << 16
-"""Documents that are looked at together."""
+"""Documents that are read at a time."""
 DIGIT = 16
-"""Bits of a perplexity that are found at a time: four passes over all."""
+"""Bits of a quantile that are found per pass over all perplexities: four passes in all."""
 PART = np.dtype([("documents", "<i8"), ("bytes", "<i8")])
 
 
 class Journal:
-    """What is known of the documents of some files; see the module's head.
+    """The scores of documents on disk; see the module's docstring.
 
     Args:
         folder: Its folder, which this process has locked.
-        about: What is judged by what; a journal about anything else begins anew.
+        about: Identity of models and files; a journal with another identity is emptied.
 
     Attributes:
-        parts: What was judged: documents and bytes of text of each part.
+        parts: The parts that were scored: number of documents and bytes of text of each.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
@@ -48,17 +49,17 @@ class Journal:
         self._files = [(folder / name).open("ab") for name in ("judged", "parts")]
         sizes = [(folder / name).stat().st_size for name in ("judged", "parts")]
         parts = np.fromfile(folder / "parts", PART, sizes[1] // PART.itemsize)
-        written = sizes[0] // JUDGED.itemsize
+        written = sizes[0] // SCORES.itemsize
         self.parts = parts[np.cumsum(parts["documents"]) <= written].tolist()
         written = self._written()
         self.parts = parts[np.cumsum(parts["documents"]) <= written].tolist()
-        self._files[0].truncate(self.documents * JUDGED.itemsize)
+        self._files[0].truncate(self.documents * SCORES.itemsize)
         self._files[1].truncate(len(self.parts) * PART.itemsize)
 
     def _written(self) -> int:
-        """Return how many documents were written for sure: of others the system may have zeros.
+        """Return the number of documents up to the first one with the perplexity 0.
 
-        That is what is left where a machine lost its power; no perplexity is below one.
+        After a power failure a file may end in zeros instead of data; a perplexity is at least 1.
         """
         done = 0
         for block in self.blocks():
@@ -69,18 +70,18 @@ class Journal:
 
     @property
     def documents(self) -> int:
-        """How many documents were judged."""
+        """Number of documents that were scored."""
         return sum(documents for documents, _ in self.parts)
 
-    def append(self, judged: np.ndarray[Any, np.dtype[Any]], num_bytes: int) -> None:
-        """Keep what is known of a part.
+    def append(self, scores: np.ndarray[Any, np.dtype[Any]], num_bytes: int) -> None:
+        """Append the scores of a part (dtype ``SCORES``) and its bytes of text.
 
         Raises:
             WriteError: If the disk is full, for example.
         """
-        part = (len(judged), num_bytes)
+        part = (len(scores), num_bytes)
         try:
-            for file, values in zip(self._files, (judged, np.array([part], PART)), strict=True):
+            for file, values in zip(self._files, (scores, np.array([part], PART)), strict=True):
                 file.write(values.tobytes())
                 file.flush()
         except OSError as error:
@@ -90,29 +91,29 @@ class Journal:
         self.parts.append(part)
 
     def blocks(self) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
-        """Yield what is known of all documents, some at a time."""
-        judged = map_file(self._folder / "judged", JUDGED, self.documents)
-        for first in range(0, len(judged), BLOCK):
-            yield judged[first : first + BLOCK]
-            release(judged)
+        """Yield the scores of all documents in blocks."""
+        scores = map_file(self._folder / "judged", SCORES, self.documents)
+        for first in range(0, len(scores), BLOCK):
+            yield scores[first : first + BLOCK]
+            release(scores)
 
     def perplexities(self, model: int) -> Iterator[Float64[np.ndarray, " documents"]]:
-        """Yield the perplexities of the documents of one model, some at a time."""
+        """Yield the perplexities of the documents of one model in blocks."""
         for block in self.blocks():
             yield block["perplexity"][block["model"] == model]
 
     def reader(self) -> Callable[[int], np.ndarray[Any, np.dtype[Any]]]:
-        """Return what gives the next so many documents at each call."""
-        judged, done = map_file(self._folder / "judged", JUDGED, self.documents), 0
+        """Return a function that returns the scores of the next ``count`` documents."""
+        scores, done = map_file(self._folder / "judged", SCORES, self.documents), 0
 
-        def following(count: int) -> np.ndarray[Any, np.dtype[Any]]:
+        def next_scores(count: int) -> np.ndarray[Any, np.dtype[Any]]:
             nonlocal done
-            found = judged[done : done + count].copy()
+            found = scores[done : done + count].copy()
             done += count
-            release(judged)
+            release(scores)
             return found
 
-        return following
+        return next_scores
 
     def close(self) -> None:
         """Close the files."""
@@ -122,11 +123,11 @@ class Journal:
 
 @contextmanager
 def open_journal(output: Path, about: Mapping[str, Any]) -> Iterator[Journal]:
-    """Open the journal of an output; it is removed when the block ends, and kept if it raises.
+    """Context manager: the journal of an output; removed when the block ends, kept if it raises.
 
     Raises:
         BusyError: If another process is making the same output.
-        RunError: If there is a link in its place.
+        RunError: If its path is a symbolic link.
         WriteError: If it cannot be made.
     """
     folder = journal_folder(output)
@@ -155,7 +156,7 @@ def open_journal(output: Path, about: Mapping[str, Any]) -> Iterator[Journal]:
 
 
 def journal_folder(output: Path) -> Path:
-    """Return where the journal of an output is."""
+    """Return the folder of the journal of an output."""
     return output.with_name(f".{output.name}.filter")
 
 
@@ -163,15 +164,15 @@ def at_ranks(
     values: Callable[[], Iterator[Float64[np.ndarray, " documents"]]],
     ranks: Int64[np.ndarray, " ranks"],
 ) -> list[float]:
-    """Return the values that stand at some ranks once all are sorted, in bounded memory.
+    """Return the values of given ranks in sorted order, in bounded memory (radix selection).
 
-    The bits of numbers that are not negative are in the same order as the numbers. So the first 16
-    bits of the one that is wanted are found by counting, then the next 16 among those that begin
-    so.
+    The bits of non-negative floating-point numbers are in the same order as the numbers. So the
+    first 16 bits of the value are found by a histogram, then the next 16 among the values with this
+    prefix, and so on.
 
     Args:
-        values: Yields all values, not negative, some at a time; called several times.
-        ranks: From 0, below the number of values.
+        values: Yields all values (not negative) in blocks; called several times.
+        ranks: Ranks from 0, below the number of values.
     """
     return [_at_rank(values, int(rank)) for rank in ranks]
 

@@ -1,4 +1,4 @@
-"""Parquet files, read some rows at a time, and written again with their schema."""
+"""Parquet files, read in batches of rows, and written again with their schema."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import numpy as np
 
 from thence.corpus.tables import choose_column
 from thence.errors import TextError, import_extra
-from thence.filtering.records import Judged, Part, written
+from thence.filtering.records import Part, Select, written
 
 ROWS = 1024
-"""Rows that are read at once: few, since texts may be long."""
+"""Rows per batch: few, since texts may be long."""
 ROWS_OF_A_GROUP = 1 << 16
-"""Rows that are written as a row group, at most, which is kept in memory until then."""
+"""Largest number of rows of a written row group, which is in memory until it is written."""
 BYTES_OF_A_GROUP = 1 << 26
-"""Bytes from which fewer rows make a group."""
+"""A row group is also written when it has this many bytes."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class ParquetFile:
     Attributes:
         path: The file.
         name: Its name, for messages.
-        columns: Their names.
-        column: The one with the text.
+        columns: The names of its columns.
+        column: The column of the text.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class ParquetFile:
     column: str
 
     def parts(self) -> Iterator[tuple[Part, int]]:
-        """Yield the text of all rows, some at a time, with about how many bytes that is so far.
+        """Yield the texts of all rows in parts, each with the estimated bytes of the file so far.
 
         Raises:
             TextError: If a text is no string.
@@ -62,8 +62,8 @@ class ParquetFile:
             part = Part(*about, held, (ends[1:] - ends[0]).tobytes())
             yield part, self.path.stat().st_size * done // rows
 
-    def write(self, file: Any, judged: Judged, score_column: str | None) -> None:
-        """Write the rows that are kept, compressed as they were; see ``LineFile.write``."""
+    def write(self, file: Any, select: Select, score_column: str | None) -> None:
+        """Write the selected rows, with the original compression; see ``LineFile.write``."""
         arrow, source = _open(self.path, self.name)
         parquet = import_extra("pyarrow.parquet", "data", f"reading {self.name}")
         schema = source.schema_arrow
@@ -72,7 +72,7 @@ class ParquetFile:
         with parquet.ParquetWriter(file, schema, compression=_compression(source)) as writer:
             waiting: list[Any] = []
             for batch in source.iter_batches(ROWS):
-                kept, perplexities = judged(len(batch))
+                kept, perplexities = select(len(batch))
                 chosen = batch.filter(arrow.array(kept))
                 if score_column is not None:
                     scores = arrow.array(written(perplexities[kept]), arrow.float64())
@@ -87,7 +87,7 @@ class ParquetFile:
 
 
 def open_parquet(path: Path, name: str, column: str | None) -> ParquetFile:
-    """Look at the columns of a Parquet file.
+    """Return a Parquet file after reading its schema.
 
     Raises:
         MissingExtraError: If pyarrow is not installed.
@@ -111,7 +111,7 @@ def _open(path: Path, name: str) -> tuple[Any, Any]:
 
 
 def _compression(source: Any) -> dict[str, str] | str:
-    """Return how each column of a file is compressed, by that of its first rows."""
+    """Return the compression of each column, as in the first row group of a file."""
     if not source.metadata.num_row_groups:
         return "snappy"
     group = source.metadata.row_group(0)

@@ -1,14 +1,14 @@
-r"""Files of records, read a part at a time, and written again as they were.
+r"""Files of records, read in parts, and written again unchanged.
 
 | kind              | a record                                                                   |
 |-------------------|----------------------------------------------------------------------------|
 | plain text        | a line, an empty one too                                                   |
 | `.jsonl`,`.ndjson`| a line with an object; blank lines are dropped                             |
 | `.csv`, `.tsv`    | a row, which in CSV may have several lines; the header is kept             |
-| `.parquet`        | a row (``parquet.py``): values and schema are kept, and how it is packed   |
+| `.parquet`        | a row (``parquet.py``): values, schema and compression are kept            |
 
-What is kept of the others is kept byte for byte. Each may be packed (``packing.py``), and is packed
-again. Text is UTF-8.
+Records of the other formats are kept byte for byte. Files may be compressed (``packing.py``), and
+are compressed again in the same format. Text is UTF-8.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ from thence.corpus.tables import (
 from thence.errors import SettingError, TextError
 
 PART = 1 << 19
-"""Bytes of records in a part: large enough to be fast, small enough to be one thread's work."""
+"""Bytes of records per part: large enough to be fast, small enough to share work evenly."""
 
 
 BLANK = (b"\n", b"\r\n")
@@ -55,16 +55,16 @@ BLANK = (b"\n", b"\r\n")
 
 @dataclass(frozen=True)
 class Part:
-    """Some records of a file, as a process or a worker of a cluster gets them.
+    """Some records of a file, the unit of work of a process or a worker of a cluster.
 
     Attributes:
-        suffix: The kind of file.
-        columns: Of a table.
-        column: The column, or field, with the text; None for plain text.
-        name: Where the records are, for messages.
-        count: How many there are.
-        data: They, one after another; of Parquet, their texts.
-        ends: Of Parquet: where each text ends, as 64-bit numbers.
+        suffix: The suffix of the file's format.
+        columns: The columns of a table.
+        column: The column, or field, of the text; None for plain text.
+        name: The place of the records, for messages.
+        count: Number of records.
+        data: The bytes of the records; of Parquet, of their texts.
+        ends: Of Parquet only: where each text ends in ``data``, as 64-bit numbers.
     """
 
     suffix: str
@@ -76,13 +76,13 @@ class Part:
     ends: bytes = b""
 
     def documents(self, errors: Errors) -> Documents:
-        """Return the text of each record.
+        """Return the text of each record as documents.
 
         Raises:
-            TextError: If a record is malformed, or its text is no text.
+            TextError: If a record is malformed, or its text is invalid.
         """
         found = self._documents(errors)
-        if len(found) != self.count:  # Such as a row of bytes that are ignored.
+        if len(found) != self.count:  # For example, all bytes of a row were ignored.
             raise TextError(
                 f"{self.name}: {self.count:,} records have {len(found):,} texts; is there a row of "
                 f"nothing but bytes that are no text? Use `errors='replace'`, or correct the file."
@@ -107,7 +107,7 @@ class Part:
         return Documents.from_strings(cell for _, cell, _ in cells)
 
     def _text(self, errors: Errors) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Return the records in valid UTF-8."""
+        """Return the bytes of the records as valid UTF-8."""
         position = first_invalid(self.data) if errors == "strict" else None
         position = self.data.find(b"\0") if position is None and errors == "strict" else position
         if position is not None and position >= 0:
@@ -119,12 +119,12 @@ class Part:
         return to_utf8(self.data, self.name, "utf-8", errors)
 
     def _fields(self, text: np.ndarray[Any, np.dtype[np.uint8]], errors: Errors) -> Documents:
-        """Return the field of each JSON object."""
+        """Return the text field of each JSON object."""
         lines, column = BytesIO(text.tobytes()).readlines(), cast(str, self.column)
         try:
             found = Documents.from_strings([orjson.loads(line)[column] for line in lines])
         except (ValueError, LookupError, TypeError, TextError):
-            found = None  # Python's own reader allows more, and says what is wrong.
+            found = None  # Python's json accepts more, and has better error messages.
         if found is not None and 0 not in found.text:
             return found
         values = []
@@ -135,7 +135,7 @@ class Part:
         return Documents.from_strings(self._usable(values, errors))
 
     def _usable(self, values: Iterable[object], errors: Errors) -> Iterator[str]:
-        """Yield values of the column as texts, if they are."""
+        """Yield the values of the column; TextError if one is no valid text."""
         for number, value in enumerate(values, 1):
             where = f"{self.name}, record {number}: column '{self.column}'"
             yield usable_text(value, where, errors)
@@ -147,7 +147,7 @@ class Part:
 
     @classmethod
     def from_bytes(cls, message: bytes) -> "Part":
-        """Return the part of a message."""
+        """Return the part from a message of ``to_bytes``."""
         first, _, rest = message.partition(b"\n")
         suffix, columns, column, name, count, size = orjson.loads(first)
         return cls(suffix, tuple(columns), column, name, count, rest[:size], rest[size:])
@@ -155,14 +155,14 @@ class Part:
 
 @dataclass(frozen=True)
 class LineFile:
-    """A file whose records are lines, or rows of some lines.
+    """A text file: each record is a line, or a row of one or more lines.
 
     Attributes:
         path: The file.
         name: Its name, for messages.
-        header: The row that names the columns of a CSV or TSV, as it is.
-        columns: Of a table; of JSON the fields of its first record.
-        column: The one with the text; None for plain text.
+        header: The bytes of the header of a CSV or TSV.
+        columns: The columns of a table; of JSON the fields of its first record.
+        column: The column of the text; None for plain text.
     """
 
     path: Path
@@ -173,31 +173,32 @@ class LineFile:
 
     @property
     def suffix(self) -> str:
-        """The kind of file."""
+        """The suffix of its format, without that of compression."""
         return inner_suffix(self.path)
 
     def parts(self) -> Iterator[tuple[Part, int]]:
-        """Yield all records, a part at a time, with the bytes of the file read so far."""
+        """Yield all records in parts, each with the bytes of the file read so far."""
         done = 0
         for records, position in self.records():
             name = f"{self.name} (from record {done + 1:,} on)" if done else self.name
             data = b"".join(records)
-            if (done or self.header) and data.startswith(MARK):  # Only at the start it is no text.
+            # Decoding removes a byte order mark, which is no text only at the start of the file.
+            if (done or self.header) and data.startswith(MARK):
                 data = MARK + data
             about = (self.suffix, self.columns, self.column, name, len(records))
             yield Part(*about, data), position
             done += len(records)
 
     def records(self) -> Iterator[tuple[list[bytes], int]]:
-        """Yield the bytes of the records, some at a time, with the bytes of the file read so far.
+        """Yield lists of the bytes of records, each with the bytes of the file read so far.
 
         Raises:
-            TextError: If the file cannot be read, or is not properly packed or quoted.
+            TextError: If the file cannot be read, or its compression or quoting is invalid.
         """
         with _unpacked(self.path, self.name) as (stream, raw):
             stream.read(len(self.header))
             parts = iter(lambda: stream.readlines(PART), [])
-            several = len(self.columns) > 1  # In one of one column a blank line is an empty cell.
+            several = len(self.columns) > 1  # With one column a blank line is an empty cell.
             if self.suffix == ".csv":
                 rows = _csv_records(stream, self.name)
                 parts = _in_parts(record for record, row in rows if row or not several)
@@ -209,13 +210,13 @@ class LineFile:
                 if records:
                     yield records, raw.tell()
 
-    def write(self, file: Any, judged: "Judged", score_column: str | None) -> None:
-        """Write the records that are kept, packed as they were.
+    def write(self, file: Any, select: "Select", score_column: str | None) -> None:
+        """Write the selected records, in the original compression.
 
         Args:
-            file: Where to.
-            judged: Of each number of records in turn, which are kept and their perplexities.
-            score_column: Name of a column with the perplexity to add to each.
+            file: The output.
+            select: Returns which of the next records are kept, and their perplexities.
+            score_column: Name of a column to add with the perplexity; None for none.
         """
         with self.path.open("rb") as own:
             kind = packed_as(own.read(START))
@@ -225,7 +226,7 @@ class LineFile:
             else:
                 packed.write(self.header)
             for records, _ in self.records():
-                kept, perplexities = judged(len(records))
+                kept, perplexities = select(len(records))
                 chosen: Iterator[bytes] = compress(records, kept.tolist())
                 if score_column is not None:
                     values = map(orjson.dumps, written(perplexities[kept]))
@@ -233,7 +234,7 @@ class LineFile:
                 packed.writelines(chosen)
 
     def _scored(self, score_column: str) -> Callable[[bytes, bytes], bytes]:
-        """Return what adds the perplexity to a record."""
+        """Return a function that adds the perplexity to the bytes of a record."""
         if self.suffix not in JSON_LINES:
             return lambda record, value: _with_cell(
                 record, b"" if value == b"null" else value, self.suffix
@@ -247,28 +248,29 @@ class LineFile:
         return scored
 
 
-Judged = Callable[[int], tuple[np.ndarray[Any, np.dtype[np.bool]], Float64[np.ndarray, " records"]]]
-"""Of the next records: which are kept, and the perplexity of each."""
+Select = Callable[[int], tuple[np.ndarray[Any, np.dtype[np.bool]], Float64[np.ndarray, " records"]]]
+"""Takes a number of records; returns a mask of which of the next ones are kept, and their
+perplexities."""
 
 
 def written(perplexities: Float64[np.ndarray, " records"]) -> list[float | None]:
-    """Return perplexities as files have them: to six digits, None where one is infinite."""
+    """Return perplexities as they are written: rounded to six digits, None if infinite."""
     return [float(f"{value:.6g}") if value < np.inf else None for value in perplexities.tolist()]
 
 
 def _with_cell(record: bytes, cell: bytes, suffix: str) -> bytes:
-    """Return a row with one more cell."""
+    """Return the bytes of a row with one more cell."""
     row = record.rstrip(b"\n")
     row = row.removesuffix(b"\r") if len(row) < len(record) else row
     return row + (b"\t" if suffix == ".tsv" else b",") + cell + record[len(row) :]
 
 
 def open_lines(path: Path, name: str, column: str | None) -> LineFile:
-    """Look at the beginning of a file of lines or rows.
+    """Return a text file after reading its header or first record.
 
     Raises:
-        TextError: If it cannot be read or is of another kind than its name says.
-        SettingError: If it is plain text, and a column is asked for.
+        TextError: If it cannot be read, or its format is not that of its suffix.
+        SettingError: If it is plain text, and a column is named.
     """
     suffix, header = inner_suffix(path), b""
     columns: Sequence[str] = ()
@@ -298,13 +300,13 @@ def open_lines(path: Path, name: str, column: str | None) -> LineFile:
             return LineFile(path, name, b"", (), None)
     if header and not any(columns):
         raise TextError(f"{name} has no names of columns in its first line.")
-    if not columns:  # An empty file stays one.
+    if not columns:  # The output of an empty file is empty.
         return LineFile(path, name, header, (), None)
     return LineFile(path, name, header, tuple(columns), choose_column(columns, column, name))
 
 
 def _csv_records(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, list[str]]]:
-    """Yield the bytes of each row of a CSV, and its cells.
+    """Yield the bytes and the cells of each row of a CSV.
 
     Raises:
         TextError: If a quote is not closed.
@@ -322,7 +324,7 @@ def _csv_records(stream: IO[bytes], name: str) -> Iterator[tuple[bytes, list[str
 
 
 def _in_parts(records: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Yield records, about ``PART`` bytes at a time."""
+    """Yield lists of records of about ``PART`` bytes."""
     part: list[bytes] = []
     size = 0
     for record in records:
@@ -337,7 +339,7 @@ def _in_parts(records: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 @contextmanager
 def _unpacked(path: Path, name: str) -> Iterator[tuple[BufferedReader, IO[bytes]]]:
-    """Open a file; yield what it holds, unpacked, and the file itself."""
+    """Context manager: the decompressed content of a file, and the file itself."""
     with (
         open_named(path) as raw,
         unpacking(raw, name) as stream,

@@ -1,26 +1,26 @@
-"""What a filter has kept, and how it is shown."""
+"""The result of a filter: counts and quantiles, and their display."""
 
 from dataclasses import dataclass
 
 from thence.results import Result, Serializable, format_table
 
 SHOWN = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-"""The quantiles of the perplexities that a result has."""
+"""The quantiles of the perplexities in a result."""
 
 
 @dataclass(frozen=True)
-class OfModel(Serializable):
-    """What one language model has judged.
+class ModelCounts(Serializable):
+    """Counts and quantiles of the documents of one language model.
 
     Attributes:
-        label: The label it is for; empty where there is one model for all.
+        label: Its label; empty if there is one model for all documents.
         run: Its folder.
-        documents: How many it judged.
-        kept: How many of them are kept.
-        impossible: How many of them are impossible to it: their perplexity is infinite.
-        lowest: No kept document has a smaller perplexity; None without such a bound.
-        highest: No kept document has a larger one; likewise.
-        quantiles: Perplexity below or at which so large a share of the documents is.
+        documents: Number of documents that it scored.
+        kept: Number of these that were kept.
+        impossible: Number of these with the probability 0 (infinite perplexity).
+        lowest: Lower bound of the perplexity of kept documents; None without one.
+        highest: Upper bound of the perplexity of kept documents; None without one.
+        quantiles: Quantiles of their perplexities, by the share as text (``SHOWN``).
     """
 
     label: str
@@ -35,14 +35,14 @@ class OfModel(Serializable):
 
 @dataclass(frozen=True)
 class Filtered(Result):
-    """What a filter has kept.
+    """The result of a filter.
 
     Attributes:
         output: The file, or the folder of files, that was made.
-        documents: How many there were.
-        kept: How many are kept.
-        without_model: How many were dropped because no model is for their label.
-        models: What each model has judged.
+        documents: Number of documents.
+        kept: Number of documents that were kept.
+        without_model: Number of documents dropped because their label has no model.
+        models: Counts and quantiles of each model.
     """
 
     _in_json = ("output", "documents", "kept", "dropped", "without_model", "models")
@@ -51,11 +51,11 @@ class Filtered(Result):
     documents: int
     kept: int
     without_model: int
-    models: tuple[OfModel, ...]
+    models: tuple[ModelCounts, ...]
 
     @property
     def dropped(self) -> int:
-        """How many were dropped."""
+        """Number of documents that were dropped."""
         return self.documents - self.kept
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -74,7 +74,7 @@ class Filtered(Result):
         return columns, rows
 
     def in_words(self) -> str:
-        """Return what was kept in a sentence."""
+        """Return the counts in a sentence."""
         share = f" ({100 * self.kept / self.documents:.1f} %)" if self.documents else ""
         no_model = f"; no model is for {self.without_model:,}" if self.without_model else ""
         return f"{self.kept:,} of {self.documents:,} documents kept{share}{no_model}: {self.output}"

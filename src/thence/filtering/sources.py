@@ -1,4 +1,4 @@
-"""The files that are filtered, and what each is called in the output."""
+"""The input files of a filter, and their names in the output."""
 
 import shutil
 import sys
@@ -25,13 +25,13 @@ File = LineFile | ParquetFile
 def found(
     names: Sequence[str | Path], output: Path
 ) -> Iterator[list[tuple[Path, str, Path | None]]]:
-    """Yield the files to read: path, name for messages, and place in the output if a folder.
+    """Context manager: the files as (path, name for messages, path within an output folder).
 
-    Standard input and pipes are copied to a file, since they are read twice.
+    Standard input and pipes are copied to a temporary file, since they are read twice.
 
     Raises:
-        TextError: If there is none.
-        SettingError: If two have the same name, or the output's name is of another kind.
+        TextError: If there are no files.
+        SettingError: If two have the same name, or the output has another suffix.
     """
     if not names:
         raise TextError("There is no text: give a file, a folder, or - for standard input.")
@@ -74,21 +74,21 @@ def _copy(stream: Any, copy: Path) -> None:
 
 
 def _kind(path: Path) -> tuple[str, str]:
-    """Return what the name of a file says of its kind, and of how it is packed."""
+    """Return the format and the compression of a file by its suffixes."""
     inner, outer = inner_suffix(path), path.suffix.lower()
     inner = JSON_LINES[0] if inner in JSON_LINES else inner
     return inner if inner in TABLES else "", outer if outer in SUFFIXES else ""
 
 
 def open_file(path: Path, name: str, column: str | None) -> File:
-    """Look at the beginning of a file, whatever its kind."""
+    """Return a file of any format after reading its beginning."""
     if odd_kind(path) is None and inner_suffix(path) == ".parquet":
         return open_parquet(path, name, column)
     return open_lines(path, name, column)
 
 
 def check_score_column(file: File, score_column: str | None) -> None:
-    """Refuse a column that is there already, or that plain text cannot have."""
+    """Raise SettingError if the file has the column already, or has no columns."""
     if score_column is None:
         return
     if not file.columns:

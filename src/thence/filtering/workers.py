@@ -1,7 +1,7 @@
-"""Judging parts in several processes, or on a cluster; results come in order.
+"""Scoring parts in several processes, or on a cluster; results are in order.
 
-A process is started with its standard input and output as pipes, through which parts and results
-go as bytes. It ends when its input does, so none outlives the one that started it.
+Each process gets parts and returns results as bytes through pipes at its standard input and output.
+It ends when its input ends, so it cannot outlive the process that started it.
 """
 
 import os
@@ -17,75 +17,75 @@ import numpy as np
 import orjson
 
 from thence.errors import TextError, ThenceError, TrainingError
-from thence.filtering.judge import JUDGED, Judge, Panel
 from thence.filtering.records import Part
+from thence.filtering.scorer import SCORES, Scorer, ScoringRuns
 from thence.tokens import parallel
 
 Found = tuple[np.ndarray[Any, np.dtype[Any]], int]
-"""What is known of each record of a part, and the bytes of its texts."""
-Ask = Callable[[Iterable[Part]], Iterator[Found]]
-"""Judges parts, in order."""
+"""The scores of the records of a part (dtype ``SCORES``), and the bytes of its texts."""
+ScoreParts = Callable[[Iterable[Part]], Iterator[Found]]
+"""Scores parts; results are in order."""
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-"""What keeps the processes from taking each other's cores."""
+"""Environment of the processes: each uses one thread, so they do not compete for processors."""
 PROGRAM = "from thence.filtering.workers import work; work()"
 
 
 @contextmanager
-def judging(panel: Panel, processes: int, cluster: str | None) -> Iterator[Ask]:
-    """Judge in this process, in others, or on a cluster.
+def scoring(scoring_runs: ScoringRuns, processes: int, cluster: str | None) -> Iterator[ScoreParts]:
+    """Context manager: a function that scores parts in this process, in others, or on a cluster.
 
     Args:
-        panel: What judges.
-        processes: How many; one is this process.
+        scoring_runs: The runs of the models.
+        processes: Number of processes; with one, it is this process.
         cluster: Address of a Dask cluster, to whose workers the models are sent.
     """
     if cluster is not None:
         from thence.cluster import engine
 
         with engine.connect(cluster) as client:
-            shared = engine.broadcast(client, panel.open())
-            yield lambda parts: engine.map_in_order(client, judge_part, parts, shared)
+            shared = engine.broadcast(client, scoring_runs.open())
+            yield lambda parts: engine.map_in_order(client, score_part, parts, shared)
     elif processes == 1:
-        yield partial(map, panel.open())
+        yield partial(map, scoring_runs.open())
     else:
-        with _in_processes(panel, processes) as ask:
+        with _in_processes(scoring_runs, processes) as ask:
             yield ask
 
 
 @contextmanager
-def _in_processes(panel: Panel, processes: int) -> Iterator[Ask]:
+def _in_processes(scoring_runs: ScoringRuns, processes: int) -> Iterator[ScoreParts]:
     with ExitStack() as stack:
         free: SimpleQueue[_Process] = SimpleQueue()
         for _ in range(processes):
-            free.put(stack.enter_context(_process(panel.to_json())))
+            free.put(stack.enter_context(_process(scoring_runs.to_json())))
 
-        def judge(part: Part) -> Found:
+        def score(part: Part) -> Found:
             process = free.get()
             try:
-                return process.judge(part)
+                return process.score(part)
             finally:
                 free.put(process)
 
-        yield lambda parts: parallel.in_threads(judge, parts, processes)
+        yield lambda parts: parallel.in_threads(score, parts, processes)
 
 
-def judge_part(part: Part, judge: Judge) -> Found:
-    """Judge a part: what a worker of a cluster does."""
-    return judge(part)
+def score_part(part: Part, scorer: Scorer) -> Found:
+    """Return the scores of a part: the task of a worker of a cluster."""
+    return scorer(part)
 
 
 class _Process:
-    """A process that judges one part after another."""
+    """A process that scores one part after another."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
-    def judge(self, part: Part) -> Found:
-        """Judge a part.
+    def score(self, part: Part) -> Found:
+        """Return the scores of a part.
 
         Raises:
-            ThenceError: That of the process.
-            TrainingError: If it has ended.
+            TextError: The error of the process.
+            TrainingError: If the process has ended.
         """
         try:
             _send(self._process.stdin, part.to_bytes())
@@ -98,14 +98,14 @@ class _Process:
             ) from error
         if kind == b"error":
             raise TextError(rest.decode("utf-8"))
-        return np.frombuffer(rest, JUDGED), int(kind)
+        return np.frombuffer(rest, SCORES), int(kind)
 
 
 @contextmanager
 def _process(about: Mapping[str, Any]) -> Iterator[_Process]:
-    """Start a process; it ends with the block."""
+    """Context manager: start a process, and end it with the block."""
     pipe = subprocess.PIPE
-    # In a group of its own Ctrl-C does not reach it: it ends when this process closes its input.
+    # In its own session Ctrl-C does not reach it: it ends when this process closes its input.
     words = [sys.executable, "-P", "-c", PROGRAM]
     same = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment = {**os.environ, **same, **ONE_THREAD}
@@ -113,32 +113,32 @@ def _process(about: Mapping[str, Any]) -> Iterator[_Process]:
         words, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
     ) as process:
         try:
-            with suppress(BrokenPipeError):  # Who asks one that has ended is told so.
+            with suppress(BrokenPipeError):  # If it has ended already, ``score`` raises.
                 _send(process.stdin, orjson.dumps(about))
             yield _Process(process)
         finally:
             process.kill()
             assert process.stdin is not None
-            with suppress(BrokenPipeError):  # Of what it has not read.
+            with suppress(BrokenPipeError):  # There may be buffered data that it did not read.
                 process.stdin.close()
 
 
 def work() -> None:
-    """Judge parts from standard input until it ends: the program of a process."""
+    """Score parts from standard input until it ends: the program of a process."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # Whatever prints must not come between the results.
-    parallel.MOST_THREADS = 1  # There are as many processes as are to work.
+    sys.stdout = sys.stderr  # Prints must not be mixed with the results.
+    parallel.MOST_THREADS = 1  # The other processors are used by the other processes.
     about = orjson.loads(_receive(source))
-    judge: Judge | None = None
+    scorer: Scorer | None = None
     while True:
         try:
             part = Part.from_bytes(_receive(source))
         except EOFError:
             return
         try:
-            judge = judge or Panel.from_json(about).open()
-            judged, size = judge(part)
-            _send(sink, b"%d\n%b" % (size, judged.tobytes()))
+            scorer = scorer or ScoringRuns.from_json(about).open()
+            scores, size = scorer(part)
+            _send(sink, b"%d\n%b" % (size, scores.tobytes()))
         except ThenceError as error:
             _send(sink, b"error\n" + str(error).encode("utf-8", "replace"))
 
@@ -151,11 +151,7 @@ def _send(stream: IO[bytes] | None, message: bytes) -> None:
 
 
 def _receive(stream: IO[bytes] | None) -> bytes:
-    """Return the next message.
-
-    Raises:
-        EOFError: If there is none.
-    """
+    """Return the next message; EOFError if there is none."""
     assert stream is not None
     size = stream.read(8)
     if len(size) < 8:

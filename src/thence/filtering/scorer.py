@@ -1,4 +1,4 @@
-"""What judges documents: a language model, or one for each label that a classifier gives."""
+"""Scoring documents: by one language model, or by one for each label of a classifier."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from thence.runs import ClassifierRun, LanguageRun
 from thence.tokens import Tokenizer
 from thence.tokens.tokenizer import encode_in_memory
 
-JUDGED = np.dtype([("perplexity", "<f8"), ("model", "<i2")])
-"""What is kept of a document; the model is -1 where no language model is for its label."""
+SCORES = np.dtype([("perplexity", "<f8"), ("model", "<i2")])
+"""The score of a document: its perplexity, and the index of its model; -1 if it has none."""
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Judges each document by a language model of its own.
+class Scorer:
+    """Computes the perplexity of each document by the language model for its label.
 
     Attributes:
-        models: Tokenizers with their language models.
-        classifier: Chooses the model of each document; None if there is but one.
-        model_of: For each label of the classifier, which model is for it; -1 for none.
-        certainty: How probable the label must be at least.
-        errors: What is done with bytes that are not text.
+        models: Language models with their tokenizers.
+        classifier: Chooses the model of each document; None if there is only one.
+        model_of: Index of the model of each label of the classifier; -1 for none.
+        certainty: Minimal probability of the label.
+        errors: How bytes that are not text are treated.
     """
 
     models: Sequence[tuple[Tokenizer, LanguageModel]]
@@ -42,30 +42,30 @@ class Judge:
     errors: Errors
 
     def __call__(self, part: Part) -> tuple[np.ndarray, int]:
-        """Return what is known of each record of a part, as ``JUDGED``, and its bytes of text."""
+        """Return the scores of the records of a part (dtype ``SCORES``), and its bytes of text."""
         documents = part.documents(self.errors)
-        judged = np.zeros(len(documents), JUDGED)
+        scores = np.zeros(len(documents), SCORES)
         if self.classifier is not None:
             labels, chances = likeliest_labels(self.classifier, documents)
-            judged["model"] = np.where(chances >= self.certainty, self.model_of[labels], -1)
-            judged["perplexity"] = np.nan
+            scores["model"] = np.where(chances >= self.certainty, self.model_of[labels], -1)
+            scores["perplexity"] = np.nan
         for number, (tokenizer, model) in enumerate(self.models):
-            chosen = np.flatnonzero(judged["model"] == number)
+            chosen = np.flatnonzero(scores["model"] == number)
             if len(chosen):
                 own = documents if len(chosen) == len(documents) else documents.take(chosen)
-                judged["perplexity"][chosen] = perplexities(tokenizer, model, own.compact())
-        return judged, documents.num_bytes
+                scores["perplexity"][chosen] = perplexities(tokenizer, model, own.compact())
+        return scores, documents.num_bytes
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Which runs judge, and which of them which documents.
+class ScoringRuns:
+    """The runs of the models that score documents, and settings; it opens a ``Scorer``.
 
     Attributes:
-        runs: Of language models, by the labels of the documents that they are for.
-        by: The run of the classifier that gives the labels; None if there is but one model.
-        certainty: How probable a label must be at least.
-        errors: What is done with bytes that are not text.
+        runs: The runs of language models, by label.
+        by: The run of the classifier of labels; None if there is only one model.
+        certainty: Minimal probability of a label.
+        errors: How bytes that are not text are treated.
     """
 
     runs: Mapping[str, LanguageRun]
@@ -73,17 +73,17 @@ class Panel:
     certainty: float
     errors: Errors
 
-    def open(self) -> Judge:
-        """Load the models."""
-        # None remembers another document, whose place in the file would then matter.
+    def open(self) -> Scorer:
+        """Load the models; return their scorer."""
+        # Without adaptation to other documents: the score must not depend on the place in the file.
         model = EvaluationData(static=True).model
         models = [(run.tokenizer, model(run)) for run in self.runs.values()]
         names, labels = list(self.runs), () if self.by is None else self.by.label_names
         model_of = [names.index(label) if label in names else -1 for label in labels]
-        return Judge(models, self.by, np.array(model_of, np.int64), self.certainty, self.errors)
+        return Scorer(models, self.by, np.array(model_of, np.int64), self.certainty, self.errors)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what another process on this machine needs."""
+        """Return the paths and settings for another process on this machine."""
         return {
             "runs": {label: str(run.folder.absolute()) for label, run in self.runs.items()},
             "by": None if self.by is None else str(self.by.folder.absolute()),
@@ -92,8 +92,8 @@ class Panel:
         }
 
     @classmethod
-    def from_json(cls, about: Mapping[str, Any]) -> "Panel":
-        """Open the runs again, in another process."""
+    def from_json(cls, about: Mapping[str, Any]) -> "ScoringRuns":
+        """Return the runs that ``to_json`` described, in another process."""
         runs = {label: LanguageRun(Path(folder)) for label, folder in about["runs"].items()}
         by = None if about["by"] is None else ClassifierRun(Path(about["by"]))
         return cls(runs, by, about["certainty"], about["errors"])
@@ -102,13 +102,13 @@ class Panel:
 def perplexities(
     tokenizer: Tokenizer, model: LanguageModel, documents: Documents
 ) -> Float64[np.ndarray, " documents"]:
-    """Return the perplexity per token of each document, its end included, each read by itself.
+    """Return the perplexity per token of each document by itself, including its end.
 
-    One that is impossible, or has a symbol that a closed vocabulary lacks, has an infinite one.
+    It is infinite if the document's probability is 0, or a closed vocabulary lacks a symbol.
     """
     try:
         store = encode_in_memory(tokenizer, documents)
-    except UnknownSymbolError:
+    except UnknownSymbolError:  # Bisect to find the documents that cannot be encoded.
         if len(documents) == 1:
             return np.array([np.inf])
         middle = len(documents) // 2
