@@ -9,7 +9,13 @@ import pytest
 
 from thence.errors import ThenceError
 from thence.fasttext import FastText, evaluation
-from thence.fasttext.evaluation import Judged, Meter, by_label, chosen, precision_and_recall
+from thence.fasttext.evaluation import (
+    LabelScores,
+    Meter,
+    by_label,
+    precision_and_recall,
+    predicted_labels,
+)
 
 
 def test_one_line(model):
@@ -138,10 +144,14 @@ def test_a_labelled_file(model, train_file):
 def test_precision_and_recall_by_hand():
     scores = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]], np.float32) + evaluation.ADDED
     gold = np.array([[True, False], [False, True], [True, True]])
-    found = Judged(scores, gold)
+    found = LabelScores(scores, gold)
     # Predicted are 0, 0 and 1; right in the first and the last line, of four labels.
     assert precision_and_recall(found, 1, 0.0) == (3, 2 / 3, 0.5)
-    assert chosen(scores, 1, 0.65).tolist() == [[True, False], [False, False], [False, True]]
+    assert predicted_labels(scores, 1, 0.65).tolist() == [
+        [True, False],
+        [False, False],
+        [False, True],
+    ]
     assert precision_and_recall(found, 1, 0.65) == (3, 1.0, 0.5)
     assert precision_and_recall(found, 2, 0.9)[2] == 0.0
     assert math.isnan(precision_and_recall(found, 2, 0.9)[1])
@@ -157,7 +167,7 @@ def test_the_meter_by_hand():
     """
     scores = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]], np.float32)
     gold = np.array([[True, False], [False, True], [True, True]])
-    meter = Meter(Judged(scores, gold), ["a", "b"], -1)
+    meter = Meter(LabelScores(scores, gold), ["a", "b"], -1)
     told, true = meter.score_vs_true("a")
     assert told == pytest.approx([0.2, 0.6, 0.7]) and true.tolist() == [1, 0, 1]
     precision, recall = meter.precision_recall_curve("a")

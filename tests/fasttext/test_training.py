@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thence.fasttext.autotune import metric_of
-from thence.fasttext.evaluation import Judged
+from thence.fasttext.evaluation import LabelScores
 
 QUICK = {"dim": 4, "verbose": 0}
 
@@ -161,7 +161,7 @@ def test_autotune(fasttext, train_file, capsys):
 
 def test_metrics():
     scores = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]], np.float32)
-    found = Judged(scores, np.array([[True, False], [False, True], [True, True]]))
+    found = LabelScores(scores, np.array([[True, False], [False, True], [True, True]]))
     labels = ["__label__a", "__label__b"]
     # Three labels are predicted, two of them right, of four: 2 x 2 / (3 + 4).
     assert metric_of("f1", 1)(found, labels) == pytest.approx(4 / 7)

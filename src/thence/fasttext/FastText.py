@@ -1,4 +1,4 @@
-"""What the module ``fasttext.FastText`` has: models that are asked, and what makes them."""
+"""The module ``fasttext.FastText``: the class of models, and the functions that make them."""
 
 import sys
 from dataclasses import replace
@@ -16,18 +16,17 @@ from thence.errors import ThenceError
 from thence.fasttext import evaluation, neighbours
 from thence.fasttext.autotune import autotune
 from thence.fasttext.errors import FastTextError
-from thence.fasttext.evaluation import NOT_SUPERVISED, Meter, labels_asked, of_one, reach, top
+from thence.fasttext.evaluation import NOT_SUPERVISED, Meter, reaches, resolve_k, top_k, top_labels
 from thence.fasttext.fit import fit_supervised, fit_unsupervised, load, quantized
 from thence.fasttext.lines import BOW as BOW
 from thence.fasttext.lines import EOS as EOS
 from thence.fasttext.lines import EOW as EOW
 from thence.fasttext.lines import PREFIX, one_line, words_and_labels
 from thence.fasttext.lines import tokenize as tokenize
-from thence.fasttext.settings import SHOWN, SUPERVISED, UNSUPERVISED, Asked, asked_for
+from thence.fasttext.settings import SHOWN, SUPERVISED, UNSUPERVISED, BoundArguments, bind_arguments
 from thence.fasttext.settings import loss_name as loss_name
 from thence.fasttext.settings import model_name as model_name
-from thence.models.fasttext import features as parts
-from thence.models.fasttext import predictions
+from thence.models.fasttext import features, predictions
 from thence.models.fasttext.contents import Dense, Entries, FastTextModel, Quantised
 from thence.models.fasttext.corpus import hash_of
 from thence.models.fasttext.files import write_fasttext
@@ -35,7 +34,7 @@ from thence.models.fasttext.one_line import OneLine
 
 
 def eprint(*args: Any, **kwargs: Any) -> None:
-    """Print to standard error; programs replace it to be rid of a warning of fastText's."""
+    """Print to standard error; programs replace this function to silence a warning of fastText."""
     print(*args, file=sys.stderr, **kwargs)  # noqa: T201
 
 
@@ -44,18 +43,18 @@ class _FastText:
 
     Args:
         model_path: A file to read.
-        args: Nothing here; for programs that give it.
+        args: Ignored; for programs that pass it.
     """
 
     def __init__(self, model_path: str | Path | None = None, args: Any = None) -> None:
         self._model: FastTextModel | None = None
-        self._asked: Asked | None = None
+        self._arguments: BoundArguments | None = None
         if model_path is not None:
-            self._take(load(model_path))
+            self._set_model(load(model_path))
 
-    def _take(self, model: FastTextModel, asked: Asked | None = None) -> "_FastText":
-        """Become another model, and show the settings of its training."""
-        self._model, self._asked = model, asked or self._asked
+    def _set_model(self, model: FastTextModel, call: BoundArguments | None = None) -> "_FastText":
+        """Replace the model in place; set the attributes that show its settings; return self."""
+        self._model, self._arguments = model, call or self._arguments
         for kept in ("words", "labels", "_directions", "_label_names", "_one"):
             self.__dict__.pop(kept, None)
         known = model.arguments
@@ -65,7 +64,7 @@ class _FastText:
             **{name: getattr(known, name)
                for name in ("dim", "ws", "epoch", "neg", "bucket", "minn", "maxn", "t")},
         }  # fmt: skip
-        trained = {} if self._asked is None else self._asked.values
+        trained = {} if self._arguments is None else self._arguments.values
         for name in SHOWN:
             if name in of_file or name in trained:
                 setattr(self, name, of_file.get(name, trained.get(name)))
@@ -73,34 +72,34 @@ class _FastText:
 
     @property
     def f(self) -> Any:
-        """What programs reach for below the class: ``getArgs`` and ``predict``."""
+        """The wrapped C++ object of fastText, as far as programs use it: getArgs and predict."""
         known = self.model.arguments
         shown = {name: getattr(self, name, UNSUPERVISED[name]) for name in SHOWN}
 
         def predict(text: str, k: int, threshold: float, _: str = "strict") -> Any:
-            labels, chances = self.predict(text.removesuffix("\n"), k, threshold)
-            return list(zip(chances.tolist(), labels, strict=True))
+            labels, probabilities = self.predict(text.removesuffix("\n"), k, threshold)
+            return list(zip(probabilities.tolist(), labels, strict=True))
 
         arguments = SimpleNamespace(**shown, model=model_name[known.model])
         return SimpleNamespace(predict=predict, getArgs=lambda: arguments)
 
     @property
     def model(self) -> FastTextModel:
-        """Everything that its file holds."""
+        """The content of its file; FastTextError if no model was read or trained."""
         if self._model is None:
             raise FastTextError("the model is neither read nor trained")
         return self._model
 
     def is_quantized(self) -> bool:
-        """Return whether its rows are made of codes (``quantize``)."""
+        """Return whether its input matrix is quantised (``quantize``)."""
         return isinstance(self.model.input, Quantised)
 
     def get_dimension(self) -> int:
-        """Return the size of a vector."""
+        """Return the size of the vectors."""
         return self.model.arguments.dim
 
     def get_word_vector(self, word: str) -> Float32[np.ndarray, " dim"]:
-        """Return the vector of a word, known or not, from the runs of characters in it."""
+        """Return the vector of a word, also of an unknown one, from its character n-grams."""
         vector: Float32[np.ndarray, " dim"] = predictions.word_vectors(self.model, [word])[0]
         return vector
 
@@ -108,7 +107,7 @@ class _FastText:
         """Return the vector of a line of text.
 
         Raises:
-            FastTextError: If there is a line end in it.
+            FastTextError: If it has a line end.
         """
         documents = Documents.from_strings([one_line(text)])
         vector: Float32[np.ndarray, " dim"] = predictions.sentence_vectors(self.model, documents)[0]
@@ -117,7 +116,7 @@ class _FastText:
     def get_nearest_neighbors(
         self, word: str, k: int = 10, on_unicode_error: str = "strict"
     ) -> list[tuple[float, str]]:
-        """Return the k words whose vectors have the largest cosine with a word's."""
+        """Return the k words with the largest cosine similarity to a word, as (cosine, word)."""
         query = self.get_word_vector(word)
         return neighbours.nearest(
             self._directions, self.get_words(on_unicode_error=on_unicode_error), query, k, {word}
@@ -126,7 +125,7 @@ class _FastText:
     def get_analogies(
         self, wordA: str, wordB: str, wordC: str, k: int = 10, on_unicode_error: str = "strict"
     ) -> list[tuple[float, str]]:  # fmt: skip
-        """Return the k words that are nearest to A - B + C."""
+        """Return the k words with the largest cosine similarity to A - B + C."""
         query = neighbours.analogy(self.model, wordA, wordB, wordC)
         words = self.get_words(on_unicode_error=on_unicode_error)
         return neighbours.nearest(self._directions, words, query, k, {wordA, wordB, wordC})
@@ -136,24 +135,24 @@ class _FastText:
         return neighbours.directions(self.model)
 
     def get_word_id(self, word: str) -> int:
-        """Return the number of a word, -1 if the dictionary lacks it."""
-        return int(parts.word_ids(self.model, [word])[0])
+        """Return the id of a word; -1 if the dictionary lacks it."""
+        return int(features.word_ids(self.model, [word])[0])
 
     def get_label_id(self, label: str) -> int:
-        """Return the number of a label, -1 if there is none of that name."""
+        """Return the id of a label; -1 if there is none of that name."""
         found = self.get_word_id(label) - len(self.model.dictionary.words)
         return max(found, -1)
 
     def get_subword_id(self, subword: str) -> int:
-        """Return the row of the input matrix that a run of characters is hashed to."""
+        """Return the row of the input matrix to which a character n-gram is hashed."""
         buckets = max(self.model.arguments.bucket, 1)
         return len(self.model.dictionary.words) + hash_of(subword.encode()) % buckets
 
     def get_subwords(
         self, word: str, on_unicode_error: str = "strict"
     ) -> tuple[list[str], Int64[np.ndarray, " subwords"]]:
-        """Return a word, if it is known, and its runs of characters; and the rows of each."""
-        names, rows = parts.subwords(self.model, word)
+        """Return a word (if known) and its character n-grams, and their rows of the input."""
+        names, rows = features.subwords(self.model, word)
         return names, rows.astype(np.int64)
 
     def get_input_vector(self, ind: int) -> Float32[np.ndarray, " dim"]:
@@ -174,16 +173,16 @@ class _FastText:
 
         Args:
             text: A line, or a list of lines.
-            k: How many labels at most; -1: all.
+            k: Largest number of labels; -1: all.
             threshold: Labels that are less probable are left out.
-            on_unicode_error: What to do about labels that are no UTF-8, as in ``bytes.decode``.
+            on_unicode_error: How to treat labels that are no UTF-8, as in ``bytes.decode``.
 
         Returns:
             For a line, a tuple of labels and an array of their probabilities; for a list, a list of
             lists and a list of arrays.
 
         Raises:
-            FastTextError: If there is a line end in a text, or the model has no labels.
+            FastTextError: If a text has a line end, or the model has no labels.
         """
         if self.model.arguments.model != "supervised":
             raise FastTextError(NOT_SUPERVISED)
@@ -195,15 +194,17 @@ class _FastText:
         lines = Documents.from_strings(map(one_line, text if several else [text]))
         scores, sizes = predictions.predict(self.model, lines)
         if not several:
-            return of_one(scores[0], int(sizes[0]), names, k, threshold)
-        rows = top(scores, labels_asked(k, len(names)))
-        chances = np.take_along_axis(scores, rows, 1)
-        counts = reach(chances, threshold).sum(1) * (sizes > 0)
+            return top_labels(scores[0], int(sizes[0]), names, k, threshold)
+        rows = top_k(scores, resolve_k(k, len(names)))
+        probabilities = np.take_along_axis(scores, rows, 1)
+        counts = reaches(probabilities, threshold).sum(1) * (sizes > 0)
         labels = [
             [names[label] for label in found[:count]]
             for found, count in zip(rows.tolist(), counts.tolist(), strict=True)
         ]
-        return labels, [row[:count] for row, count in zip(chances, counts.tolist(), strict=True)]
+        return labels, [
+            row[:count] for row, count in zip(probabilities, counts.tolist(), strict=True)
+        ]
 
     @cached_property
     def _one(self) -> OneLine | None:
@@ -230,19 +231,19 @@ class _FastText:
         dsub: int = 2,
         qnorm: bool = False,
     ) -> None:
-        """Make the model small, in place, for a ``.ftz`` file.
+        """Compress the model in place by product quantisation, for a ``.ftz`` file.
 
         Args:
             input: The train file, for ``retrain``.
             qout: Quantise the output matrix too.
-            cutoff: Keep so many words and n-grams; 0: all.
-            retrain: Train those that are kept again.
-            epoch: How often; None: as at first.
-            lr: The learning rate to begin with; None: as at first.
-            thread: Nothing here; training runs in one.
+            cutoff: Number of words and n-grams to keep; 0: all.
+            retrain: Train the kept ones again.
+            epoch: Epochs of that training; None: as in the first one.
+            lr: Its initial learning rate; None: as in the first one.
+            thread: Ignored; training uses one thread.
             verbose: Whether to show the progress.
-            dsub: Numbers in a part of a vector that becomes a byte.
-            qnorm: Keep the lengths of vectors apart.
+            dsub: Number of components of a vector that become one byte.
+            qnorm: Quantise the norms of vectors separately.
 
         Raises:
             FastTextError: If the model has no labels, is quantised, or has fewer than 256 rows.
@@ -252,23 +253,23 @@ class _FastText:
             lr or getattr(self, "lr", UNSUPERVISED["lr"]),
         )
         again = (input, epoch, lr, getattr(self, "label", PREFIX), verbose) if retrain else None
-        self._take(quantized(self.model, cutoff, again, dsub, qnorm, qout))
+        self._set_model(quantized(self.model, cutoff, again, dsub, qnorm, qout))
 
     def set_matrices(self, input_matrix: Any, output_matrix: Any) -> None:
-        """Replace both matrices, which may have rows of another size."""
+        """Replace both matrices; their rows may have another size than before."""
         new = [
             Dense(np.ascontiguousarray(one, np.float32)) for one in (input_matrix, output_matrix)
         ]
         arguments = replace(self.model.arguments, dim=new[0].shape[1])
         dictionary = self.model.dictionary
-        self._take(FastTextModel(arguments, dictionary, new[0], new[1]))
+        self._set_model(FastTextModel(arguments, dictionary, new[0], new[1]))
 
     def get_words(self, include_freq: bool = False, on_unicode_error: str = "strict") -> Any:
-        """Return the words of the dictionary, and with include_freq how often each was seen."""
+        """Return the words of the dictionary; with include_freq also their counts."""
         return self._listed(self.model.dictionary.words, include_freq, on_unicode_error)
 
     def get_labels(self, include_freq: bool = False, on_unicode_error: str = "strict") -> Any:
-        """Return the labels, or the words of a model without any."""
+        """Return the labels; of a model without labels the words."""
         return self._listed(self.model.targets, include_freq, on_unicode_error)
 
     def _listed(self, entries: Entries, include_freq: bool, errors: str) -> Any:
@@ -285,7 +286,7 @@ class _FastText:
         return [name.decode() for name in self.model.dictionary.labels.encoded()]
 
     def get_line(self, text: Any, on_unicode_error: str = "strict") -> tuple[Any, Any]:
-        """Return the words and the labels of a line, or of each of several."""
+        """Return the words and the labels of a line, or of each of several lines."""
         labels = self._names(self.model.dictionary.labels, on_unicode_error)
         if isinstance(text, str):
             return words_and_labels(text, labels)
@@ -308,19 +309,21 @@ class _FastText:
     def test(
         self, path: str | Path, k: int = 1, threshold: float = 0.0
     ) -> tuple[int, float, float]:
-        """Return the lines of a labelled file, precision and recall."""
-        return evaluation.precision_and_recall(evaluation.judged(self.model, path), k, threshold)
+        """Return the number of lines of a labelled file, the precision, and the recall."""
+        return evaluation.precision_and_recall(
+            evaluation.score_labels(self.model, path), k, threshold
+        )
 
     def test_label(
         self, path: str | Path, k: int = 1, threshold: float = 0.0
     ) -> dict[str, dict[str, float]]:
         """Return precision, recall and F1 of each label of a file."""
-        found = evaluation.judged(self.model, path)
+        found = evaluation.score_labels(self.model, path)
         return evaluation.by_label(found, self._label_names, k, threshold)
 
     def get_meter(self, path: str | Path, k: int = -1) -> Meter:
         """Return the scores of all labels of a file, for curves of precision and recall."""
-        return Meter(evaluation.judged(self.model, path), self._label_names, k)
+        return Meter(evaluation.score_labels(self.model, path), self._label_names, k)
 
     @cached_property
     def words(self) -> list[str]:
@@ -342,11 +345,7 @@ class _FastText:
 
 
 def dense(matrix: Dense | Quantised) -> Float32[np.ndarray, "rows dim"]:
-    """Return a copy of a matrix.
-
-    Raises:
-        FastTextError: If it is quantised.
-    """
+    """Return a copy of a matrix; FastTextError if it is quantised."""
     if isinstance(matrix, Quantised):
         raise FastTextError("Can't get quantized Matrix")
     return np.array(matrix.values)
@@ -358,7 +357,7 @@ def load_model(path: str | Path) -> _FastText:
 
 
 def train_supervised(*args: Any, **kwargs: Any) -> _FastText:
-    """Train on a file whose lines have labels; return the model.
+    """Train a classifier on a file of labelled lines; return the model.
 
     The arguments are fastText's: ``input, lr, dim, ws, epoch, minCount, minCountLabel, minn, maxn,
     neg, wordNgrams, loss, bucket, thread, lrUpdateRate, t, label, verbose, pretrainedVectors,
@@ -366,23 +365,23 @@ def train_supervised(*args: Any, **kwargs: Any) -> _FastText:
 
     Raises:
         FastTextError: If the file cannot be read, or has no words or labels.
-        TypeError: If there is no such argument.
+        TypeError: If an argument is unknown.
     """
-    asked = asked_for(SUPERVISED, args, kwargs)
-    if asked.values["autotuneValidationFile"]:
-        return _FastText()._take(*autotune(asked))
-    return _FastText()._take(fit_supervised(asked), asked)
+    call = bind_arguments(SUPERVISED, args, kwargs)
+    if call.values["autotuneValidationFile"]:
+        return _FastText()._set_model(*autotune(call))
+    return _FastText()._set_model(fit_supervised(call), call)
 
 
 def train_unsupervised(*args: Any, **kwargs: Any) -> _FastText:
-    """Learn vectors of the words of a file; return the model.
+    """Train word vectors on a file; return the model.
 
     The arguments are fastText's: ``input, model`` (``skipgram`` or ``cbow``), and those of
     ``train_supervised`` but for ``autotune``.
 
     Raises:
         FastTextError: If the file cannot be read, or has no words.
-        TypeError: If there is no such argument.
+        TypeError: If an argument is unknown.
     """
-    asked = asked_for(UNSUPERVISED, args, kwargs)
-    return _FastText()._take(fit_unsupervised(asked), asked)
+    call = bind_arguments(UNSUPERVISED, args, kwargs)
+    return _FastText()._set_model(fit_unsupervised(call), call)

@@ -1,4 +1,4 @@
-"""The archived package ``fasttext``, over again: change the import, and nothing else.
+"""A drop-in for the archived package ``fasttext``: change the import, and nothing else.
 
 ::
 
@@ -8,8 +8,8 @@
     labels, probabilities = model.predict("which dish is best for bread ?", k=2)
     model.save_model("model.bin")
 
-Names, arguments, shapes and errors are those of its last release, 0.9.2. It needs no torch. What
-differs stands in ``docs/how-to/from-fasttext.md``.
+Names, arguments, shapes and errors are those of its last release, 0.9.2. It needs no torch. The
+differences are in ``docs/how-to/from-fasttext.md``.
 """
 
 from thence.fasttext import FastText as FastText

@@ -1,8 +1,8 @@
-"""``autotuneValidationFile``: a random search for settings, within a time.
+"""``autotuneValidationFile``: a random search for settings, within a time limit.
 
-A trial trains with settings that are drawn around the best ones so far, ever nearer, and is judged
-on the validation file. What was given by name is never changed. The best model is returned as it
-is: unlike fastText, nothing is trained once more when the time is over.
+A trial trains with random settings around the best ones so far, within a shrinking distance, and is
+evaluated on the validation file. Settings given by the caller never change. The best model itself
+is returned: unlike fastText, no final training follows.
 """
 
 import time
@@ -13,35 +13,43 @@ import numpy as np
 
 from thence.deadline import DeadlineError, deadline
 from thence.fasttext.errors import FastTextError, FastTextTrainingError
-from thence.fasttext.evaluation import Judged, Meter, by_label, chosen, judged, share
-from thence.fasttext.fit import fit, read
-from thence.fasttext.settings import Asked
+from thence.fasttext.evaluation import (
+    LabelScores,
+    Meter,
+    by_label,
+    predicted_labels,
+    ratio,
+    score_labels,
+)
+from thence.fasttext.fit import fit, read_text
+from thence.fasttext.settings import BoundArguments
 from thence.models.fasttext.contents import FastTextModel
 from thence.terminal import print_note
 
 RANGES = {"epoch": (1, 100), "lr": (0.01, 5.0), "dim": (10, 300), "bucket": (10_000, 2_000_000)}
-"""Settings that are multiplied by a random factor, and how far they may go."""
+"""Settings that are multiplied by a random factor, with their limits."""
 CHOICES = {"wordNgrams": (1, 2, 3), "minn": (0, 2, 3)}
-"""Settings of which another value is taken at times."""
+"""Settings that are sometimes replaced by a random one of these values."""
 LONGER = 3
-"""Runs of characters are of ``minn`` to so many more characters; 0: there are none."""
+"""``maxn`` minus ``minn``; with ``minn`` 0 there are no character n-grams."""
 WIDEST, NARROWEST, TRIALS = 1.5, 0.2, 20
-"""Standard deviation of the logarithm of a factor, at first and from so many trials on."""
+"""Standard deviation of the logarithm of a factor: at first, and after ``TRIALS`` trials."""
 CHANGE = 0.3
-"""The chance that a setting of ``CHOICES`` is drawn anew."""
+"""The probability that a setting of ``CHOICES`` is drawn again in a trial."""
 
-Metric = Callable[[Judged, list[str]], float]
+Metric = Callable[[LabelScores, list[str]], float]
+"""Takes the scores of a file and the names of the labels; higher is better."""
 
 
-def autotune(asked: Asked) -> tuple[FastTextModel, Asked]:
-    """Return the best model that was found within ``autotuneDuration`` seconds, and its settings.
+def autotune(call: BoundArguments) -> tuple[FastTextModel, BoundArguments]:
+    """Return the best model found within ``autotuneDuration`` seconds, and its settings.
 
-    The first trial, with the settings as they are, has all the time that it needs.
+    The first trial, with the given settings, is always completed.
 
     Raises:
-        FastTextError: If a file cannot be read, or something is asked for that this search lacks.
+        FastTextError: If a file cannot be read, or ``autotuneModelSize`` is given.
     """
-    values = asked.values
+    values = call.values
     metric = metric_of(str(values["autotuneMetric"]), int(values["autotunePredictions"]))
     if values["autotuneModelSize"]:
         raise FastTextError(
@@ -49,18 +57,18 @@ def autotune(asked: Asked) -> tuple[FastTextModel, Asked]:
             "model.quantize(input=..., cutoff=100000, retrain=True) with the cutoff that fits."
         )
     end = time.monotonic() + float(values["autotuneDuration"])
-    text, draw = read(values["input"]), np.random.default_rng(int(values["seed"]))
-    found = asked
-    best, score = trial(asked, text, metric)
+    text, draw = read_text(values["input"]), np.random.default_rng(int(values["seed"]))
+    found = call
+    best, score = run_trial(call, text, metric)
     trials = 1
     while time.monotonic() < end:
-        tried = drawn(found, asked.given, draw, trials)
+        tried = perturbed(found, call.given, draw, trials)
         try:
             with deadline(end):
-                model, reached = trial(tried, text, metric)
+                model, reached = run_trial(tried, text, metric)
         except DeadlineError:
             break
-        except FastTextTrainingError:  # The learning rate was too high.
+        except FastTextTrainingError:  # The training diverged: the learning rate was too high.
             reached = -1.0
         if reached > score:
             best, score, found = model, reached, tried
@@ -71,19 +79,21 @@ def autotune(asked: Asked) -> tuple[FastTextModel, Asked]:
     return best, found
 
 
-def trial(
-    asked: Asked, text: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], metric: Metric
+def run_trial(
+    call: BoundArguments, text: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], metric: Metric
 ) -> tuple[FastTextModel, float]:
-    """Return a model and how good it is on the validation file."""
-    quiet = Asked({**asked.values, "verbose": 0}, asked.given)
+    """Train a model; return it with its metric on the validation file."""
+    quiet = BoundArguments({**call.values, "verbose": 0}, call.given)
     model = fit(quiet, quiet.arguments("supervised"), text)
-    found = judged(model, asked.values["autotuneValidationFile"])
+    found = score_labels(model, call.values["autotuneValidationFile"])
     reached = metric(found, model.dictionary.labels.names())
     return model, reached if np.isfinite(reached) else 0.0
 
 
-def drawn(best: Asked, given: frozenset[str], draw: np.random.Generator, trials: int) -> Asked:
-    """Return settings near the best ones; those that were given stay."""
+def perturbed(
+    best: BoundArguments, given: frozenset[str], draw: np.random.Generator, trials: int
+) -> BoundArguments:
+    """Return random settings near the best ones; those in ``given`` stay."""
     values, width = dict(best.values), WIDEST * (NARROWEST / WIDEST) ** min(trials / TRIALS, 1)
     for name, (least, most) in RANGES.items():
         factor = float(np.exp(draw.normal(0, width)))
@@ -100,7 +110,7 @@ def drawn(best: Asked, given: frozenset[str], draw: np.random.Generator, trials:
 
 
 def metric_of(name: str, k: int) -> Metric:
-    """Return the function of a name: ``f1``, ``f1:LABEL``, or ``precisionAtRecall:30:LABEL``.
+    """Return the metric of a name: ``f1``, ``f1:LABEL``, ``precisionAtRecall:30:LABEL`` and so on.
 
     Raises:
         FastTextError: If there is no such metric.
@@ -120,8 +130,8 @@ def metric_of(name: str, k: int) -> Metric:
     )
 
 
-def f1(found: Judged, k: int) -> float:
-    """Return F1 of all labels together, k predicted for each line."""
-    predicted = chosen(found.scores, k, 0.0)
+def f1(found: LabelScores, k: int) -> float:
+    """Return the micro-averaged F1, with k labels predicted per line."""
+    predicted = predicted_labels(found.scores, k, 0.0)
     both = int(predicted.sum()) + int(found.gold.sum()) + found.extra
-    return share(2 * int((predicted & found.gold).sum()), both)
+    return ratio(2 * int((predicted & found.gold).sum()), both)

@@ -1,15 +1,15 @@
-"""Errors of this package: they are those of thence and, as programs expect, built-in ones."""
+"""Errors of this package: subclasses of thence's errors and of the built-in ones of fastText."""
 
 from thence.errors import TextError, TrainingError
 
 
 class FastTextError(TextError, ValueError):
-    """What fastText raises a ``ValueError`` for."""
+    """An error for which fastText raises ``ValueError``."""
 
 
 class FastTextTrainingError(TrainingError, RuntimeError):
-    """What fastText raises a ``RuntimeError`` for."""
+    """An error for which fastText raises ``RuntimeError``."""
 
 
 ONE_LINE = "predict processes one line at a time (remove '\\n')"
-"""FastText's own words, for which programs may look."""
+"""FastText's own message, which programs may compare."""

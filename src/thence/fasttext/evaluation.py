@@ -1,4 +1,4 @@
-"""How well a model finds the labels of a file: ``test``, ``test_label`` and ``get_meter``."""
+"""Evaluation of a model on a labelled file: ``test``, ``test_label`` and ``get_meter``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from thence.models.fasttext.predictions import ADDED, predict
 
 NOT_SUPERVISED = "Model needs to be supervised for prediction!"
 MISSED = -1.0
-"""The score of a label that a line has but that is not among the k most probable."""
+"""The score of a line's true label that is not among the k most probable."""
 Pairs = Bool[np.ndarray, "lines labels"]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The lines of a file that have labels and words.
+class LabelScores:
+    """Predictions and truth for the lines of a file that have labels and words.
 
     Attributes:
         scores: The probability of each label; shape (lines, labels).
-        gold: Whether the line has the label.
-        extra: Labels of the lines that occur twice on theirs, as fastText counts them too.
+        gold: Whether the line has the label; shape (lines, labels).
+        extra: Number of repeated labels within lines, which fastText counts too.
     """
 
     scores: Float32[np.ndarray, "lines labels"]
@@ -34,8 +34,8 @@ class Judged:
     extra: int = 0
 
 
-def judged(model: FastTextModel, path: str | Path) -> Judged:
-    """Return what a model says of a labelled file, and what is true.
+def score_labels(model: FastTextModel, path: str | Path) -> LabelScores:
+    """Return a model's label probabilities for a labelled file, with its true labels.
 
     Raises:
         FastTextError: If there is no such file, or the model has no labels.
@@ -55,34 +55,36 @@ def judged(model: FastTextModel, path: str | Path) -> Judged:
     gold[rows, [label for place in kept for label in found[place]]] = True
     has_words = sizes > 0
     twice = len(rows) - int(gold.sum())
-    return Judged(scores[has_words], gold[has_words], twice)
+    return LabelScores(scores[has_words], gold[has_words], twice)
 
 
 def documents_of(lines: Sequence[bytes]) -> Documents:
-    """Return lines as documents, whatever bytes they are."""
+    """Return lines as documents; their bytes need not be UTF-8."""
     ends = np.cumsum([len(line) for line in lines]).astype(np.int64)
     starts = np.concatenate([[0], ends])[: len(ends)]
     return Documents(np.frombuffer(b"".join(lines), np.uint8), starts, ends)
 
 
-def chosen(scores: Float32[np.ndarray, "lines labels"], k: int, threshold: float) -> Pairs:
-    """Return which labels are among the k most probable of a line and reach the threshold."""
+def predicted_labels(
+    scores: Float32[np.ndarray, "lines labels"], k: int, threshold: float
+) -> Pairs:
+    """Return a mask of the labels among the k most probable of a line that reach the threshold."""
     found = np.zeros(scores.shape, np.bool_)
-    np.put_along_axis(found, top(scores, labels_asked(k, scores.shape[1])), True, 1)
-    found &= reach(scores, threshold)
+    np.put_along_axis(found, top_k(scores, resolve_k(k, scores.shape[1])), True, 1)
+    found &= reaches(scores, threshold)
     return found
 
 
-def reach(scores: Float32[np.ndarray, "lines k"], threshold: float) -> Pairs:
-    """Return which probabilities reach a threshold."""
+def reaches(scores: Float32[np.ndarray, "lines k"], threshold: float) -> Pairs:
+    """Return a mask of the probabilities that reach a threshold."""
     reached: Pairs = np.maximum(scores - ADDED, 0) >= threshold
     return reached
 
 
-def top(scores: Float32[np.ndarray, "lines labels"], k: int) -> Int64[np.ndarray, "lines k"]:
+def top_k(scores: Float32[np.ndarray, "lines labels"], k: int) -> Int64[np.ndarray, "lines k"]:
     """Return the k labels with the highest scores of each line, the highest first.
 
-    Of equal scores, which sigmoids from a table often have, fastText takes the last.
+    Of equal scores, which are frequent as fastText's sigmoid is a table, it takes the last.
     """
     last, turned = scores.shape[1] - 1, scores[:, ::-1]
     best = np.argmax(turned, 1, keepdims=True) if k == 1 else np.argsort(-turned, 1, "stable")
@@ -90,83 +92,91 @@ def top(scores: Float32[np.ndarray, "lines labels"], k: int) -> Int64[np.ndarray
     return order
 
 
-def labels_asked(k: int, labels: int) -> int:
-    """Return how many labels are asked for; -1 stands for all.
+def resolve_k(k: int, labels: int) -> int:
+    """Return k, at most the number of labels; -1 stands for all.
 
     Raises:
-        FastTextError: If there are to be none.
+        FastTextError: If k is 0, or below -1.
     """
     if k < 1 and k != -1:
         raise FastTextError("k needs to be 1 or higher!")
     return labels if k == -1 else min(k, labels)
 
 
-def of_one(
+def top_labels(
     scores: Float32[np.ndarray, " labels"],
     size: int,
     names: Sequence[str],
     k: int,
     threshold: float,
 ) -> tuple[tuple[str, ...], Float[np.ndarray, " k"]]:
-    """Return the k most probable labels of a text of so many features, and their probabilities."""
-    asked = labels_asked(k, len(names))
-    if asked == 1:
+    """Return the k most probable labels of one text and their probabilities; none if size is 0.
+
+    Args:
+        scores: The probability of each label.
+        size: Number of features of the text.
+        names: The names of the labels.
+        k: Number of labels; -1: all.
+        threshold: Labels that are less probable are left out.
+    """
+    k = resolve_k(k, len(names))
+    if k == 1:
         order = [len(names) - 1 - int(scores[::-1].argmax())]
     else:
-        order = top(scores[None], asked)[0].tolist()
+        order = top_k(scores[None], k)[0].tolist()
     least = threshold + float(ADDED) if threshold > 0 else 0.0
     found = [(names[label], float(scores[label])) for label in order if size]
     kept = [(name, chance) for name, chance in found if chance >= least]
     return tuple(name for name, _ in kept), np.array([chance for _, chance in kept], np.float64)
 
 
-def precision_and_recall(found: Judged, k: int, threshold: float) -> tuple[int, float, float]:
-    """Return lines, the precision of all labels that were predicted, and the recall."""
-    predicted = chosen(found.scores, k, threshold)
+def precision_and_recall(found: LabelScores, k: int, threshold: float) -> tuple[int, float, float]:
+    """Return the number of lines, and micro-averaged precision and recall."""
+    predicted = predicted_labels(found.scores, k, threshold)
     right = int((predicted & found.gold).sum())
     gold = int(found.gold.sum()) + found.extra
-    return len(found.gold), share(right, predicted.sum()), share(right, gold)
+    return len(found.gold), ratio(right, predicted.sum()), ratio(right, gold)
 
 
 def by_label(
-    found: Judged, labels: Sequence[str], k: int, threshold: float
+    found: LabelScores, labels: Sequence[str], k: int, threshold: float
 ) -> dict[str, dict[str, float]]:
-    """Return precision, recall and F1 of each label."""
-    predicted = chosen(found.scores, k, threshold)
+    """Return precision, recall and F1 of each label; NaN if undefined."""
+    predicted = predicted_labels(found.scores, k, threshold)
     right, predicted_count, gold = (
         part.sum(0) for part in (predicted & found.gold, predicted, found.gold)
     )
     return {
         label: {
-            "precision": share(right[place], predicted_count[place]),
-            "recall": share(right[place], gold[place]),
-            "f1score": share(2 * right[place], predicted_count[place] + gold[place]),
+            "precision": ratio(right[place], predicted_count[place]),
+            "recall": ratio(right[place], gold[place]),
+            "f1score": ratio(2 * right[place], predicted_count[place] + gold[place]),
         }
         for place, label in enumerate(labels)
     }
 
 
-def share(part: Any, whole: Any) -> float:
-    """Return a part of a whole, not a number where there is no whole."""
+def ratio(part: Any, whole: Any) -> float:
+    """Return part / whole; NaN if the whole is 0."""
     return float(part) / float(whole) if whole else float("nan")
 
 
 class Meter:
-    """Scores of all labels beside what is true, as ``get_meter`` gives them.
+    """Precision-recall curves of the labels of a file: the result of ``get_meter``.
 
     Args:
         found: Scores and truth.
         labels: The names of the labels.
-        k: Only so many most probable labels of each line are looked at; -1: all.
+        k: Only the k most probable labels of each line count as predicted; -1: all.
     """
 
-    def __init__(self, found: Judged, labels: Sequence[str], k: int) -> None:
+    def __init__(self, found: LabelScores, labels: Sequence[str], k: int) -> None:
         self._gold, self._places = found.gold, {label: i for i, label in enumerate(labels)}
-        self._known = chosen(found.scores, k, 0.0)
+        self._known = predicted_labels(found.scores, k, 0.0)
         self._scores = np.where(self._known, np.minimum(found.scores, 1), MISSED)
 
     def score_vs_true(self, label: str) -> tuple[Float[np.ndarray, " lines"], Any]:
-        """Return the scores of a label, the lowest first, and 1 where the line has it, else 0."""
+        """Return the scores of a label, ascending, and 1 if the line has the label, else 0."""
         place = self._place(label)
         kept = self._known[:, place] | self._gold[:, place]
         scores, gold = self._scores[kept, place], self._gold[kept, place]
@@ -185,7 +195,7 @@ class Meter:
         right = np.cumsum(gold[order])
         last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
         predicted_count, right = last + 1, right[last]
-        until = int(np.searchsorted(right, all_gold)) + 1  # All are found there.
+        until = int(np.searchsorted(right, all_gold)) + 1  # The recall is 1 from there on.
         precision, recall = (
             right[:until] / predicted_count[:until],
             right[:until] / max(all_gold, 1),
@@ -193,12 +203,12 @@ class Meter:
         return np.append(precision, 1.0), np.append(recall, 0.0)
 
     def precision_at_recall(self, recall: float, label: str | None = None) -> float:
-        """Return the best precision at which at least that recall is reached."""
+        """Return the best precision among the points of at least this recall."""
         precisions, recalls = self.precision_recall_curve(label)
         return float(precisions[recalls >= recall].max(initial=0))
 
     def recall_at_precision(self, precision: float, label: str | None = None) -> float:
-        """Return the best recall at which at least that precision is reached."""
+        """Return the best recall among the points of at least this precision."""
         precisions, recalls = self.precision_recall_curve(label)
         return float(recalls[precisions >= precision].max(initial=0))
 

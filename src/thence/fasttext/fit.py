@@ -1,4 +1,4 @@
-"""From the arguments of a training function to a trained model."""
+"""Training, reading and quantising models, with the arguments and messages of fastText."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from thence.array_types import UInt8
 from thence.corpus.opening import read_whole
 from thence.errors import SettingError, ThenceError, TrainingError
 from thence.fasttext.errors import FastTextError, FastTextTrainingError
-from thence.fasttext.settings import Asked
+from thence.fasttext.settings import BoundArguments
 from thence.models.fasttext.contents import Arguments, FastTextModel, Quantised
 from thence.models.fasttext.corpus import Corpus, read_corpus, read_with_dictionary
 from thence.models.fasttext.files import read_fasttext
@@ -29,42 +29,44 @@ from thence.models.fasttext.training import (
 from thence.terminal import StderrFile
 
 SHOWN_EVERY = 0.2
-"""Seconds between two states of a line of progress."""
+"""Seconds between two updates of the progress line."""
 
 
-def fit_supervised(asked: Asked) -> FastTextModel:
-    """Return a model that finds labels.
+def fit_supervised(call: BoundArguments) -> FastTextModel:
+    """Return a trained classifier.
 
     Raises:
         FastTextError: If the file cannot be read, or has no words or no labels.
         FastTextTrainingError: If the learning rate is too high.
     """
-    return fit(asked, asked.arguments("supervised"), read(asked.values["input"]))
+    return fit(call, call.arguments("supervised"), read_text(call.values["input"]))
 
 
-def fit_unsupervised(asked: Asked) -> FastTextModel:
-    """Return a model of the vectors of words.
+def fit_unsupervised(call: BoundArguments) -> FastTextModel:
+    """Return trained word vectors.
 
     Raises:
         FastTextError: If the file cannot be read, or has no words.
         FastTextTrainingError: If the learning rate is too high.
     """
-    kind = asked.values["model"]
+    kind = call.values["model"]
     if kind not in ("cbow", "skipgram"):
         raise FastTextError("Unrecognized model name")
-    return fit(asked, asked.arguments(kind), read(asked.values["input"]))
+    return fit(call, call.arguments(kind), read_text(call.values["input"]))
 
 
-def fit(asked: Asked, arguments: Arguments, text: UInt8[np.ndarray, " bytes"]) -> FastTextModel:
-    """Return a model that was trained on a text."""
-    values = asked.values
+def fit(
+    call: BoundArguments, arguments: Arguments, text: UInt8[np.ndarray, " bytes"]
+) -> FastTextModel:
+    """Return a model trained on the bytes of a text."""
+    values = call.values
     vectors = read_vectors_file(values["pretrainedVectors"], arguments.dim)
     corpus = read_corpus(
         text, arguments.min_count, values["minCountLabel"], values["label"],
         () if vectors is None else vectors[0],
     )  # fmt: skip
     refuse_empty(corpus, arguments, values["label"])
-    with watching(values["verbose"], corpus) as progress:
+    with showing_progress(values["verbose"], corpus) as progress:
         descent = Descent(float(values["lr"]), int(values["seed"]), progress)
         return train_model(corpus, arguments, descent, vectors)
 
@@ -77,15 +79,15 @@ def quantized(
     with_norms: bool,
     output_too: bool,
 ) -> FastTextModel:
-    """Return a small model.
+    """Return a model compressed by product quantisation.
 
     Args:
-        model: One with labels.
-        cutoff: Words and n-grams that are kept; 0: all.
-        again: To train these again: the file, epochs, the rate, how labels begin, and whether to
-            show the progress; None: they are not.
-        part_size: Numbers that become a byte.
-        with_norms: Keep the lengths of vectors apart.
+        model: A classifier.
+        cutoff: Number of words and n-grams to keep; 0: all.
+        again: To train the kept ones again: the file, epochs, learning rate, prefix of labels, and
+            verbosity; None for no training.
+        part_size: Number of components of a vector that become one byte.
+        with_norms: Quantise the norms of vectors separately.
         output_too: Quantise the output matrix too.
 
     Raises:
@@ -115,7 +117,7 @@ def load(path: str | Path) -> FastTextModel:
     """Return the model of a file.
 
     Raises:
-        FastTextError: If there is none, or it is damaged.
+        FastTextError: If the file is missing or damaged.
     """
     if not Path(path).is_file():
         raise FastTextError(f"{path} cannot be opened for loading!")
@@ -125,8 +127,8 @@ def load(path: str | Path) -> FastTextModel:
         raise FastTextError(f"{path} has wrong file format! {error}") from None
 
 
-def read(path: Any) -> UInt8[np.ndarray, " bytes"]:
-    """Return the bytes of a file to learn from."""
+def read_text(path: Any) -> UInt8[np.ndarray, " bytes"]:
+    """Return the bytes of a training file; FastTextError if it cannot be read."""
     if not path or not Path(path).is_file():
         raise FastTextError(f"{path} cannot be opened for training!")
     try:
@@ -136,11 +138,7 @@ def read(path: Any) -> UInt8[np.ndarray, " bytes"]:
 
 
 def refuse_empty(corpus: Corpus, arguments: Arguments, prefix: str) -> None:
-    """Raise if there is nothing to learn.
-
-    Raises:
-        FastTextError: Says what is missing.
-    """
+    """Raise FastTextError if there are no words or no labels to train on."""
     words, labels = len(corpus.dictionary.words), len(corpus.dictionary.labels)
     if words + labels == 0:
         raise FastTextError("Empty vocabulary. Try a smaller -minCount value.")
@@ -153,7 +151,7 @@ def refuse_empty(corpus: Corpus, arguments: Arguments, prefix: str) -> None:
 
 
 def read_vectors_file(path: str, size: int) -> Vectors | None:
-    """Return the words and vectors of a ``.vec`` file; None: no file is named.
+    """Return the words and vectors of a ``.vec`` file; None for an empty path.
 
     Raises:
         FastTextError: If it cannot be read, or its vectors are of another size.
@@ -182,13 +180,13 @@ def read_vectors_file(path: str, size: int) -> Vectors | None:
 
 
 @contextmanager
-def watching(verbose: int, corpus: Corpus) -> Iterator[Progress | None]:
-    """Show how far a training is, if that is wanted.
+def showing_progress(verbose: int, corpus: Corpus) -> Iterator[Progress | None]:
+    """Context manager: the progress callback of a training; None if verbose is 0.
 
     Raises:
-        FastTextTrainingError: If its loss is no number any more.
+        FastTextTrainingError: If the loss becomes NaN.
     """
-    watched = Watched(verbose, corpus) if verbose > 0 else None
+    watched = TrainingProgress(verbose, corpus) if verbose > 0 else None
     try:
         yield None if watched is None else watched.show
     except TrainingError as error:
@@ -198,12 +196,12 @@ def watching(verbose: int, corpus: Corpus) -> Iterator[Progress | None]:
             watched.close()
 
 
-class Watched:
-    """Shows on standard error how far a training is, as fastText does.
+class TrainingProgress:
+    """Shows the progress of a training on standard error, as fastText does.
 
     Args:
-        verbose: 1: what was read; 2: the progress too.
-        corpus: What was read.
+        verbose: 1: the size of the corpus; 2: the progress too.
+        corpus: The corpus.
     """
 
     def __init__(self, verbose: int, corpus: Corpus) -> None:
@@ -216,7 +214,7 @@ class Watched:
         )
 
     def show(self, done: float, rate: float, loss: float) -> None:
-        """Show the share that is done, the rate and the mean loss."""
+        """Show the fraction done, the learning rate and the mean loss."""
         now = time.monotonic()
         if self._verbose < 2 or (now - self._shown < SHOWN_EVERY and done < 1):
             return
@@ -228,6 +226,6 @@ class Watched:
         )
 
     def close(self) -> None:
-        """End the line of progress."""
+        """End the progress line."""
         if self._shown:
             self._file.write("\n")

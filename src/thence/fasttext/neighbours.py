@@ -1,4 +1,4 @@
-"""The words that are nearest to a vector, by the cosine of the angle between the two."""
+"""Nearest words to a vector, by cosine similarity."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ Vector = Float32[np.ndarray, " dim"]
 
 
 def directions(model: FastTextModel) -> Rows:
-    """Return the vector of each word of the dictionary, divided by its length."""
+    """Return the normalised vector of each word of the dictionary (length 1, or 0)."""
     vectors = word_vectors(model, model.dictionary.words.encoded())
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(lengths > 0, lengths, 1)
@@ -21,7 +21,7 @@ def directions(model: FastTextModel) -> Rows:
 
 
 def analogy(model: FastTextModel, a: str, b: str, c: str) -> Vector:
-    """Return the vector of a - b + c, each divided by its length."""
+    """Return the vector a - b + c of three words' normalised vectors."""
     vectors = word_vectors(model, [a, b, c])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-8
     result: Vector = vectors[0] - vectors[1] + vectors[2]
@@ -31,7 +31,7 @@ def analogy(model: FastTextModel, a: str, b: str, c: str) -> Vector:
 def nearest(
     table: Rows, words: Sequence[str], query: Vector, k: int, left_out: set[str]
 ) -> list[tuple[float, str]]:
-    """Return the k words that are nearest to a vector, with their cosines."""
+    """Return the k words nearest to a vector as (cosine, word), without those in ``left_out``."""
     length = float(np.linalg.norm(query))
     cosines = table @ (query / (length if length > 1e-8 else 1))
     most = min(len(words), k + len(left_out))

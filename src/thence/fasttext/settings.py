@@ -38,29 +38,30 @@ SUPERVISED: dict[str, Any] = {
     **{name: value for name, value in UNSUPERVISED.items() if name != "model"},
     "lr": 0.1, "minCount": 1, "minn": 0, "maxn": 0, "loss": "softmax", **AUTOTUNE,
 }  # fmt: skip
-"""Those of ``train_supervised``."""
+"""The arguments of ``train_supervised`` in their order, with fastText's defaults."""
 OTHER_NAMES = {
     "min_count": "minCount", "word_ngrams": "wordNgrams", "lr_update_rate": "lrUpdateRate",
     "label_prefix": "label", "pretrained_vectors": "pretrainedVectors",
 }  # fmt: skip
+"""Older names of arguments that fastText still accepts."""
 SHOWN = [name for name in UNSUPERVISED if name not in ("input", "model", "seed")]
 """The arguments that a trained model has as attributes."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a training was asked for.
+class BoundArguments:
+    """The arguments of a call of a training function.
 
     Attributes:
         values: Every argument by its name.
-        given: The names of those that were given and not left at their default.
+        given: The names of the arguments that were passed.
     """
 
     values: Mapping[str, Any]
     given: frozenset[str]
 
     def arguments(self, model: Kind, **changed: Any) -> Arguments:
-        """Return the settings that a file keeps.
+        """Return the settings that are saved in a model file.
 
         Raises:
             FastTextError: If a loss is unknown or a number is out of range.
@@ -81,18 +82,18 @@ class Asked:
             raise FastTextError(str(error)) from None
 
 
-def asked_for(
+def bind_arguments(
     defaults: Mapping[str, Any], in_order: Sequence[Any], named: Mapping[str, Any]
-) -> Asked:
-    """Return what was asked for.
+) -> BoundArguments:
+    """Return the arguments of a call, with defaults.
 
     Args:
-        defaults: The names in their order, with their values if they are not given.
-        in_order: Values given by position.
-        named: Values given by name.
+        defaults: All names in order, with their default values.
+        in_order: Positional arguments.
+        named: Keyword arguments.
 
     Raises:
-        TypeError: If there is no such argument, or it is given twice.
+        TypeError: If an argument is unknown, or passed twice.
     """
     if len(in_order) > len(defaults):
         raise TypeError(f"at most {len(defaults)} arguments, not {len(in_order)}")
@@ -104,4 +105,4 @@ def asked_for(
         if name in found:
             raise TypeError(f"multiple values for argument '{name}'")
         found[name] = value
-    return Asked({**defaults, **found}, frozenset(found))
+    return BoundArguments({**defaults, **found}, frozenset(found))

@@ -1,4 +1,4 @@
-"""What the module ``fasttext.util`` has, but for downloads."""
+"""The module ``fasttext.util``, without downloads."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -8,13 +8,13 @@ import numpy as np
 from thence.errors import DownloadError
 
 MAPPED = 100_000
-"""Rows of the input matrix, the most frequent words, whose directions are kept."""
+"""Rows of the input matrix (the most frequent words) from which principal axes are computed."""
 
 
 def test(
     predictions: Sequence[Sequence[str]], labels: Sequence[Sequence[str]], k: int = 1
 ) -> tuple[float, float]:
-    """Return precision and recall of predicted labels, k for each text.
+    """Return precision and recall of predicted labels, with k predictions per text.
 
     >>> test([["a"], ["b"]], [["a"], ["a", "b"]])
     (1.0, 0.6666666666666666)
@@ -25,13 +25,13 @@ def test(
 
 
 def find_nearest_neighbor(query: Any, vectors: Any, ban_set: Any, cossims: Any = None) -> int:
-    """Return the row of vectors with the largest product with a query, but for those banned.
+    """Return the index of the row with the largest dot product with a query.
 
     Args:
         query: A vector.
         vectors: A matrix.
         ban_set: Rows to leave out.
-        cossims: Room for the products.
+        cossims: An array for the products; None to allocate one.
     """
     products = np.matmul(vectors, query, out=cossims).copy()
     products[list(ban_set)] = -np.inf
@@ -39,7 +39,7 @@ def find_nearest_neighbor(query: Any, vectors: Any, ban_set: Any, cossims: Any =
 
 
 def reduce_model(ft_model: Any, target_dim: int) -> Any:
-    """Make the vectors of a model shorter by principal components; return the model."""
+    """Reduce the dimension of a model's vectors in place by PCA; return the model."""
     rows = ft_model.get_input_matrix()
     some = rows[:MAPPED] - rows[:MAPPED].mean(axis=0)
     covariance = some.T @ some / max(len(some) - 1, 1)
@@ -49,11 +49,7 @@ def reduce_model(ft_model: Any, target_dim: int) -> Any:
 
 
 def download_model(lang_id: str, if_exists: str = "strict", dimension: Any = None) -> NoReturn:
-    """Download nothing.
-
-    Raises:
-        DownloadError: Always; it says where the file is.
-    """
+    """Raise DownloadError: thence does not download models; the message says where they are."""
     name = f"cc.{lang_id}.300.bin.gz"
     raise DownloadError(
         f"{name} is not downloaded by thence. Fetch it from fastText's page of vectors, unpack it, "
