@@ -1,4 +1,4 @@
-"""A CTC beam search with any run as its language model; in place of pyctcdecode.
+"""A CTC beam search with any run as its language model; a replacement of pyctcdecode.
 
 >>> import numpy as np
 >>> from thence.ctc import Decoder

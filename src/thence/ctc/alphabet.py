@@ -1,7 +1,7 @@
-"""The alphabet of an acoustic model: which label is blank, which ends a word.
+"""The alphabet of an acoustic model: the labels of its columns, and which is blank or space.
 
-Labels come as toolkits write them, and are brought to one form here, the same as pyctcdecode's: the
-blank is ``""``, the space is ``" "``, and a piece that begins a word has ``▁`` before it.
+Toolkits write labels in different forms, which become one form here, that of pyctcdecode: the blank
+is ``""``, the space is ``" "``, and a subword that begins a word has the prefix ``▁``.
 """
 
 import json
@@ -15,14 +15,14 @@ from thence.ctc.errors import DecodingError
 from thence.errors import ThenceWarning
 
 BPE_TOKEN = "▁"
-"""Stands before the first piece of a word, as SentencePiece writes it."""
+"""Prefix of the first subword of a word, as in SentencePiece."""
 UNK_TOKEN, UNK_BPE_TOKEN = "⁇", "▁⁇▁"
-"""What the unknown label is called among characters, and among pieces of words."""
+"""The unknown label among characters, and among subwords."""
 BLANK_TOKEN_PTN = re.compile(r"^[<\[]pad[>\]]$", re.IGNORECASE)
 UNK_TOKEN_PTN = re.compile(r"^[<\[]unk[>\]]$", re.IGNORECASE)
-"""Labels of toolkits that mean the blank and the unknown label."""
+"""Patterns of the blank and the unknown label in other toolkits."""
 MOST_MISSING = 0.2
-"""Share of the characters of the word list that labels may lack before a warning is given."""
+"""Share of the characters of the word list without a label above which there is a warning."""
 _SPECIAL = re.compile(r"^[<\[].+[>\]]$")
 
 
@@ -31,8 +31,8 @@ class Alphabet:
     """The labels of an acoustic model in one form.
 
     Attributes:
-        labels: One per column of the logits: blank ``""``, space ``" "``, characters or pieces.
-        is_bpe: Whether labels are pieces of words, the first of each word with ``▁`` before it.
+        labels: One per column of the logits: blank ``""``, space ``" "``, characters or subwords.
+        is_bpe: Whether labels are subwords, with the prefix ``▁`` at the beginning of a word.
     """
 
     labels: list[str]
@@ -40,13 +40,13 @@ class Alphabet:
 
     @classmethod
     def build_alphabet(cls, labels: Iterable[str]) -> "Alphabet":
-        """Return the alphabet of labels as NeMo, transformers, ESPnet and others write them.
+        """Return the alphabet of labels in the form of NeMo, transformers, ESPnet and others.
 
-        ``<pad>``, ``[PAD]`` or, failing these, ``_`` is the blank; without any a blank is appended.
-        ``|`` is the space where there is none. Labels with ``▁`` or ``##`` before them are pieces.
+        ``<pad>``, ``[PAD]`` or else ``_`` is the blank; without any, a blank is appended. ``|`` is
+        the space if there is none. Labels with the prefix ``▁`` or ``##`` are subwords.
 
         Raises:
-            DecodingError: If a label occurs twice, or a space stands in one of several pieces.
+            DecodingError: If a label occurs twice, or a subword has a space.
         """
         labels = list(labels)
         twice = next((one for place, one in enumerate(labels) if one in labels[:place]), None)
@@ -65,11 +65,11 @@ class Alphabet:
 
     @cached_property
     def characters(self) -> frozenset[str]:
-        """The characters that labels spell."""
+        """The characters in the labels."""
         return frozenset("".join(self.labels))
 
     def check_coverage(self, words: Iterable[str]) -> None:
-        """Warn if the words have many characters that no label spells."""
+        """Warn if the words have many characters that no label has."""
         asked = set("".join(words))
         missing = sorted(asked - self.characters)
         if asked and len(missing) / len(asked) > MOST_MISSING:
@@ -82,15 +82,15 @@ class Alphabet:
             )
 
     def dumps(self) -> str:
-        """Return the alphabet as JSON, as pyctcdecode saves it."""
+        """Return the alphabet as JSON, in the format of pyctcdecode."""
         return json.dumps({"labels": self.labels, "is_bpe": self.is_bpe})
 
     @classmethod
     def loads(cls, text: str) -> "Alphabet":
-        """Return the alphabet that ``dumps`` wrote.
+        """Return the alphabet from the JSON of ``dumps``.
 
         Raises:
-            DecodingError: If it is none.
+            DecodingError: If it is no such JSON.
         """
         try:
             read = json.loads(text)
@@ -126,7 +126,7 @@ def _pieces(labels: list[str]) -> list[str]:
 
 
 def _with_word_start(label: str) -> str:
-    """Return a label of BERT's form, ``##`` before all but the first piece, in the other form."""
+    """Return a label of BERT's form (``##`` before all but the first subword) in that of ``▁``."""
     if label.startswith("##"):
         return label[2:]
     is_other = label in ("", BPE_TOKEN, UNK_BPE_TOKEN) or _SPECIAL.match(label)

@@ -1,25 +1,25 @@
-"""Defaults of decoding, those of pyctcdecode: numbers that were found there go on being right."""
+"""Defaults of decoding: those of pyctcdecode, so that settings tuned there stay valid."""
 
 DEFAULT_ALPHA = 0.5
 """Weight of the language model's log-probability."""
 DEFAULT_BETA = 1.5
-"""Nats that each word adds, against the language model's preference for few words."""
+"""Nats added per word (word insertion bonus), as language models prefer few words."""
 DEFAULT_UNK_LOGP_OFFSET = -10.0
-"""Added to the log10 probability of a word that is not in the list of words."""
+"""Added to the log10 probability of a word that is not in the list of known words."""
 DEFAULT_BEAM_WIDTH = 100
 """Beams kept after each frame."""
 DEFAULT_HOTWORD_WEIGHT = 10.0
-"""Nats that a hotword adds."""
+"""Nats added per hotword."""
 DEFAULT_PRUNE_LOGP = -10.0
-"""Beams so many nats below the best are dropped."""
+"""Beams with a score lower than the best by more nats than this are dropped."""
 DEFAULT_PRUNE_BEAMS = False
-"""Whether of beams that end in the same words only the best is kept."""
+"""Whether only the best of the beams that end in the same words is kept."""
 DEFAULT_MIN_TOKEN_LOGP = -5.0
-"""Labels below this log-probability are not tried in a frame, unless they are its likeliest."""
+"""Labels below this log-probability are skipped in a frame, unless they are its likeliest."""
 DEFAULT_SCORE_LM_BOUNDARY = True
-"""Whether the language model scores the beginning and the end of a text as such."""
+"""Whether the language model scores the beginning and the end of a text."""
 
 AVG_TOKEN_LEN = 6
-"""Characters of a word on average; what is unknown and longer costs in proportion."""
+"""Mean length of a word in characters: longer unknown beginnings of words have a larger penalty."""
 MIN_TOKEN_CLIP_P = 1e-15
-"""Probability of a label at least, so that a malformed frame rules nothing out."""
+"""Minimal probability of a label, so that a malformed frame excludes no text."""

@@ -1,4 +1,4 @@
-"""The search by the compiled core, for n-grams and where there is no language model."""
+"""The beam search in the compiled core, for n-gram models or without a language model."""
 
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,24 +12,24 @@ from thence.ctc.alphabet import Alphabet
 from thence.ctc.constants import AVG_TOKEN_LEN
 from thence.ctc.hotwords import Hotwords
 from thence.ctc.language_models import AbstractLanguageModel, LanguageModel
-from thence.ctc.search import FoundText, Limits, Search, kind_of, shared_words
+from thence.ctc.search import BeamLimits, DecodedText, Search, history_length, label_kind
 from thence.ctc.sources import ModelSource, TextState
 from thence.models.ngram import NGram
 
 MOST_KEPT = 1 << 15
-"""Texts, or unknown words, before those are forgotten that no beam has: a few megabytes."""
+"""Texts (or unknown words) in memory from which those without a beam are freed: a few megabytes."""
 _kept: WeakKeyDictionary[LanguageModel, tuple[Any, KnownWords]] = WeakKeyDictionary()
-"""The known words of each language model as the core has them, and the list they were made of."""
+"""Cache of the known words of each language model for the core, with the list they come from."""
 
 
 class CoreSearch:
-    """A search that reads frames as they come; the arguments are those of ``Search``."""
+    """A beam search that is fed frames in chunks; the arguments are those of ``Search``."""
 
     def __init__(
         self,
         alphabet: Alphabet,
         language_model: LanguageModel | None,
-        limits: Limits,
+        limits: BeamLimits,
         hotwords: Hotwords,
         start_state: TextState | None = None,
     ) -> None:
@@ -41,7 +41,7 @@ class CoreSearch:
             "min_log_prob": limits.token_min_logp,
             "width": limits.beam_width,
             "most": MOST_KEPT,
-            "history": (shared_words(language_model) or 0) if limits.prune_history else 0,
+            "history": (history_length(language_model) or 0) if limits.prune_history else 0,
             "average": AVG_TOKEN_LEN,
         }
         tables, state, words, letters = None, (), None, None
@@ -65,7 +65,7 @@ class CoreSearch:
                 absent = source.tokenizer.vocabulary.unknown_id
                 letters = known, -1 if absent is None else absent
         self._search = BeamSearch(
-            [kind_of(label, alphabet.is_bpe) for label in alphabet.labels],
+            [label_kind(label, alphabet.is_bpe) for label in alphabet.labels],
             tables,
             state,
             words,
@@ -76,7 +76,8 @@ class CoreSearch:
         )
 
     def _answer(self, word: str) -> Answer:
-        assert self._model is not None  # Else no word is asked for.
+        """Return the ids of a word and whether it is unknown, for the core."""
+        assert self._model is not None  # Without a model the core never calls this.
         source = self._model.source
         assert isinstance(source, ModelSource)
         return source.ids_of(word, True), self._model.is_unknown(word)
@@ -90,38 +91,38 @@ class CoreSearch:
         words = self._search.beam(0, finished=False)[0]
         return " ".join(word for word in words if word)
 
-    def found(self) -> list[FoundText]:
-        """Return the texts as if all frames were read, the best first; more may be read after."""
+    def results(self) -> list[DecodedText]:
+        """Return the best texts if the frames end here, the best first; more may be read after."""
         return [self._found(number) for number in range(self._search.finish())]
 
-    def _found(self, number: int) -> FoundText:
+    def _found(self, number: int) -> DecodedText:
         words, frames, logit_score, score, numbers = self._search.beam(number, finished=True)
         state: Any = None
         if self._model is not None:
             state = TextState(tuple(numbers), begins=not words[:-1] and self._begins)
-        return FoundText(tuple(words[:-1]), tuple(frames), logit_score, score, state)
+        return DecodedText(tuple(words[:-1]), tuple(frames), logit_score, score, state)
 
 
-def search_of(
+def make_search(
     alphabet: Alphabet,
     language_model: AbstractLanguageModel | None,
-    limits: Limits,
+    limits: BeamLimits,
     hotwords: Hotwords,
     start_state: Any = None,
 ) -> CoreSearch | Search:
-    """Return a search, by the compiled core where it can do it; see ``Search``."""
+    """Return a search in the compiled core if it supports the language model, else in Python."""
     if library() is not None:
         if language_model is None:
             return CoreSearch(alphabet, None, limits, hotwords)
-        if type(language_model) is LanguageModel and _is_read(language_model, alphabet):
+        if type(language_model) is LanguageModel and _core_supports(language_model, alphabet):
             return CoreSearch(alphabet, language_model, limits, hotwords, start_state)
     return Search(alphabet, language_model, limits, hotwords, start_state)
 
 
-def _is_read(model: LanguageModel, alphabet: Alphabet) -> bool:
-    """Whether a language model is one of n-grams that the compiled core searches with.
+def _core_supports(model: LanguageModel, alphabet: Alphabet) -> bool:
+    """Return whether the compiled core can search with a language model.
 
-    They are of words, or of characters or bytes, of which each has ids of its own.
+    It must be an n-gram model of words, or of characters or bytes that encode one by one.
     """
     source = model.source
     if not isinstance(source, ModelSource) or not isinstance(source.model, NGram):
@@ -132,13 +133,13 @@ def _is_read(model: LanguageModel, alphabet: Alphabet) -> bool:
 
 
 def _known_words(model: LanguageModel, source: ModelSource) -> KnownWords | None:
-    """Return the known words with their ids; None: no words are known."""
+    """Return the known words with their ids for the core; None without a list of words."""
     words = model.unigrams
     if words is None:
         return None
     kept = _kept.get(model)
     if kept is None or kept[0] is not words:
-        # The ids of words that are spelled are those of their letters.
+        # With characters or bytes, the core spells words by the ids of their letters.
         ids = [(source.ids_of(word, True) or ()) if source.is_of_words else () for word in words]
         kept = _kept[model] = words, KnownWords(words, ids, source.model.vocabulary_size)
     return kept[1]

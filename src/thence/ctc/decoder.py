@@ -1,4 +1,4 @@
-"""The decoder: frames of an acoustic model to text, in one go, in batches or as they come."""
+"""The decoder: logits of an acoustic model to text, whole, in batches or streamed."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -23,27 +23,27 @@ from thence.ctc.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
     MIN_TOKEN_CLIP_P,
 )
-from thence.ctc.core_search import CoreSearch, search_of
+from thence.ctc.core_search import CoreSearch, make_search
 from thence.ctc.errors import DecodingError
 from thence.ctc.hotwords import Hotwords
 from thence.ctc.language_models import AbstractLanguageModel, model_with_words
-from thence.ctc.search import Frames, Limits, Search
+from thence.ctc.search import BeamLimits, Frames, Search
 from thence.tokens.parallel import in_threads
 
 Logits = Float[np.ndarray, "frames labels"]
-LARGEST = 1e30
-"""Logits beyond are read as this, so that differences of infinite ones are numbers."""
+MAX_LOGIT = 1e30
+"""Logits are clipped to this absolute value, so that differences of infinite ones are no NaN."""
 
 
 class OutputBeam(NamedTuple):
-    """A text that the decoder has found.
+    """A decoded text.
 
     Attributes:
-        text: Its words, with single spaces between.
-        last_lm_state: State of the language model after it, to go on from; None without one.
-        text_frames: Each word with its first frame and one past its last.
+        text: Its words, separated by single spaces.
+        last_lm_state: State of the language model after it, to continue from; None without one.
+        text_frames: Each word with its first frame and the frame after its last.
         logit_score: Log-probability of its alignments, in nats.
-        lm_score: The same with the language model's score and that of hotwords.
+        lm_score: The same plus the scores of the language model and of hotwords.
     """
 
     text: str
@@ -66,25 +66,25 @@ class Decoder:
     """A beam search from the frames of an acoustic model to text, with a language model.
 
     Args:
-        alphabet: The labels of the acoustic model as it has them, or an ``Alphabet``.
-        run: A run of any family or its folder, an ARPA file, or an ``AbstractLanguageModel``; None:
-            the frames alone decide.
+        alphabet: The labels of the acoustic model in its own form, or an ``Alphabet``.
+        run: A run of any family or its folder, an ARPA file, or an ``AbstractLanguageModel``; None
+            for no language model.
         alpha: Weight of the language model's log-probability.
-        beta: Nats that each word adds.
-        unigrams: The words that are known; others are penalised. None: those of the run, if its
-            tokens are words.
-        unk_score_offset: Added to the log10 probability of a word that is not known.
-        lm_score_boundary: Whether the beginning and the end of a text are scored as such.
-        hotwords: Words and phrases that are likelier, unless others are given where it decodes.
-        hotword_weight: Nats that each of their words adds.
+        beta: Nats added per word.
+        unigrams: The known words; others are penalised. None: those of the run, if its tokens are
+            words.
+        unk_score_offset: Added to the log10 probability of an unknown word.
+        lm_score_boundary: Whether the beginning and the end of a text are scored.
+        hotwords: Words and phrases to favour, unless a decoding method gets others.
+        hotword_weight: Nats added per word of them.
 
     Raises:
-        DecodingError: If the labels cannot be used.
+        DecodingError: If the labels are invalid.
     """
 
     model_container: ClassVar[Any] = WeakValueDictionary()
-    """The language model of each decoder. A decoder that is sent to another process finds its model
-    here if that is a copy of this one (``fork``), and need not take it along."""
+    """The language model of each decoder by number. A pickled decoder finds its model here in a
+    forked process, so the model need not be pickled."""
     _numbers = count()
 
     def __init__(
@@ -120,12 +120,12 @@ class Decoder:
 
     @property
     def alphabet(self) -> Alphabet:
-        """What the columns of the logits mean."""
+        """The labels of the columns of the logits."""
         return self._alphabet
 
     @property
     def language_model(self) -> AbstractLanguageModel | None:
-        """What scores the words."""
+        """The language model; None without one."""
         return self._language_model
 
     def reset_params(
@@ -135,7 +135,7 @@ class Decoder:
         unk_score_offset: float | None = None,
         lm_score_boundary: bool | None = None,
     ) -> None:
-        """Change settings of the language model; None: keep it."""
+        """Change settings of the language model; None leaves a setting unchanged."""
         if self._language_model is not None:
             self._language_model.reset_params(
                 alpha=alpha,
@@ -159,16 +159,16 @@ class Decoder:
         Args:
             logits: Logits, log-probabilities or probabilities of the labels, per frame.
             beam_width: Beams kept after each frame.
-            beam_prune_logp: Beams so many nats below the best, a negative number, are dropped.
-            token_min_logp: Labels below this log-probability are tried only as a frame's likeliest.
-            hotwords: Words and phrases that are likelier; None: those of the decoder.
-            hotword_weight: Nats that each of their words adds.
-            lm_start_state: ``last_lm_state`` of what was said before.
+            beam_prune_logp: Beams with a score below the best plus this (negative) are dropped.
+            token_min_logp: Labels below this log-probability are skipped, unless likeliest.
+            hotwords: Words and phrases to favour; None: those of the decoder.
+            hotword_weight: Nats added per word of them.
+            lm_start_state: ``last_lm_state`` of the text before.
 
         Raises:
-            DecodingError: If the logits have another shape, or are no numbers.
+            DecodingError: If the logits have another shape, or are NaN.
         """
-        limits = Limits(beam_width, beam_prune_logp, token_min_logp, True)
+        limits = BeamLimits(beam_width, beam_prune_logp, token_min_logp, True)
         return self._found(logits, limits, hotwords, hotword_weight, lm_start_state)[0].text
 
     def decode_beams(
@@ -189,16 +189,16 @@ class Decoder:
             beam_width: As in ``decode``.
             beam_prune_logp: As in ``decode``.
             token_min_logp: As in ``decode``.
-            prune_history: Of beams that end in the same words, keep only the best: faster, but of
-                the texts returned fewer differ in their first words.
+            prune_history: Keep only the best of the beams that end in the same words: faster, but
+                fewer of the returned texts differ in their first words.
             hotwords: As in ``decode``.
             hotword_weight: As in ``decode``.
             lm_start_state: As in ``decode``.
 
         Raises:
-            DecodingError: If the logits have another shape, or are no numbers.
+            DecodingError: If the logits have another shape, or are NaN.
         """
-        limits = Limits(beam_width, beam_prune_logp, token_min_logp, prune_history)
+        limits = BeamLimits(beam_width, beam_prune_logp, token_min_logp, prune_history)
         return self._found(logits, limits, hotwords, hotword_weight, lm_start_state)
 
     def decode_batch(
@@ -214,8 +214,8 @@ class Decoder:
         """Return the best text of each of several logits.
 
         Args:
-            pool: A pool of processes that were forked after this decoder was made; None: threads,
-                which decode at once where the compiled core does the work.
+            pool: A pool of processes forked after this decoder was made; None: threads, which
+                decode in parallel if the compiled core does the search.
             logits_list: Logits as in ``decode``.
             beam_width: As in ``decode``.
             beam_prune_logp: As in ``decode``.
@@ -277,20 +277,20 @@ class Decoder:
         hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
         lm_start_state: Any = None,
     ) -> "Stream":
-        """Return a decoder of frames that come in chunks; the arguments are as in ``decode_beams``.
+        """Return a decoder to which frames are fed in chunks; arguments as in ``decode_beams``.
 
-        However the frames are cut, the result is that of ``decode_beams`` on all of them.
+        However the frames are divided, the result is that of ``decode_beams`` on all of them.
         """
-        limits = Limits(beam_width, beam_prune_logp, token_min_logp, prune_history)
+        limits = BeamLimits(beam_width, beam_prune_logp, token_min_logp, prune_history)
         return Stream(self, self._search(limits, hotwords, hotword_weight, lm_start_state))
 
     def log_probs(self, logits: Logits) -> Float64[np.ndarray, "frames labels"]:
         """Return the log-probabilities of logits, log-probabilities or probabilities.
 
         Raises:
-            DecodingError: If they have another shape, or are no numbers.
+            DecodingError: If they have another shape, or are NaN.
         """
-        found = np.array(logits, np.float64)  # A copy, which is changed below.
+        found = np.array(logits, np.float64)  # A copy, as it is changed in place below.
         labels = len(self._alphabet.labels)
         if found.ndim != 2 or found.shape[1] != labels:
             raise DecodingError(
@@ -304,7 +304,7 @@ class Decoder:
             )
         if len(found) and math.isclose(found.sum(axis=1).mean(), 1):  # They are probabilities.
             return np.log(np.clip(found, MIN_TOKEN_CLIP_P, 1))
-        np.clip(found, -LARGEST, LARGEST, out=found)
+        np.clip(found, -LARGEST, MAX_LOGIT, out=found)
         found -= found.max(axis=1, keepdims=True)
         found -= np.log(np.exp(found).sum(axis=1, keepdims=True))
         return np.clip(found, math.log(MIN_TOKEN_CLIP_P), 0)
@@ -312,7 +312,7 @@ class Decoder:
     def _found(
         self,
         logits: Logits,
-        limits: Limits,
+        limits: BeamLimits,
         hotwords: Iterable[str] | None,
         hotword_weight: float,
         lm_start_state: Any,
@@ -320,11 +320,11 @@ class Decoder:
         log_probs = self.log_probs(logits)
         search = self._search(limits, hotwords, hotword_weight, lm_start_state)
         search.read(log_probs)
-        return output_of(search)
+        return output_beams(search)
 
     def _search(
         self,
-        limits: Limits,
+        limits: BeamLimits,
         hotwords: Iterable[str] | None,
         hotword_weight: float,
         lm_start_state: Any,
@@ -333,7 +333,7 @@ class Decoder:
             raise DecodingError(f"`beam_width` is {limits.beam_width}; it must be at least 1.")
         words, weight = (hotwords, hotword_weight) if hotwords is not None else self._hotwords
         scorer = Hotwords.build_scorer(words, weight)
-        return search_of(self._alphabet, self._language_model, limits, scorer, lm_start_state)
+        return make_search(self._alphabet, self._language_model, limits, scorer, lm_start_state)
 
     def _without_states(self, logits: Logits, **settings: Any) -> list[BatchBeam]:
         beams = self.decode_beams(logits, **settings)
@@ -347,33 +347,33 @@ class Decoder:
 
 
 class Stream:
-    """Decodes frames as they come.
+    """Decodes frames that are fed in chunks.
 
     Args:
-        decoder: Says how logits become log-probabilities.
-        search: Reads them.
+        decoder: Normalises the logits.
+        search: The beam search.
     """
 
     def __init__(self, decoder: Decoder, search: CoreSearch | Search) -> None:
         self._decoder, self._search = decoder, search
 
     def feed(self, logits: Logits) -> str:
-        """Read frames; return the likeliest text so far, its last word perhaps unfinished."""
+        """Read frames; return the likeliest text so far, whose last word may be unfinished."""
         self._search.read(self._decoder.log_probs(logits))
         return self.text
 
     @property
     def text(self) -> str:
-        """The likeliest text so far, its last word perhaps unfinished."""
+        """The likeliest text so far, whose last word may be unfinished."""
         return self._search.text()
 
     def finish(self) -> list[OutputBeam]:
-        """Return the best texts as if this were the end, the best first; more may be fed after."""
-        return output_of(self._search)
+        """Return the best texts if the frames end here, the best first; more may be fed after."""
+        return output_beams(self._search)
 
 
-def output_of(search: CoreSearch | Search) -> list[OutputBeam]:
-    """Return what a search has found."""
+def output_beams(search: CoreSearch | Search) -> list[OutputBeam]:
+    """Return the texts that a search has found, the best first."""
     return [
         OutputBeam(
             " ".join(" ".join(one.words).split()),
@@ -382,11 +382,11 @@ def output_of(search: CoreSearch | Search) -> list[OutputBeam]:
             one.logit_score,
             one.score,
         )
-        for one in search.found()
+        for one in search.results()
     ]
 
 
 def _start_method(pool: Any) -> str | None:
-    """Return how a pool starts its processes; None: it does not say."""
+    """Return the start method of a pool's processes (``fork``, ``spawn``); None if not known."""
     name = type(getattr(pool, "_ctx", None)).__name__
     return name.removesuffix("Context").lower() if name.endswith("Context") else None

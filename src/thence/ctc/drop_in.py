@@ -1,4 +1,4 @@
-"""What programs for pyctcdecode call: its names, and decoders saved in folders."""
+"""The drop-in for pyctcdecode: its class and function, and decoders saved in folders."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -18,11 +18,11 @@ from thence.errors import import_extra
 
 
 class BeamSearchDecoderCTC(Decoder):
-    """The decoder with the constructor of pyctcdecode's, which saves itself to a folder.
+    """The decoder with the constructor of pyctcdecode, which can be saved to a folder.
 
     Args:
         alphabet: The labels of the acoustic model.
-        language_model: Scores words; None: the frames alone decide.
+        language_model: The language model; None for none.
     """
 
     _ALPHABET_SERIALIZED_FILENAME = ALPHABET
@@ -35,18 +35,18 @@ class BeamSearchDecoderCTC(Decoder):
 
     @classmethod
     def clear_class_models(cls) -> None:
-        """Forget all language models, which decoders in other processes would find."""
+        """Remove all language models from ``model_container``."""
         cls.model_container.clear()
 
     def cleanup(self) -> None:
-        """Forget the language model, which decoders in other processes would find."""
+        """Remove the language model of this decoder from ``model_container``."""
         self.model_container.pop(self._model_key, None)
 
     def save_to_dir(self, filepath: str | Path) -> None:
         """Save the decoder to a folder, its language model as an ARPA file.
 
         Raises:
-            DecodingError: If the language model is none of n-grams of words.
+            DecodingError: If the language model is no n-gram model of words.
             OSError: If the folder cannot be written.
         """
         folder = Path(filepath)
@@ -56,7 +56,7 @@ class BeamSearchDecoderCTC(Decoder):
 
     @staticmethod
     def parse_directory_contents(filepath: str | Path) -> dict[str, Path | None]:
-        """Return the alphabet in a folder, and the folder of the language model if there is one.
+        """Return the paths of the alphabet and of the language model's folder (None without one).
 
         Raises:
             DecodingError: If it is no saved decoder.
@@ -67,14 +67,14 @@ class BeamSearchDecoderCTC(Decoder):
     def load_from_dir(
         cls, filepath: str | Path, unigram_encoding: str | None = None
     ) -> "BeamSearchDecoderCTC":
-        """Load a decoder that this class or pyctcdecode's saved.
+        """Load a decoder that was saved by this class or by pyctcdecode.
 
         Args:
             filepath: The folder.
             unigram_encoding: Encoding of its list of words; None: UTF-8.
 
         Raises:
-            DecodingError: If the folder holds no such decoder.
+            DecodingError: If the folder has no such decoder.
             TextError: If its language model cannot be read.
         """
         files = files_of_decoder(Path(filepath))
@@ -101,16 +101,16 @@ def build_ctcdecoder(
     unk_score_offset: float = DEFAULT_UNK_LOGP_OFFSET,
     lm_score_boundary: bool = DEFAULT_SCORE_LM_BOUNDARY,
 ) -> BeamSearchDecoderCTC:
-    """Return a decoder, as pyctcdecode's function of this name does.
+    """Return a decoder, like pyctcdecode's function of this name.
 
     Args:
         labels: The labels of the acoustic model, in the order of its logits.
         kenlm_model_path: A run or its folder, or an ARPA file; None: no language model.
-        unigrams: The words that are known; None: those of the language model.
+        unigrams: The known words; None: those of the language model.
         alpha: Weight of the language model's log-probability.
-        beta: Nats that each word adds.
-        unk_score_offset: Added to the log10 probability of a word that is not known.
-        lm_score_boundary: Whether the beginning and the end of a text are scored as such.
+        beta: Nats added per word.
+        unk_score_offset: Added to the log10 probability of an unknown word.
+        lm_score_boundary: Whether the beginning and the end of a text are scored.
     """
     alphabet = Alphabet.build_alphabet(labels)
     model = None

@@ -1,4 +1,4 @@
-"""What a decoder refuses."""
+"""The error of decoders."""
 
 from thence.errors import SettingError
 

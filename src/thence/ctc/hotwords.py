@@ -1,4 +1,4 @@
-"""Hotwords: words likelier than the language model knows, such as the names of a meeting."""
+"""Hotwords: words to favour beyond the language model, such as the names in a meeting."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from thence.ctc.constants import DEFAULT_HOTWORD_WEIGHT
 
 @dataclass(frozen=True)
 class Hotwords:
-    """What hotwords add to the score of a text.
+    """The bonus of hotwords in the score of a text.
 
     Attributes:
-        words: The hotwords; a phrase of several words is each of them.
-        weight: Nats that each of them adds.
-        shortest: The length of the shortest hotword that begins with each prefix of one.
+        words: The hotwords; of a phrase each word is one.
+        weight: Nats added per hotword.
+        shortest: For each prefix of a hotword, the length of the shortest hotword with it.
     """
 
     words: frozenset[str] = frozenset()
@@ -36,10 +36,10 @@ class Hotwords:
         return partial in self.shortest
 
     def score(self, text: str) -> float:
-        """Return what the words of a text add."""
+        """Return the bonus of the words of a text, in nats."""
         return self.weight * sum(word in self.words for word in text.split())
 
     def score_partial_token(self, partial: str) -> float:
-        """Return what the beginning of a word adds: the share of the hotword that is there."""
+        """Return the bonus of an unfinished word: ``weight`` times the share of the hotword."""
         length = self.shortest.get(partial)
         return 0.0 if length is None else self.weight * len(partial) / length

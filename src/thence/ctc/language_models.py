@@ -1,11 +1,11 @@
-"""The language models of a decoder: what they say of words, and of words that are not finished.
+"""The language models of a decoder: the scores of words, and of unfinished words.
 
 The score of a text is, in nats,
 
     alpha * log p(text) + beta * words + alpha * offset * ln 10 for each unknown word
 
-where the offset is one of log10, as KenLM's numbers are. Source: pyctcdecode, whose classes these
-can stand for; Graves and Jaitly 2014 for the sum of the two models.
+where the offset is in log10, like KenLM's numbers. Sources: pyctcdecode, whose classes these can
+replace; Graves and Jaitly 2014 for the combination of acoustic model and language model.
 """
 
 from abc import ABC, abstractmethod
@@ -29,15 +29,16 @@ from thence.ctc.sources import LN_10, Source, TextState, open_source
 
 
 class AbstractLanguageModel(ABC):
-    """What a decoder asks of a language model; a subclass may be any model of words.
+    """Interface of a decoder's language model; a subclass may be any model of words.
 
-    The methods of the plural are what the decoder calls: for all beams of a frame at once.
+    The decoder calls the batched methods (``score_words`` and so on), once for all beams of a
+    frame.
     """
 
     @property
     @abstractmethod
     def order(self) -> int | None:
-        """Words that matter to the next one, itself included; None: all of them."""
+        """The order n of an n-gram model; None if all words before matter."""
 
     @abstractmethod
     def get_start_state(self) -> Any:
@@ -60,11 +61,11 @@ class AbstractLanguageModel(ABC):
         return [self.score_partial_token(partial) for _, partial in pairs]
 
     def score_ends(self, last_words: Sequence[tuple[Any, str, Any]]) -> list[float]:
-        """Return what the end of each text adds.
+        """Return the score of the end of each text.
 
         Args:
-            last_words: The state before the last word of a text, that word, and the state after it;
-                None, nothing and the state before the text where it has no words.
+            last_words: For each text the state before its last word, that word, and the state after
+                it; for a text without words None, "" and its start state.
         """
         scores = []
         for before, word, _ in last_words:
@@ -78,28 +79,28 @@ class AbstractLanguageModel(ABC):
         return False
 
     def forget(self, state: Any) -> None:  # noqa: B027  (most keep nothing)
-        """Free what is kept of a state that no word will follow any more."""
+        """Free the memory of a state after which no word will be scored any more."""
 
     def reset_params(self, **params: Any) -> None:  # noqa: B027  (most have none)
         """Change settings in place."""
 
     def save_to_dir(self, filepath: str | Path) -> None:
-        """Save the model to a folder, if it can be saved."""
+        """Save the model to a folder; DecodingError if the class cannot be saved."""
         raise DecodingError(f"A {type(self).__name__} does not say how it is saved.")
 
 
 class LanguageModel(AbstractLanguageModel):
-    """Any run as the language model of a decoder, or a file of n-grams.
+    """A run of any family, or a file of n-grams, as the language model of a decoder.
 
     Args:
         kenlm_model: A run or its folder, an ARPA file, a binary file of KenLM, a ``kenlm.Model``,
-            or a model with its tokenizer.
-        unigrams: The words that are known; others are penalised, also before they are finished.
-            None: those that the model knows, and every unfinished word is penalised alike.
+            or a tuple of a model and its tokenizer.
+        unigrams: The known words; others are penalised, also while they are unfinished. None: those
+            of the model, and every unfinished word has the same penalty.
         alpha: Weight of the log-probability.
-        beta: Nats that each word adds.
+        beta: Nats added per word.
         unk_score_offset: Added to the log10 probability of an unknown word.
-        score_boundary: Whether the beginning and the end of the text are scored as such.
+        score_boundary: Whether the beginning and the end of the text are scored.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class LanguageModel(AbstractLanguageModel):
 
     @property
     def order(self) -> int | None:
-        """Words that matter to the next one, itself included; None: all of them."""
+        """The order n of an n-gram model; None if all words before matter."""
         return self.source.order
 
     @property
@@ -134,11 +135,11 @@ class LanguageModel(AbstractLanguageModel):
 
     @property
     def vocabulary(self) -> Sequence[str] | None:
-        """The words that the model knows; None where its tokens are no words."""
+        """The words of the model's vocabulary; None if its tokens are no words."""
         return self.source.vocabulary
 
     def reset_params(self, **params: Any) -> None:
-        """Change ``alpha``, ``beta``, ``unk_score_offset`` or ``score_boundary``; None: keep it.
+        """Change ``alpha``, ``beta``, ``unk_score_offset`` or ``score_boundary``, if not None.
 
         Raises:
             DecodingError: If one has another type.
@@ -153,13 +154,13 @@ class LanguageModel(AbstractLanguageModel):
             setattr(self, name, value)
 
     def set_unigrams(self, unigrams: Collection[str]) -> None:
-        """Set the words that are known; those that the model lacks are left out."""
+        """Set the known words; words that the model lacks are left out."""
         self.unigrams = self.source.known(sorted(set(unigrams)))
         self.__dict__.pop("_unigram_set", None)
 
     @property
     def knows_all(self) -> bool:
-        """Whether the known words are all those of the model."""
+        """Whether the known words are the whole vocabulary of the model."""
         words, vocabulary = self.unigrams, self.vocabulary
         return words is not None and vocabulary is not None and len(words) == len(vocabulary)
 
@@ -186,17 +187,18 @@ class LanguageModel(AbstractLanguageModel):
         return found
 
     def score_ends(self, last_words: Sequence[tuple[Any, str, TextState]]) -> list[float]:
-        """Return what the end of a text adds, after each state."""
+        """Return the score of the end of a text after each state."""
         if not self.score_boundary:
             return [0.0] * len(last_words)
         ends = self.source.ends([state.context for _, _, state in last_words])
         return [self.alpha * log_prob for log_prob in ends]
 
     def score_partial_token(self, partial_token: str) -> float:
-        """Return the penalty of an unfinished word that no known word begins with."""
+        """Return the penalty of an unfinished word that is no prefix of a known word, else 0."""
         if self.unigrams is None:
             is_known = not self.source.is_of_words
         else:
+            # In the sorted list, words with this prefix are from here on.
             place = bisect_left(self.unigrams, partial_token)
             is_known = self.unigrams[place : place + 1] != () and self.unigrams[place].startswith(
                 partial_token
@@ -208,7 +210,7 @@ class LanguageModel(AbstractLanguageModel):
     def score_partials(self, pairs: Sequence[tuple[TextState, str]]) -> list[float]:
         """Return the scores of unfinished words after states.
 
-        A model of characters knows how likely they are so far.
+        A model of characters or bytes adds the log-probability of their characters so far.
         """
         scores = [self.score_partial_token(partial) for _, partial in pairs]
         if self.partials_depend_on_state:
@@ -219,11 +221,11 @@ class LanguageModel(AbstractLanguageModel):
         return scores
 
     def forget(self, state: TextState) -> None:
-        """Free what is kept of a state that no word will follow any more."""
+        """Free the memory of a state after which no word will be scored any more."""
         self.source.forget(state.context)
 
     def is_unknown(self, word: str) -> bool:
-        """Whether a word is penalised: it is in no list, or the model has no id for it."""
+        """Return whether a word is penalised: it is not in the list, or unknown to the model."""
         if self._unigram_set:
             return word not in self._unigram_set
         return self.source.lacks(word)
@@ -232,7 +234,7 @@ class LanguageModel(AbstractLanguageModel):
         """Save the model to a folder, its n-grams as an ARPA file.
 
         Raises:
-            DecodingError: If it is none of n-grams of words.
+            DecodingError: If it is no n-gram model of words.
             OSError: If the folder cannot be written.
         """
         settings = {name: getattr(self, name) for name in SETTINGS}
@@ -244,7 +246,7 @@ class LanguageModel(AbstractLanguageModel):
         """Return the files of a saved language model.
 
         Raises:
-            DecodingError: If others are there, or some are missing.
+            DecodingError: If files are missing, or there are others.
         """
         return files_of_model(Path(filepath))
 
@@ -252,10 +254,10 @@ class LanguageModel(AbstractLanguageModel):
     def load_from_dir(
         cls, filepath: str | Path, unigram_encoding: str | None = None
     ) -> "LanguageModel":
-        """Load a language model that this class or pyctcdecode's saved.
+        """Load a language model that was saved by this class or by pyctcdecode.
 
         Raises:
-            DecodingError: If the folder holds none.
+            DecodingError: If the folder has none.
             TextError: If its n-grams cannot be read.
         """
         path, words, settings = load_model(Path(filepath), unigram_encoding or "utf-8")
@@ -279,7 +281,7 @@ class MultiLanguageModel(AbstractLanguageModel):
 
     @property
     def order(self) -> int | None:
-        """The highest order; None if one has none."""
+        """The highest order; None if one model has none."""
         orders = [model.order for model in self.language_models]
         return None if None in orders else max(order for order in orders if order is not None)
 
@@ -331,7 +333,7 @@ class MultiLanguageModel(AbstractLanguageModel):
     def score_ends(
         self, last_words: Sequence[tuple[tuple[Any, ...], str, tuple[Any, ...]]]
     ) -> list[float]:
-        """Return the mean of what the end of a text adds."""
+        """Return the mean scores of the end of each text."""
         found = [
             model.score_ends(
                 [
@@ -344,7 +346,7 @@ class MultiLanguageModel(AbstractLanguageModel):
         return [_mean(row) for row in zip(*found, strict=True)]
 
     def forget(self, state: tuple[Any, ...]) -> None:
-        """Free what is kept of a state that no word will follow any more."""
+        """Free the memory of a state after which no word will be scored any more."""
         for model, one in zip(self.language_models, state, strict=True):
             model.forget(one)
 
@@ -356,12 +358,12 @@ def _mean(scores: Collection[float]) -> float:
 def model_with_words(
     alphabet: Alphabet, source: Any, unigrams: Collection[str] | None, *settings: Any
 ) -> LanguageModel:
-    """Return a language model that knows the given words, or its own if its tokens are words.
+    """Return a language model with the given known words; by default its own, if it has words.
 
     Args:
-        alphabet: Is compared with the words.
-        source: As ``LanguageModel`` takes it.
-        unigrams: The words; None: the model's.
+        alphabet: The labels; there is a warning if they lack many characters of the words.
+        source: The first argument of ``LanguageModel``.
+        unigrams: The known words; None: the model's.
         *settings: The other arguments of ``LanguageModel``.
     """
     model = LanguageModel(source, unigrams, *settings)

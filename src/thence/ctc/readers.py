@@ -1,8 +1,8 @@
-"""How a decoder reads a language model: what a model says of tokens after texts it has read.
+"""Readers: log-probabilities of tokens after contexts, in batches and with caching.
 
-A reader gives the log-probabilities of short runs of tokens after many contexts at once, and the
-contexts after them. That of n-grams looks up single tokens; that of any other model steps through
-it, the contexts of all beams as one batch, and reads none of them twice.
+A reader returns the log-probabilities of short sequences of tokens after many contexts, and the
+contexts after them. For n-gram models it looks up single tokens; any other model is stepped with
+the contexts of all beams as one batch, and never twice with the same context.
 """
 
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ Path = tuple[Any, Ids]
 
 
 MOST_KEPT = 1 << 17
-"""Tokens after contexts that n-grams are remembered for (about 40 MB); then they begin anew."""
+"""Cached pairs of context and token of an n-gram model (about 40 MB); a full cache is emptied."""
 
 
 class Reader(Protocol):
-    """Reads tokens after contexts, which are values that only the reader understands."""
+    """Reads tokens after contexts, which are opaque values of the reader."""
 
     order: int | None
-    """Tokens that matter to the next one, itself included; None: all of them."""
+    """The order n of an n-gram model; None if all tokens before matter."""
 
     def start(self, boundary: bool) -> Any:
-        """Return the context before a text: after a boundary, or nothing at all if there is."""
+        """Return the context before a text: the boundary, or no token at all if supported."""
 
     def read(self, paths: Sequence[Path]) -> list[tuple[float, Any]]:
         """Return the log-probability of each path's ids in nats, and the context after them."""
 
     def forget(self, context: Any) -> None:
-        """Free what is kept of a context that nothing will be read after any more."""
+        """Free the memory of a context after which nothing will be read any more."""
 
 
 class NGramReader:
-    """Reads n-grams; a context is the number of the n-gram of each length that ends there.
+    """Reads an n-gram model; a context is the index of the n-gram of each length that ends there.
 
     Args:
-        model: Has its tables.
+        model: The n-gram model.
     """
 
     def __init__(self, model: NGram) -> None:
@@ -52,7 +52,7 @@ class NGramReader:
         self._after: dict[tuple[tuple[int, ...], int], tuple[float, tuple[int, ...]]] = {}
 
     def start(self, boundary: bool) -> tuple[int, ...]:
-        """Return the context after a boundary, or that of no word."""
+        """Return the context after a boundary, or the empty context."""
         context = self.model.start(1)
         if boundary:
             ids = np.array([[self.model.vocabulary_size - 1]])
@@ -63,7 +63,7 @@ class NGramReader:
         """Return the log-probability of each path's ids, and the context after them."""
         if len(self._after) > MOST_KEPT:
             self._after = {}
-        after = self._after  # Another thread may begin anew.
+        after = self._after  # Another thread may replace it.
         totals, contexts = [0.0] * len(paths), [context for context, _ in paths]
         for depth in range(max((len(ids) for _, ids in paths), default=0)):
             rows = [row for row, (_, ids) in enumerate(paths) if depth < len(ids)]
@@ -87,18 +87,18 @@ class NGramReader:
         return dict(zip(keys, found, strict=True))
 
     def forget(self, context: tuple[int, ...]) -> None:
-        """Free nothing: a context is a few numbers."""
+        """Do nothing: a context is a few numbers."""
 
 
 class _Node:
-    """A text that a model has read but for its last token, which it reads when it must.
+    """A node of the tree of texts; the model reads its last token only when needed.
 
     Attributes:
         token: The last token.
-        before: State of the model before that, of a batch, and the row in it.
+        before: The model's state before the last token: the state of a batch, and the row in it.
         children: The texts that are longer by one token, by this token.
         log_probs: Log-probabilities of the next token; None until the model has read the last.
-        after: As ``before``, after the last token.
+        after: The state after the last token, in the same form.
     """
 
     __slots__ = ("after", "before", "children", "log_probs", "token")
@@ -117,10 +117,10 @@ class _Node:
 
 
 class StepReader:
-    """Reads any language model step by step; a context is a node of the tree of texts read.
+    """Reads any language model step by step; a context is a node of the tree of texts.
 
     Args:
-        model: Gives the distributions.
+        model: The language model.
     """
 
     order: int | None = None
@@ -129,7 +129,7 @@ class StepReader:
         self.model = model
 
     def start(self, boundary: bool) -> _Node:
-        """Return the context after a boundary; no such model knows a text without one."""
+        """Return the context after a boundary; such models cannot start without one."""
         del boundary
         return _Node(self.model.vocabulary_size - 1, (self.model.start(1), 0))
 
@@ -149,11 +149,11 @@ class StepReader:
         return list(zip(totals, nodes, strict=True))
 
     def _expand(self, nodes: Sequence[_Node]) -> None:
-        """Read the last token of each text with the model, as one batch."""
+        """Let the model read the last token of each node that lacks ``log_probs``, as one batch."""
         new = list({id(node): node for node in nodes if node.log_probs is None}.values())
         if not new:
             return
-        new.sort(key=lambda node: id(node.before[0]))  # Rows of one batch are taken together.
+        new.sort(key=lambda node: id(node.before[0]))  # Group them by the batch of their state.
         parts, rows = [], []
         for place, node in enumerate(new):
             rows.append(node.before[1])
@@ -167,11 +167,11 @@ class StepReader:
             node.log_probs, node.after = log_probs[row].copy(), (state, row)
 
     def forget(self, context: _Node) -> None:
-        """Free the distribution after a context and what was read after it."""
+        """Free the distribution and the state after a context, and its children."""
         context.children = {}
         context.log_probs, context.after = None, (None, 0)
 
 
-def reader_of(model: LanguageModel) -> Reader:
-    """Return what reads a model."""
+def make_reader(model: LanguageModel) -> Reader:
+    """Return the reader of a model."""
     return NGramReader(model) if isinstance(model, NGram) else StepReader(model)

@@ -1,8 +1,8 @@
-"""Decoders and their language models in folders, as pyctcdecode keeps them.
+"""Decoders and their language models in folders, in the format of pyctcdecode.
 
 ```text
 alphabet.json
-language_model/    where there is one
+language_model/    only with a language model
     attrs.json     alpha, beta and so on
     unigrams.txt   the known words
     model.arpa     the n-grams, or another file of them
@@ -35,7 +35,7 @@ def save_model(
     """Save a language model to a folder, its n-grams as an ARPA file.
 
     Raises:
-        DecodingError: If it is none of n-grams of words.
+        DecodingError: If it is no n-gram model of words.
         OSError: If the folder cannot be written.
     """
     ngrams = source.model if isinstance(source, ModelSource) and source.is_of_words else None
@@ -51,10 +51,10 @@ def save_model(
 
 
 def load_model(folder: Path, encoding: str = "utf-8") -> tuple[Path, list[str], dict[str, Any]]:
-    """Return the file of n-grams, the known words and the settings in a folder.
+    """Return the path of the n-grams, the known words and the settings in a folder.
 
     Raises:
-        DecodingError: If it holds no such language model.
+        DecodingError: If it has no such language model.
     """
     files = files_of_model(folder)
     try:
@@ -67,10 +67,10 @@ def load_model(folder: Path, encoding: str = "utf-8") -> tuple[Path, list[str], 
 
 
 def files_of_model(folder: Path) -> dict[str, Path]:
-    """Return the files of a saved language model, by the names of pyctcdecode.
+    """Return the paths of a saved language model, by pyctcdecode's names.
 
     Raises:
-        DecodingError: If others are there, or some are missing.
+        DecodingError: If files are missing, or there are others.
     """
     names = _names(folder)
     others = [name for name in names if name not in (ATTRIBUTES, UNIGRAMS)]
@@ -84,10 +84,10 @@ def files_of_model(folder: Path) -> dict[str, Path]:
 
 
 def files_of_decoder(folder: Path) -> dict[str, Path | None]:
-    """Return the alphabet of a saved decoder, and the folder of its language model if it has one.
+    """Return the paths of a saved decoder's alphabet, and language model's folder (None without).
 
     Raises:
-        DecodingError: If it is none.
+        DecodingError: If the folder has no saved decoder.
     """
     names = _names(folder)
     if ALPHABET not in names:

@@ -1,12 +1,13 @@
 """Prefix beam search over the frames of an acoustic model with a language model.
 
-A beam is a text, the beginning of a word after it, and the last label. All alignments that end in
-the same beam are summed (Graves et al. 2006; Hannun et al. 2014, "First-pass large vocabulary
-continuous speech recognition"), so with beams enough the score of a text is the logarithm of
+A beam is a text of finished words, an unfinished word after it, and the last label. The
+probabilities of all alignments that end in the same beam are summed (Graves et al. 2006; Hannun et
+al. 2014, "First-pass large vocabulary continuous speech recognition"). With enough beams, the score
+of a text is therefore the logarithm of
 
-    sum of p(alignment | frames) over its alignments  x  what the language model says of it
+    (sum of p(alignment | frames) over its alignments)  x  exp(score of the language model)
 
-This is plain Python, for any language model; ``_core/ctc.c`` does the same for n-grams.
+This is plain Python, for any language model; ``_core/ctc.c`` is its twin for n-grams.
 """
 
 import math
@@ -22,24 +23,24 @@ from thence.ctc.hotwords import Hotwords
 from thence.ctc.language_models import AbstractLanguageModel
 
 Frames = tuple[int, int]
-"""The first frame of a word, and one past its last."""
+"""The first frame of a word, and the frame after its last."""
 NO_FRAMES: Frames = (-1, -1)
 MOST_PARTIALS = 1 << 16
-"""Unfinished words whose scores are remembered; then it begins anew."""
+"""Unfinished words with cached scores; a full cache is emptied."""
 BLANK, SPACE, START, CLOSED, INSIDE = range(5)
-"""Kinds of labels: blank; space; a piece that begins a word; one that is a word; any other."""
+"""Kinds of labels: blank; space; subword that begins a word; one that is a whole word; other."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How wide a search is.
+class BeamLimits:
+    """The pruning of a search.
 
     Attributes:
         beam_width: Beams kept after each frame.
-        beam_prune_logp: Beams so many nats below the best (a negative number) are dropped.
-        token_min_logp: Labels below this log-probability are tried only as a frame's likeliest.
-        prune_history: Whether of beams that the language model cannot tell apart any more only the
-            best is kept.
+        beam_prune_logp: Beams with a score below the best plus this (negative, nats) are dropped.
+        token_min_logp: Labels below this log-probability are skipped, unless a frame's likeliest.
+        prune_history: Whether only the best of the beams is kept that end in the same words, as far
+            as these matter to the language model.
     """
 
     beam_width: int
@@ -49,14 +50,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class FoundText:
-    """A text that a search has found.
+class DecodedText:
+    """A decoded text.
 
     Attributes:
         words: Its words.
-        frames: When each was said.
-        logit_score: Log-probability of all its alignments that were kept, in nats.
-        score: The same with language model and hotwords.
+        frames: The frames of each word.
+        logit_score: Log-probability of its alignments within the beam, in nats.
+        score: The same plus the scores of the language model and of hotwords.
         state: State of the language model after it; None without one.
     """
 
@@ -68,7 +69,7 @@ class FoundText:
 
 
 class _Text:
-    """The words that a beam has finished, shared by all beams that have the same."""
+    """The finished words of beams, as a node of a tree; shared by all beams with the same words."""
 
     __slots__ = ("children", "hot", "parent", "partials", "recent", "score", "state", "word")
 
@@ -81,7 +82,7 @@ class _Text:
         self.score, self.state = score, None
 
     def begins_with(self, ids: set[int]) -> bool:
-        """Whether this text, or one that it begins with, is among those of some ids."""
+        """Return whether this text or one of its prefixes is in a set of ``id()``s."""
         text: _Text | None = self
         while text is not None and id(text) not in ids:
             text = text.parent
@@ -97,17 +98,17 @@ class _Text:
 
 @dataclass(slots=True, eq=False)
 class _Beam:
-    """A text, the beginning of a word, and when it was said; see ``Search``.
+    """A beam: finished words, an unfinished word, and their frames and scores.
 
     Attributes:
         text: The finished words.
-        partial: The beginning of the next.
-        last: Number of the last label; -1 at the start.
+        partial: The unfinished word.
+        last: Index of the last label; -1 at the start.
         logit: Log-probability of the alignments that end here.
-        frames: Frames of the words of the text, the last first: pairs of frames and the others.
-        start: First frame of the partial word; -1: none.
-        end: One past its last frame.
-        score: With language model and hotwords.
+        frames: Frames of the finished words as a linked list, the last word first.
+        start: First frame of the unfinished word; -1: none.
+        end: The frame after its last.
+        score: ``logit`` plus the scores of the language model and of hotwords.
     """
 
     text: _Text
@@ -121,27 +122,27 @@ class _Beam:
 
 
 class Search:
-    """A search that reads frames as they come.
+    """A beam search that is fed frames in chunks.
 
     Args:
-        alphabet: What the columns of the frames mean.
-        language_model: Scores words; None: the frames alone decide.
-        limits: How wide the search is.
-        hotwords: Words that are likelier.
-        start_state: State of the language model before the first frame; None: that of no text.
+        alphabet: The labels of the columns of the frames.
+        language_model: The language model; None for none.
+        limits: The pruning.
+        hotwords: Words to favour.
+        start_state: State of the language model before the first frame; None: its start state.
     """
 
     def __init__(
         self,
         alphabet: Alphabet,
         language_model: AbstractLanguageModel | None,
-        limits: Limits,
+        limits: BeamLimits,
         hotwords: Hotwords,
         start_state: Any = None,
     ) -> None:
         self.model, self.limits, self.hotwords = language_model, limits, hotwords
-        self.labels = [kind_of(label, alphabet.is_bpe) for label in alphabet.labels]
-        self._history = shared_words(language_model)
+        self.labels = [label_kind(label, alphabet.is_bpe) for label in alphabet.labels]
+        self._history = history_length(language_model)
         self._depends = language_model is not None and language_model.partials_depend_on_state
         self._partials: dict[str, float] = {}
         root = _Text(None, "", 0.0, (), 0.0)
@@ -160,7 +161,7 @@ class Search:
             self.frame += 1
 
     def _extended(self, labels: Sequence[int], log_probs: Sequence[float]) -> list[_Beam]:
-        """Return all beams that are longer by one frame; those that are the same are summed."""
+        """Return all beams extended by one frame; equal ones are merged by ``_merge``."""
         merged: dict[tuple[int, str, int], _Beam] = {}
         frame = self.frame
         for label, log_prob in zip(labels, log_probs, strict=True):
@@ -170,7 +171,7 @@ class Search:
                 start, end = beam.start, beam.end
                 if kind == BLANK:
                     pass
-                elif label == beam.last:
+                elif label == beam.last:  # CTC: a repeated label without a blank is the same one.
                     end = frame + 1
                 elif kind == INSIDE:
                     partial += spelled
@@ -197,13 +198,13 @@ class Search:
             hot = text.hot + self.hotwords.weight * (word in self.hotwords.words)
             recent = (*text.recent, word)
             recent = recent if self._history is None else recent[-self._history :]
-            # The language model scores all new texts at once.
+            # NaN marks a new text: the language model scores all new texts as one batch.
             new = math.nan if self.model is not None else 0.0
             found = text.children[word] = _Text(text, word, hot, recent, new)
         return found
 
     def _score(self, beams: Sequence[_Beam]) -> None:
-        """Score the new texts, and all beams, with the language model."""
+        """Score the new texts with the language model, and set the scores of all beams."""
         if self.model is not None:
             texts = {id(beam.text): beam.text for beam in beams}
             self._score_texts(self.model, list(texts.values()))
@@ -221,7 +222,7 @@ class Search:
 
     def _score_texts(self, model: AbstractLanguageModel, texts: Sequence[_Text]) -> None:
         new = [text for text in texts if math.isnan(text.score)]
-        # A piece that is a word may follow a word that ends with it: that one comes first.
+        # A label that is a whole word also finishes the word before it: two new words in a frame.
         before = [text.parent for text in new if text.parent and math.isnan(text.parent.score)]
         if before:
             self._score_texts(model, list({id(text): text for text in before}.values()))
@@ -265,7 +266,7 @@ class Search:
         return beams[: self.limits.beam_width]
 
     def _forget(self, kept: Sequence[_Beam]) -> None:
-        """Free what is known of texts that no beam goes on from, and none will come back to."""
+        """Free the texts that no beam has or can reach any more, and their model states."""
         alive = {id(beam.text) for beam in kept}
         for text in {id(beam.text): beam.text for beam in self.beams}.values():
             if not (text.children or text.partials) or text.begins_with(alive):
@@ -275,12 +276,12 @@ class Search:
                 self.model.forget(text.state)
 
     def text(self) -> str:
-        """Return the likeliest text so far, its last word perhaps unfinished."""
+        """Return the likeliest text so far, whose last word may be unfinished."""
         best = self.beams[0]
         return " ".join([*best.text.words(), *([best.partial] if best.partial else [])])
 
-    def found(self) -> list[FoundText]:
-        """Return the texts as if all frames were read, the best first; more may be read after."""
+    def results(self) -> list[DecodedText]:
+        """Return the best texts if the frames end here, the best first; more may be read after."""
         merged: dict[tuple[int, str, int], _Beam] = {}
         for beam in self.beams:
             text, frames = beam.text, beam.frames
@@ -300,14 +301,14 @@ class Search:
         return [_found(beam) for beam in self._best(beams)]
 
 
-def shared_words(model: AbstractLanguageModel | None) -> int | None:
-    """Return how many last words decide what a model says of the next; None: all of them."""
+def history_length(model: AbstractLanguageModel | None) -> int | None:
+    """Return the number of last words that matter to the next one; None: all of them."""
     order = 1 if model is None else model.order
     return None if order is None else max(1, order - 1)
 
 
-def kind_of(label: str, is_bpe: bool) -> tuple[int, str]:
-    """Return the kind of a label, and what it spells."""
+def label_kind(label: str, is_bpe: bool) -> tuple[int, str]:
+    """Return the kind of a label, and its characters."""
     if label == "":
         return BLANK, ""
     if is_bpe and label.startswith(BPE_TOKEN):
@@ -317,7 +318,7 @@ def kind_of(label: str, is_bpe: bool) -> tuple[int, str]:
 
 
 def _merge(merged: dict[tuple[int, str, int], _Beam], beam: _Beam) -> None:
-    """Add a beam to those with the same text; the frames of the likelier stay."""
+    """Add a beam; one with the same key is summed with it, and the likelier one's frames stay."""
     key = id(beam.text), beam.partial, beam.last
     same = merged.setdefault(key, beam)
     if same is beam:
@@ -325,14 +326,14 @@ def _merge(merged: dict[tuple[int, str, int], _Beam], beam: _Beam) -> None:
     low, high = sorted((same.logit, beam.logit))
     if beam.logit > same.logit:
         same.frames, same.start, same.end = beam.frames, beam.start, beam.end
-    same.logit = high + math.log1p(math.exp(low - high))
+    same.logit = high + math.log1p(math.exp(low - high))  # log(e^low + e^high)
 
 
-def _found(beam: _Beam) -> FoundText:
+def _found(beam: _Beam) -> DecodedText:
     frames, rest = [], beam.frames
     while rest is not None:
         first, rest = rest
         frames.append(first)
-    return FoundText(
+    return DecodedText(
         beam.text.words(), tuple(reversed(frames)), beam.logit, beam.score, beam.text.state
     )

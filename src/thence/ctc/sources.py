@@ -1,4 +1,4 @@
-"""Where a decoder's probabilities come from: runs of any family, ARPA files, and files of KenLM."""
+"""Sources of a decoder's probabilities: runs of any family, ARPA files, and files of KenLM."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from thence import kenlm
-from thence.ctc.readers import Ids, Reader, reader_of
+from thence.ctc.readers import Ids, Reader, make_reader
 from thence.errors import TextError
 from thence.exchange.arpa import arpa_tokenizer
 from thence.exchange.kenlm_file import is_kenlm_file, read_ngrams
@@ -22,18 +22,18 @@ from thence.tokens import Tokenizer
 
 LN_10 = math.log(10)
 IMPOSSIBLE = -100 * LN_10
-"""Log-probability of a word that a model without an unknown symbol cannot read, as KenLM has it."""
+"""Log-probability of a word that a closed vocabulary lacks: -100 in log10, as in KenLM."""
 SPELLED = ("characters", "bytes")
-"""Tokens of which the beginning of a word has the first ones of the word."""
+"""Kinds of tokens for which the tokens of a prefix of a word are a prefix of the word's tokens."""
 
 
 @dataclass(frozen=True)
 class TextState:
-    """What a language model knows of a text.
+    """The state of a language model after a text.
 
     Attributes:
-        context: The reader's.
-        begins: Whether no word was read yet, so that the first one has no space before it.
+        context: The context of the reader.
+        begins: Whether no word was read yet: the first word has no space before it.
     """
 
     context: Any
@@ -41,20 +41,20 @@ class TextState:
 
 
 class Source(Protocol):
-    """What ``LanguageModel`` asks; log-probabilities are in nats."""
+    """Interface of a model for ``LanguageModel``; log-probabilities are in nats."""
 
     is_of_words: bool
-    """Whether a token is a word, so that nothing is known of the beginning of one."""
+    """Whether a token is a word, so that unfinished words have no probability."""
     spells: bool
-    """Whether the beginning of a word has a probability."""
+    """Whether unfinished words have a probability."""
 
     @property
     def order(self) -> int | None:
-        """Tokens that matter to the next one, itself included; None: all of them."""
+        """The order n of an n-gram model; None if all tokens before matter."""
 
     @property
     def vocabulary(self) -> Sequence[str] | None:
-        """The words that are known; None where that cannot be said."""
+        """The words of the vocabulary; None if they cannot be listed."""
 
     def start(self, boundary: bool) -> Any:
         """Return the context before a text."""
@@ -66,26 +66,26 @@ class Source(Protocol):
         """Return the log-probabilities of the end of the text."""
 
     def forget(self, context: Any) -> None:
-        """Free what is kept of a context that nothing will be read after any more."""
+        """Free the memory of a context after which nothing will be read any more."""
 
     def lacks(self, word: str) -> bool:
-        """Whether the model has no id for a word."""
+        """Return whether a word is unknown to the model."""
 
     def known(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words of a list that the model does not lack."""
+        """Return those of the words that are known to the model."""
 
 
 class ModelSource:
     """A language model with its tokenizer.
 
     Args:
-        model: Of any family.
-        tokenizer: Its.
+        model: A language model of any family.
+        tokenizer: Its tokenizer.
     """
 
     def __init__(self, model: Model, tokenizer: Tokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.reader: Reader = reader_of(model)
+        self.reader: Reader = make_reader(model)
         self.is_of_words = tokenizer.options.tokens == "words"
         self.spells = tokenizer.options.tokens in SPELLED
         self._ids: dict[tuple[str, bool], Ids | None] = {}
@@ -93,21 +93,21 @@ class ModelSource:
 
     @property
     def order(self) -> int | None:
-        """Tokens that matter to the next one, itself included; None: all of them."""
+        """The order n of an n-gram model; None if all tokens before matter."""
         return self.reader.order
 
     @property
     def vocabulary(self) -> Sequence[str] | None:
-        """The words that are known; None where tokens are no words."""
+        """The words of the vocabulary; None if tokens are no words."""
         return self.tokenizer.vocabulary.symbols if self.is_of_words else None
 
     @property
     def other_id(self) -> int | None:
-        """The id of all words out of the vocabulary, where these have one and the same."""
+        """The id of all words outside the vocabulary; None if they do not share one id."""
         return None if self._words is None else self.tokenizer.vocabulary.unknown_id
 
     def letters(self, characters: Iterable[str]) -> dict[str, Ids] | None:
-        """Return the ids of characters and of the space, if a text has those of its characters."""
+        """Return the ids of characters and of the space, if texts encode character by character."""
         several = frozenset({*characters, " "})
         if several not in self._letters:
             self._letters[several] = self._spelled(sorted(several))
@@ -141,27 +141,27 @@ class ModelSource:
         return [log_prob for log_prob, _ in self.reader.read([(one, end) for one in contexts])]
 
     def forget(self, context: Any) -> None:
-        """Free what is kept of a context that nothing will be read after any more."""
+        """Free the memory of a context after which nothing will be read any more."""
         self.reader.forget(context)
 
     def lacks(self, word: str) -> bool:
-        """Whether the model has no id for a word."""
+        """Return whether a word is unknown to the model."""
         ids = self.ids_of(word, True)
         return ids is None or self.tokenizer.vocabulary.unknown_id in ids
 
     def known(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words of a list that the model does not lack."""
+        """Return those of the words that are known to the model."""
         if self._words is None:
             keys = [(word, True) for word in words]
             self._ids.update(zip(keys, self._encode(words), strict=True))
         return tuple(word for word in words if not self.lacks(word))
 
     def ids_of(self, word: str, begins: bool) -> Ids | None:
-        """Return the ids of a word, or of its beginning; None if the model cannot read it.
+        """Return the ids of a word or an unfinished word; None if a closed vocabulary lacks it.
 
         Args:
             word: The word.
-            begins: Whether it is the first of a text, with no space before it.
+            begins: Whether it is the first of a text, without a space before it.
         """
         key = word, begins or self.tokenizer.options.tokens == "words"
         if key not in self._ids:
@@ -174,7 +174,7 @@ class ModelSource:
 
     @cached_property
     def _words(self) -> dict[str, int] | None:
-        """The id of each word, where a word is always one token as it stands."""
+        """The id of each word; None if a word may be split or changed by the tokenizer."""
         options = self.tokenizer.options
         if options.tokens != "words" or options.word_split != "whitespace":
             return None
@@ -187,7 +187,7 @@ class ModelSource:
         return frozenset(self.tokenizer.vocabulary.symbols)
 
     def _encode(self, texts: Sequence[str]) -> list[Ids | None]:
-        """Return the ids of texts; None of those that a closed vocabulary cannot spell."""
+        """Return the ids of texts; None for those with symbols that a closed vocabulary lacks."""
         vocabulary, kind = self.tokenizer.vocabulary, self.tokenizer.options.tokens
         readable = [True] * len(texts)
         if vocabulary.unknown == "refuse" and kind in ("words", "characters"):
@@ -200,7 +200,7 @@ class ModelSource:
 
 
 class KenlmSource:
-    """A model of KenLM that cannot be listed: of its module, or in its files of hash tables.
+    """A model of KenLM whose words cannot be listed: of its module, or in a file of hash tables.
 
     Args:
         model: A ``kenlm.Model``, of KenLM's module or of ``thence.kenlm``.
@@ -233,28 +233,28 @@ class KenlmSource:
         return [self.model.BaseScore(context, "</s>", after) * LN_10 for context in contexts]
 
     def forget(self, context: Any) -> None:
-        """Free nothing: a context is small."""
+        """Do nothing: a context is small."""
 
     def lacks(self, word: str) -> bool:
-        """Whether the model has no id for a word."""
+        """Return whether a word is unknown to the model."""
         return word not in self.model
 
     def known(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words of a list that the model does not lack."""
+        """Return those of the words that are known to the model."""
         return tuple(word for word in words if word in self.model)
 
 
 def open_source(source: Any) -> Source:
-    """Return what a language model can be made of.
+    """Return the source of a run, a file, or a model.
 
     Args:
         source: A run or its folder, an ARPA file, a binary file of KenLM, a ``kenlm.Model``, or a
-            model with its tokenizer.
+            tuple of a model and its tokenizer.
 
     Raises:
         RunError: If there is no such run.
-        TextError: If it is a file but none of n-grams.
-        SettingError: If the run is one of a classifier.
+        TextError: If it is a file without n-grams.
+        SettingError: If it is the run of a classifier.
     """
     if isinstance(source, tuple):
         return ModelSource(*source)
@@ -267,7 +267,7 @@ def open_source(source: Any) -> Source:
         except TextError:
             if not is_kenlm_file(Path(path)):
                 raise
-        # A hash table of KenLM, which does not hold its words.
+        # A hash table of KenLM, which does not store its words.
         return KenlmSource(source if hasattr(source, "BaseScore") else kenlm.Model(path))
     run = LanguageRun(path)
     return ModelSource(run.model, run.tokenizer)
