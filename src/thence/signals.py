@@ -107,9 +107,7 @@ def signals_as_exceptions() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(
-    numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], object]
-) -> Iterator[None]:
+def _handled(numbers: list[signal.Signals], handler: Handler) -> Iterator[None]:
     """Context manager: install a signal handler; an ignored SIGHUP (``nohup``) stays ignored."""
     before = {number: signal.getsignal(number) for number in numbers}
     if SIGHUP is not None and before.get(SIGHUP) is signal.SIG_IGN:

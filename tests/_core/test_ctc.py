@@ -14,8 +14,7 @@ from thence._core.ngram import NGramTables
 from thence.corpus import Documents
 from thence.ctc import Alphabet, LanguageModel, core_search
 from thence.ctc.core_search import CoreSearch
-from thence.ctc.hotwords import Hotwords
-from thence.ctc.search import Limits, Search
+from thence.ctc.search import BeamLimits, Hotwords, Search
 from thence.models.ngram import NGram
 from thence.models.ngram.model import NGramOptions
 from thence.tokens import TokenOptions, make_tokenizer
@@ -126,6 +125,6 @@ def test_long_words_are_asked_for():
     model = language_model(2, "punctuation", "symbol", None)
     labels = ["a", ""] * 100 + [" "]
     log_probs = np.log([[0.96 if label == one else 0.01 for one in CHARACTERS] for label in labels])
-    found = CoreSearch(alphabet, model, Limits(2, -10.0, -1.0, True), Hotwords())
+    found = CoreSearch(alphabet, model, BeamLimits(2, -10.0, -1.0, True), Hotwords())
     found.read(log_probs)
     assert found.found()[0].words == ("a" * 100,)

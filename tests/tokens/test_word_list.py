@@ -7,7 +7,7 @@ import pytest
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.tokens import TokenOptions, learn_tokens, make_tokenizer, tokenizer_from_json
-from thence.tokens.word_list import read_word_list
+from thence.tokens.vocabulary import read_word_list
 from thence.training import train
 
 TEXTS = Documents.from_strings(["the cat saw a dog", "the dog ran <unk>"])

@@ -162,14 +162,6 @@ class Documents:
         edges = bounds(sizes)
         return replace(self, text=copy.array(), starts=edges[:-1], ends=edges[1:])
 
-    def character_counts(self) -> Int64[np.ndarray, " documents"]:
-        """Return the number of code points of each document."""
-        counts = [np.zeros(0, np.int64)]
-        for chunk in self.chunks():
-            starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(chunk.text & 0xC0 != 0x80)])
-            counts.append(starts[chunk.ends] - starts[chunk.starts])
-        return np.concatenate(counts)
-
     def content_hash(self) -> str:
         """Return the SHA-256 (hex) of the documents' bytes and boundaries, in order."""
         digest = sha256()

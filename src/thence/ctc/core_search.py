@@ -10,9 +10,8 @@ from thence._core.ctc import Answer, BeamSearch, KnownWords
 from thence.array_types import Float64
 from thence.ctc.alphabet import Alphabet
 from thence.ctc.constants import AVG_TOKEN_LEN
-from thence.ctc.hotwords import Hotwords
 from thence.ctc.language_models import AbstractLanguageModel, LanguageModel
-from thence.ctc.search import BeamLimits, DecodedText, Search, history_length, label_kind
+from thence.ctc.search import BeamLimits, DecodedText, Hotwords, Search, history_length, label_kind
 from thence.ctc.sources import ModelSource, TextState
 from thence.models.ngram import NGram
 

@@ -25,9 +25,8 @@ from thence.ctc.constants import (
 )
 from thence.ctc.core_search import CoreSearch, make_search
 from thence.ctc.errors import DecodingError
-from thence.ctc.hotwords import Hotwords
 from thence.ctc.language_models import AbstractLanguageModel, model_with_words
-from thence.ctc.search import BeamLimits, Frames, Search
+from thence.ctc.search import BeamLimits, Frames, Hotwords, Search
 from thence.tokens.parallel import in_threads
 
 Logits = Float[np.ndarray, "frames labels"]

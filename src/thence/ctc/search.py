@@ -11,15 +11,15 @@ This is plain Python, for any language model; ``_core/ctc.c`` is its twin for n-
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from thence.array_types import Float64
 from thence.ctc.alphabet import BPE_TOKEN, Alphabet
-from thence.ctc.hotwords import Hotwords
+from thence.ctc.constants import DEFAULT_HOTWORD_WEIGHT
 from thence.ctc.language_models import AbstractLanguageModel
 
 Frames = tuple[int, int]
@@ -47,6 +47,41 @@ class BeamLimits:
     beam_prune_logp: float
     token_min_logp: float
     prune_history: bool
+
+
+@dataclass(frozen=True)
+class Hotwords:
+    """The bonus of hotwords in the score of a text.
+
+    Attributes:
+        words: The hotwords; of a phrase each word is one.
+        weight: Nats added per hotword.
+        shortest: For each prefix of a hotword, the length of the shortest hotword with it.
+    """
+
+    words: frozenset[str] = frozenset()
+    weight: float = DEFAULT_HOTWORD_WEIGHT
+    shortest: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def build_scorer(
+        cls, hotwords: Iterable[str] | None = None, weight: float = DEFAULT_HOTWORD_WEIGHT
+    ) -> "Hotwords":
+        """Return the hotwords of a list of words and phrases."""
+        words = frozenset(word for phrase in hotwords or () for word in phrase.split())
+        shortest: dict[str, int] = {}
+        for word in sorted(words, key=len):
+            for end in range(1, len(word) + 1):
+                shortest.setdefault(word[:end], len(word))
+        return cls(words, float(weight), shortest)
+
+    def __contains__(self, partial: str) -> bool:
+        return partial in self.shortest
+
+    def score_partial_token(self, partial: str) -> float:
+        """Return the bonus of an unfinished word: ``weight`` times the share of the hotword."""
+        length = self.shortest.get(partial)
+        return 0.0 if length is None else self.weight * len(partial) / length
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run
 from thence.tokens import COUNTED, Tokenizer, tokenizer_of
-from thence.tokens.word_list import read_word_list
+from thence.tokens.vocabulary import read_word_list
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 NOTHING = 1e-12

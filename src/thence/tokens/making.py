@@ -31,8 +31,7 @@ from thence.tokens.tokenizer import (
     normalized_chunks,
     store_of,
 )
-from thence.tokens.vocabulary import UNKNOWN, Vocabulary, choose_symbols
-from thence.tokens.word_list import read_word_list
+from thence.tokens.vocabulary import UNKNOWN, Vocabulary, choose_symbols, read_word_list
 from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words, hash_strings
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 

@@ -15,7 +15,6 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -24,7 +23,7 @@ import numpy as np
 from thence.array_types import Float32
 from thence.corpus.decoding import CHUNK, MARK
 from thence.corpus.download import Progress
-from thence.corpus.opening import refuse_foreign, refuse_odd
+from thence.corpus.opening import open_named, refuse_foreign, refuse_odd
 from thence.corpus.packing import unpacking
 from thence.errors import TextError
 
@@ -260,7 +259,8 @@ def pieces_of(
         TextError: It is missing or unreadable, or its compressed data is damaged or truncated.
         MissingExtraError: The library that decompresses it is not installed.
     """
-    with open_file(path) as file:
+    refuse_odd(path)  # A pipe too: the file is read twice.
+    with open_named(path) as file:
         refuse_foreign(file.read(1 << 10), str(path))
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
@@ -269,21 +269,6 @@ def pieces_of(
                 if progress:
                     progress(file.tell(), size)
                 yield piece
-
-
-def open_file(path: Path) -> BufferedReader:
-    """Open a file for reading.
-
-    Raises:
-        TextError: It does not exist, cannot be opened, or is no regular file.
-    """
-    refuse_odd(path)
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise TextError(f"{path} does not exist. Is the path spelt right?") from None
-    except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _read_piece(stream: IO[bytes], path: Path, size: int) -> bytes:

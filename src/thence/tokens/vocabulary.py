@@ -9,21 +9,27 @@ text contains, come last::
     last         <boundary>, which both begins and ends a document
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from thence.array_types import Bool, Int64, Integer
-from thence.errors import UnknownSymbolError
+from thence.corpus.opening import refuse_odd
+from thence.errors import TextError, UnknownSymbolError
 from thence.tokens.symbols import Symbols
 
 BOUNDARY = "<boundary>"
 UNKNOWN = "<unk>"
 BESIDE = "<special {}"
 """Form of a special symbol's name if the text has a word with that name."""
+_FIRST_COLUMN = re.compile(r"[ \t]+")
+NO_WORDS = frozenset({UNKNOWN, BOUNDARY, "<s>", "</s>"})
+"""Special symbols in lists of SRILM and Kaldi, which are skipped."""
 
 Unknown = Literal["symbol", "bytes", "refuse"]
 
@@ -136,6 +142,29 @@ def choose_symbols(
     kept.sort()
     kept.sort(key=lambda symbol: counts[symbol], reverse=True)
     return kept[:max_size]
+
+
+def read_word_list(path: str | Path) -> list[str]:
+    """Return the distinct symbols of a file in its order; of a table the first column.
+
+    Raises:
+        TextError: If it cannot be read, is not UTF-8, or has no symbols.
+    """
+    refuse_odd(Path(path))
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise TextError(f"The list {path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise TextError(f"The list {path} is not UTF-8: {error}.") from error
+    lines = (line.rstrip("\r") for line in text.split("\n"))
+    words = dict.fromkeys(
+        _FIRST_COLUMN.split(line.strip(" \t"))[0] or line[:1] for line in lines if line
+    )
+    found = [word for word in words if word not in NO_WORDS]
+    if not found:
+        raise TextError(f"The list {path} holds no word; it should have one on each line.")
+    return found
 
 
 class RefusedError(UnknownSymbolError):
