@@ -188,13 +188,13 @@ def not_a_text(value: object, place: int) -> str:
 
 @dataclass(frozen=True)
 class LabelOptions(Settings):
-    """Where the labels are, and how they count."""
+    """Where the labels are, and how they are weighted."""
 
     label: str | None = None
     """Column or field of a table with the labels (default: 'label'); plain text has __label__ \
 marks instead, a folder the names of its subfolders."""
     label_separator: str | None = None
-    """What separates the labels of a document, such as ';': it may have several, or none."""
+    """Separator of the labels of a document, such as ';', which may then have several, or none."""
     class_weights: bool = False
     """Let each label weigh the same in training, however rare it is."""
     unlabelled: str | None = None

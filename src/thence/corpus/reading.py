@@ -75,13 +75,13 @@ class ReadingOptions(Settings):
     """How the text is read."""
 
     document: Literal["line", "file"] = "line"
-    """What one document of plain text is: a line, or a whole file."""
+    """A document of plain text is a line, or a whole file."""
     column: str | None = None
     """Column of a table, field of a JSONL: the text; by default the only one, or 'text'."""
     encoding: str = "utf-8"
     """Encoding of the text, for example latin-1 or utf-16; never guessed."""
     errors: Errors = "strict"
-    """What to do with bytes that are not text: refuse, replace by U+FFFD, or ignore (drop)."""
+    """How to treat bytes that are not text: refuse, replace by U+FFFD, or ignore (drop)."""
     keep_empty: bool = False
     """Keep empty lines and cells as documents without text."""
 

@@ -28,12 +28,12 @@ class SplitOptions(Settings):
     """How documents are split into train, dev and test."""
 
     split: str = "80/10/10"
-    """Per cent of documents for train/dev/test; not used where dev and test are given."""
+    """Per cent of documents for train/dev/test; not used if dev and test are given."""
     by: Literal["shuffle", "position"] = "shuffle"
-    """Which documents go where: a random choice, of each label its share, or in order (for \
-running text)."""
+    """How documents are assigned: at random, stratified by label, or in order (for running \
+text)."""
     split_seed: Seed = 42
-    """Seed of the random choice; not that of the training, so that all runs share one split."""
+    """Seed of the random split; independent of the training's, so that all runs share one split."""
     dev: str | None = None
     """File with the dev documents; without --test the source is all train and test is empty."""
     test: str | None = None

@@ -45,13 +45,13 @@ def seconds_of(time: str | None) -> float | None:
 
 @dataclass(frozen=True)
 class TrainingOptions(Settings):
-    """How a network is trained; counted models read only ``carry_context`` and ``seed``."""
+    """How a network is trained; n-gram models use only ``carry_context`` and ``seed``."""
 
     epochs: PositiveFloat | None = None
     """Passes over the train split (default: 20, or what suits the classifier, but no fewer than \
 300 steps)."""
     steps: NonNegativeInt | None = None
-    """Train for this many steps; epochs then do not count. 0 keeps the initial weights."""
+    """Train for this many steps, instead of epochs. 0 keeps the initial weights."""
     time: str | None = None
     """End within this time, such as 90s, 30m or 2h; the learning-rate schedule is fitted to it. \
 Epochs and steps that are given still count."""
@@ -98,13 +98,13 @@ et al. 2018)."""
     checkpoint_seconds: NonNegativeFloat = 60.0
     """Write a checkpoint to resume from at least this often."""
     snapshots: NonNegativeInt = 0
-    """Keep the weights, in half precision, at up to so many steps, the first and the last among \
-them, evenly spaced in their logarithm; RUN@STEP opens one."""
+    """Save up to this many snapshots of the weights, in half precision, at the first and the last \
+step and between them evenly on a logarithmic scale; RUN@STEP opens one."""
     carry_context: bool = False
     """Documents are running text: each is predicted with those before it as context."""
     whole_contexts: bool = False
-    """For networks with a fixed window: train only where the whole context stands in the \
-document, and not on its end; with a context of two words, two words predict the third."""
+    """For networks with a fixed window: train only on targets whose whole context is inside the \
+document, without its end; with a context of two words, the first target is the third word."""
     seed: Seed = 42
     """Seed of the weights, the order of batches and dropout."""
     threads: Annotated[int, Range(ge=1, le=1024)] | None = None
@@ -112,8 +112,7 @@ document, and not on its end; with a context of two words, two words predict the
     device: Device = "auto"
     """Where to train (default: a GPU where there is one)."""
     precision: Precision = "auto"
-    """Number format in which matrices are multiplied in training; auto measures which is \
-faster."""
+    """Number format of matrix products in training; auto measures which is faster."""
 
     @property
     def seconds(self) -> float | None:

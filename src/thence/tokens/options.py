@@ -40,7 +40,8 @@ class TokenOptions(Settings):
     nfc: bool = False
     """Compose accents and other marks (Unicode normalisation form C)."""
     vocabulary: str | None = None
-    """File of the words (or characters) that get an id, one per line, in place of those seen."""
+    """File of the words (or characters) that get an id, one per line, instead of those in the \
+train text."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
