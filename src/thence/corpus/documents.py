@@ -196,10 +196,10 @@ marks instead, a folder the names of its subfolders."""
     label_separator: str | None = None
     """Separator of the labels of a document, such as ';', which may then have several, or none."""
     class_weights: bool = False
-    """Let each label weigh the same in training, however rare it is."""
+    """Give each label the same total weight in training, however rare it is."""
     unlabelled: str | None = None
-    """More text of the same kind without labels, a source as the text itself: thence best, and \
-linear with latent dimensions, learn from it which words go together."""
+    """More text of the same kind without labels, a source like the text itself: thence best, and \
+linear with latent dimensions, learn from it which words occur together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

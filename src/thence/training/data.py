@@ -109,7 +109,7 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
 
 
 def read_unlabelled(recipe: Recipe, instead: Instead = NOTHING) -> Documents | None:
-    """Read the documents without labels that a recipe names; None if it names none."""
+    """Read the documents without labels that a recipe names; None without any."""
     if recipe.labelling is None or recipe.labelling.unlabelled is None:
         return None
     name = recipe.labelling.unlabelled
@@ -117,7 +117,7 @@ def read_unlabelled(recipe: Recipe, instead: Instead = NOTHING) -> Documents | N
     if isinstance(there, Documents):
         return there
     is_table = inner_suffix(there) in TABLES or name.startswith(HUGGING_FACE)
-    # The column is that of the labelled table; plain text has none.
+    # Both tables have the same column of text; plain text has no columns.
     return load(there, recipe.reading if is_table else replace(recipe.reading, column=None))
 
 
@@ -144,7 +144,7 @@ def tokenize(
     weights: Float32[np.ndarray, " documents"] | None = None,
     unlabelled: Documents | None = None,
 ) -> TrainingData:
-    """Return the data of documents that are split already; see ``load_data``."""
+    """Return the training data of documents that are split already; see ``load_data``."""
     if unlabelled is not None:
         return _tokenize_together(recipe, splits, [splits.train, unlabelled], weights, unlabelled)
     if sources := source_runs(recipe):
@@ -225,7 +225,7 @@ def with_dev_in_train(data: TrainingData) -> TrainingData:
 
 
 def with_words_of_dev(recipe: Recipe, data: TrainingData) -> TrainingData:
-    """Return data whose vocabulary comes from dev too, for a model that learns from both."""
+    """Return data whose vocabulary comes from train and dev, for a model trained on both."""
     unlabelled = None if data.unlabelled is None else data.unlabelled.documents
     parts = [data.splits.train, data.splits.dev]
     if unlabelled is not None:
@@ -240,7 +240,7 @@ def _tokenize_together(
     weights: Float32[np.ndarray, " documents"] | None,
     unlabelled: Documents | None,
 ) -> TrainingData:
-    """Return the data of documents whose vocabulary comes from all of these parts."""
+    """Return training data with a vocabulary learned from all documents of ``parts``."""
     tokenizer, _ = learn_tokens(Documents.join(parts), recipe.tokens)
     train, dev = (tokenizer.encode(part) for part in (splits.train, splits.dev))
     others = None if unlabelled is None else encode_texts(tokenizer, unlabelled)
@@ -255,7 +255,7 @@ def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " d
 
 
 def _check_unlabelled(recipe: Recipe) -> None:
-    """Refuse unlabelled text that a single model would not learn from."""
+    """Raise SettingError if a recipe names unlabelled text that its model does not use."""
     named = recipe.labelling and recipe.labelling.unlabelled
     if named and not (
         get_family(recipe.model).unlabelled and recipe.options.latent_dimensions is not None

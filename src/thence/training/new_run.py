@@ -102,7 +102,7 @@ def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Reci
 
 
 def data_provenance(recipe: Recipe, data: TrainingData) -> dict[str, Any]:
-    """Return what a run's provenance says of test, labels, unlabelled text and word vectors."""
+    """Return the provenance of a run's data: test, labels, unlabelled text and word vectors."""
     about: dict[str, Any] = {TEST: asdict(Fingerprint.of(data.splits.test))}
     if not is_classifier(recipe.model):
         return about

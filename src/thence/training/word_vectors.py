@@ -1,4 +1,4 @@
-"""Pretrained word vectors that the embedding of a classifier starts from."""
+"""Pretrained word vectors that initialise the embedding of a classifier."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from thence.recipes.recipe import Recipe
 from thence.tokens import Tokenizer, TokenStore, WordVectors, read_vectors
 
 MAX_VECTOR_VALUE = 1e10
-"""Largest value of a pretrained vector: trained ones are about 1, and sums of their squares must
+"""Largest accepted value of a pretrained vector: usual values are about 1, and sums of squares must
 fit into float32."""
 
 
 def load_word_vectors(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
-    """Read the pretrained vectors that a recipe names, if it names any.
+    """Read the pretrained vectors that a recipe names; None without any.
 
     Raises:
-        TextError: If the file cannot be used, or has none of the words.
+        TextError: If the file is invalid, or has none of the words.
     """
     path = recipe.vectors
-    if path is None or recipe.from_run is not None:  # The run's embedding started from them.
+    if path is None or recipe.from_run is not None:  # The parent's embedding has them already.
         return None
     names, symbols = tokenizer.vocabulary.names(), tokenizer.vocabulary.symbols
     if is_fasttext(Path(path)):
@@ -44,7 +44,7 @@ def load_word_vectors(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | Non
 
 
 def vector_coverage(vectors: WordVectors, train: TokenStore, tokenizer: Tokenizer) -> str:
-    """Return a sentence on how much of the train text has pretrained vectors."""
+    """Return in words how much of the train text has pretrained vectors."""
     counts = train.id_counts(len(vectors.found))
     counts[train.boundary_id] = 0
     share = vectors.token_coverage(counts)
