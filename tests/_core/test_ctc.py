@@ -44,7 +44,7 @@ MODELS = st.none() | st.builds(
     st.sampled_from(["words", "words", "characters", "bytes"]),
 )
 LIMITS = st.builds(
-    Limits,
+    BeamLimits,
     st.sampled_from([1, 3, 100]),
     st.sampled_from([-math.inf, -8.0, -1.0]),
     st.sampled_from([-math.inf, -2.0, 0.0]),

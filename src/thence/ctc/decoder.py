@@ -303,7 +303,7 @@ class Decoder:
             )
         if len(found) and math.isclose(found.sum(axis=1).mean(), 1):  # They are probabilities.
             return np.log(np.clip(found, MIN_TOKEN_CLIP_P, 1))
-        np.clip(found, -LARGEST, MAX_LOGIT, out=found)
+        np.clip(found, -MAX_LOGIT, MAX_LOGIT, out=found)
         found -= found.max(axis=1, keepdims=True)
         found -= np.log(np.exp(found).sum(axis=1, keepdims=True))
         return np.clip(found, math.log(MIN_TOKEN_CLIP_P), 0)

@@ -58,7 +58,7 @@ def build_mixture(
 
 
 def dynamic_member(member: Member, rule: "UpdateRule") -> Member:
-    """Return a member that goes on learning by a rule."""
+    """Return the member with dynamic evaluation by an update rule."""
     return replace(
         member,
         dynamic=rule.rate,

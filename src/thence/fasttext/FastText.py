@@ -189,7 +189,7 @@ class _FastText:
         names = self._names(self.model.dictionary.labels, on_unicode_error)
         if isinstance(text, str) and self._one is not None:
             scores, size = self._one.predict(one_line(text).encode())
-            return of_one(scores, size, names, k, threshold)
+            return top_labels(scores, size, names, k, threshold)
         several = not isinstance(text, str)
         lines = Documents.from_strings(map(one_line, text if several else [text]))
         scores, sizes = predictions.predict(self.model, lines)

@@ -104,8 +104,8 @@ def quantized(
         if again is not None:
             path, epochs, rate, prefix, verbose = again
             model = replace(model, arguments=replace(model.arguments, epoch=epochs))
-            corpus = read_with_dictionary(read(path), model.dictionary, prefix)
-            with watching(verbose or 0, corpus) as progress:
+            corpus = read_with_dictionary(read_text(path), model.dictionary, prefix)
+            with showing_progress(verbose or 0, corpus) as progress:
                 descend(model, corpus, Descent(rate, progress=progress), fresh=False)
     try:
         return quantise(model, Quantisation(part_size, with_norms, output_too))

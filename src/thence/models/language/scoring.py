@@ -221,7 +221,7 @@ def _read_streams(model: HiddenStateModel, store: TokenStore, first: int) -> Ite
         state = _warm_up(model, store, starts[rows])
         for begin in range(0, int(lengths[rows].max()), window):
             left = np.clip(lengths[rows] - begin, 0, window)
-            places, valid = ragged(starts[rows] + begin, left)
+            places, valid = padded_places(starts[rows] + begin, left)
             # Rows that have ended read any ids, which are not counted.
             places = np.minimum(places, store.num_targets - 1)
             state, read = _read_places(model, store, places, valid, state)
