@@ -23,8 +23,7 @@ from thence.settings import Range
 from thence.tokens.characters import code_points
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import insert_boundaries
-from thence.tokens.texts import Texts
-from thence.tokens.tokenizer import normalized_chunks
+from thence.tokens.tokenizer import Texts, normalized_chunks
 
 CHUNK = 1 << 16
 """Symbols per piece of work: its arrays stay in the processor's cache."""

@@ -17,8 +17,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Float32, Float64, Int64, Integer
 from thence.corpus.documents import Labels
-from thence.tokens import Tokenizer, TokenStore
-from thence.tokens.texts import Texts
+from thence.tokens import Texts, Tokenizer, TokenStore
 
 State = Any
 """What a model remembers of the text so far; ``step`` returns a new one, and changes none in place.

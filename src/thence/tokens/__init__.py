@@ -17,8 +17,7 @@ from thence.tokens.options import (
     register_tokenizer,
 )
 from thence.tokens.store import TokenStore
-from thence.tokens.texts import Texts, encode_texts
-from thence.tokens.tokenizer import Tokenizer, encode_in_memory
+from thence.tokens.tokenizer import Texts, Tokenizer, encode_in_memory, encode_texts
 from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 

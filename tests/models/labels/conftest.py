@@ -15,8 +15,7 @@ from thence.models.labels.averaging import Averaging
 from thence.models.labels.averaging_network import AveragingNetwork
 from thence.models.labels.ensemble import Ensemble, Member
 from thence.models.registry import get_family
-from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.texts import Texts, encode_texts
+from thence.tokens import Texts, TokenOptions, encode_texts, make_tokenizer
 
 SMALL: dict[str, Any] = {
     "embedding_size": 8,

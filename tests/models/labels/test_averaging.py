@@ -16,7 +16,7 @@ from thence.models.labels.averaging import Averaging, AveragingOptions
 from thence.models.labels.averaging_fit import AveragingFit, in_cache_lines
 from thence.models.labels.averaging_network import AveragingNetwork
 from thence.recipes.options import TrainingOptions
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 from thence.training.network_learner import NetworkLearner
 from thence.training.world import World
 

@@ -12,7 +12,7 @@ from thence.corpus.documents import Labels
 from thence.models.base import Classes, Classifier, FittedClassifier
 from thence.models.labels.fasttext import FastText
 from thence.models.labels.neural import NeuralClassifier
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 from thence.training.optimizers import make_dense
 
 from .conftest import FAMILIES

@@ -13,7 +13,7 @@ from thence.models.labels.convolution import create
 from thence.models.labels.neural import EmbeddingNetwork, init_embedding
 from thence.models.labels.options import ConvolutionOptions, EmbeddingOptions, Kind
 from thence.recipes.options import TrainingOptions
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 from thence.training.optimizers import Optimizer
 
 

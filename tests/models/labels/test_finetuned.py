@@ -8,7 +8,7 @@ from thence.models.base import Classes
 from thence.models.labels.finetuned import FinetunedClassifier, concat_pool
 from thence.models.labels.options import FinetunedOptions
 from thence.models.registry import get_family
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 
 ENCODERS: list[dict[str, Any]] = [
     {"model": "rnn", "embedding_size": 4, "hidden_size": 3, "layers": 2},

@@ -35,7 +35,7 @@ from thence.models.labels.known import ReadsCharacters
 from thence.models.mixture_weights import learn_single
 from thence.models.registry import get_family
 from thence.settings import Settings
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 
 PRIOR_DOCUMENTS = 5.0
 """Number of pseudo-documents that all members predict equally well: the prior of equal weights."""

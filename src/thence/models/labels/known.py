@@ -15,7 +15,7 @@ import numpy as np
 
 from thence.array_types import Bool, Int64
 from thence.models.base import Classifier
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 
 
 @runtime_checkable

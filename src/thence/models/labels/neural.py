@@ -35,7 +35,7 @@ from thence.corpus.documents import Labels
 from thence.models.base import Classes, State, class_log_probs
 from thence.models.labels.options import EmbeddingOptions
 from thence.models.network import NetworkModel
-from thence.tokens.texts import Texts
+from thence.tokens import Texts
 
 INITIAL_DEVIATION = 0.1
 """Standard deviation of random embeddings: small, so that the layers above start nearly linear."""
