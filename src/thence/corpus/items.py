@@ -42,10 +42,10 @@ def read_items(source: Source, options: ReadingOptions = ReadingOptions()) -> It
     others: list[str] = []
 
     def choose(columns: Sequence[str], place: str) -> Sequence[str]:
-        asked = options.column
-        if asked is None and "text" not in columns and SENTENCE in columns:
-            asked = SENTENCE
-        chosen = choose_column(columns, asked, place)
+        wanted = options.column
+        if wanted is None and "text" not in columns and SENTENCE in columns:
+            wanted = SENTENCE
+        chosen = choose_column(columns, wanted, place)
         others[:] = [column for column in columns if column != chosen]
         return [chosen, *others]
 

@@ -168,19 +168,19 @@ def text_and_label(reading: ReadingOptions, labelling: LabelOptions) -> Choose:
         others = [column for column in columns if column != label]
         if not others:
             raise TextError(f"{place} has only the column '{label}', which is the labels, no text.")
-        asked = reading.column
-        return [choose_column(others if asked is None else columns, asked, place), label]
+        wanted = reading.column
+        return [choose_column(others if wanted is None else columns, wanted, place), label]
 
     return choose
 
 
-def choose_label(columns: Sequence[str], asked: str | None, place: str) -> str:
-    """Return the column of the labels: the one ``asked`` for, else the default.
+def choose_label(columns: Sequence[str], wanted: str | None, place: str) -> str:
+    """Return the column of the labels: ``wanted``, else the default.
 
     Raises:
         TextError: The table lacks it.
     """
-    label = DEFAULT_LABEL if asked is None else asked
+    label = DEFAULT_LABEL if wanted is None else wanted
     if label in columns:
         return label
     listed = ", ".join(repr(column) for column in columns) or "none"

@@ -58,10 +58,10 @@ def read_nbest(path: str | Path) -> list[Hypothesis]:
     chosen: list[str] = []
 
     def choose(columns: Sequence[str], place: str) -> Sequence[str]:
-        asked = [next((one for one in some if one in columns), some[0]) for some in NAMES]
-        asked = [asked[2], asked[0], asked[1], *([REFERENCE] if REFERENCE in columns else [])]
+        wanted = [next((one for one in some if one in columns), some[0]) for some in NAMES]
+        wanted = [wanted[2], wanted[0], wanted[1], *([REFERENCE] if REFERENCE in columns else [])]
         try:
-            chosen[:] = [choose_column(columns, one, place) for one in asked]
+            chosen[:] = [choose_column(columns, one, place) for one in wanted]
         except TextError as error:
             raise TextError(f"{error} {FORM}") from None
         return chosen

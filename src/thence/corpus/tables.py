@@ -223,18 +223,18 @@ def columns_at_first_sight(start: Bytes, suffix: str) -> Sequence[str]:
         return ()
 
 
-def choose_column(columns: Sequence[str], asked: str | None, place: str) -> str:
-    """Return the column of the text: the one ``asked`` for, the only one, or ``text``.
+def choose_column(columns: Sequence[str], wanted: str | None, place: str) -> str:
+    """Return the column of the text: ``wanted``, the only one, or ``text``.
 
     Raises:
         TextError: The table lacks it, or the choice is ambiguous.
     """
     listed = ", ".join(repr(column) for column in columns) or "none"
-    if asked is not None:
-        if asked in columns:
-            return asked
+    if wanted is not None:
+        if wanted in columns:
+            return wanted
         raise TextError(
-            f"{place} has no column '{asked}'; it has {listed}.{nearest(asked, columns)}"
+            f"{place} has no column '{wanted}'; it has {listed}.{nearest(wanted, columns)}"
         )
     if len(columns) == 1:
         return columns[0]

@@ -70,12 +70,12 @@ class Alphabet:
 
     def check_coverage(self, words: Iterable[str]) -> None:
         """Warn if the words have many characters that no label has."""
-        asked = set("".join(words))
-        missing = sorted(asked - self.characters)
-        if asked and len(missing) / len(asked) > MOST_MISSING:
+        characters = set("".join(words))
+        missing = sorted(characters - self.characters)
+        if characters and len(missing) / len(characters) > MOST_MISSING:
             shown = "".join(missing[:20])
             warn(
-                f"{len(missing)} of {len(asked)} characters of the word list are in no label "
+                f"{len(missing)} of {len(characters)} characters of the word list are in no label "
                 f"({shown!r}), so words with them cannot be found: is the case the same?",
                 ThenceWarning,
                 stacklevel=4,

@@ -61,7 +61,7 @@ def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
     """Return the recipe with threads, precision and learning rate chosen.
 
     Raises:
-        SettingError: If this machine lacks the device, the threads or the precision asked for.
+        SettingError: If this machine lacks the device, the threads or the precision of the recipe.
     """
     threads, processors = recipe.training.threads, os.cpu_count() or 1
     if threads is not None and threads > processors:
@@ -97,9 +97,11 @@ def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> Train
         fit.start_from(parent.classifier.tensors())
     if data.vectors is not None:
         fit.load_vectors(data.vectors.matrix, data.vectors.found)
-    asked = family.classifier(recipe.options, size, data.classes, inference=True)
+    classifier = family.classifier(recipe.options, size, data.classes, inference=True)
     evaluator = label_evaluator(cast(Classifier, fit), data.dev_texts, data.dev_labels)
-    return TrainingSetup(asked, fit.batches, evaluator, lambda options, world: fit, family.epochs)
+    return TrainingSetup(
+        classifier, fit.batches, evaluator, lambda options, world: fit, family.epochs
+    )
 
 
 def _deterministic_mode(recipe: Recipe, rank: int = 0) -> AbstractContextManager[None]:

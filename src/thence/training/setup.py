@@ -154,7 +154,7 @@ def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
     """Return the recipe with threads, precision and learning rate chosen.
 
     Raises:
-        SettingError: If this machine lacks the device, the threads or the precision asked for.
+        SettingError: If this machine lacks the device, the threads or the precision of the recipe.
     """
     training = recipe.training
     device = choose_device(training.device)
