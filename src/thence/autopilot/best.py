@@ -81,7 +81,7 @@ def best(
     folder = run_folder(name, "best", output)
     with stop_on_signals() as stop_event:
         with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
-            found = read_text(named, sources.instead, given, budget)
+            found = read_text(named, sources.replacements, given, budget)
             autopilot = Autopilot(found.recipe, found.data, budget, stop_event, progress, watch)
             autopilot.pace.totals["reading"] = budget.spent()
             strategy = _strategy_for(found, autopilot, refit)

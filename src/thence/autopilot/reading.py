@@ -11,7 +11,7 @@ from thence.autopilot.budget import Budget
 from thence.autopilot.levels import better_level
 from thence.autopilot.pace import SAFETY
 from thence.autopilot.profile import TextProfile, profile_text
-from thence.corpus import Documents, Instead, Splits, load
+from thence.corpus import Documents, Replacements, Splits, load
 from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.reading import without_empty
 from thence.errors import TextError
@@ -55,13 +55,13 @@ class ReadText:
 
 
 def read_text(
-    named: Recipe, instead: Instead, settings: Mapping[str, Any], budget: Budget
+    named: Recipe, replacements: Replacements, settings: Mapping[str, Any], budget: Budget
 ) -> ReadText:
     """Read a text, and choose its tokens, vocabulary and split where the user has not.
 
     Args:
         named: The recipe that names the text and says how it is read.
-        instead: Sources to read in place of those that the recipe names.
+        replacements: Sources to read in place of those that the recipe names.
         settings: The user's settings.
         budget: The budget of the search.
 
@@ -70,7 +70,7 @@ def read_text(
     """
     recipe, profile, by_words = named, None, None
     if named.labelling is None:
-        source = instead.get(named.text, named.text)
+        source = replacements.get(named.text, named.text)
         documents = load(source, replace(named.reading, keep_empty=True))
         full = without_empty(documents)
         profile = profile_text(full)
@@ -79,8 +79,8 @@ def read_text(
             by_words = make_recipe(named.text, "ngram", _chosen(profile, settings, "words"))
         documents = documents if recipe.reading.keep_empty else full
         if named.text not in CATALOGUE:  # Sets of the catalogue may have dev and test splits.
-            instead = {**instead, named.text: documents}
-    splits = read_splits(recipe, instead)
+            replacements = {**replacements, named.text: documents}
+    splits = read_splits(recipe, replacements)
     if len(splits.dev) == 0:
         raise TextError(
             "Models are chosen and mixed by the dev split, which is empty; use another "
@@ -90,7 +90,7 @@ def read_text(
         options = {"words": by_words.tokens, "characters": recipe.tokens}
         if better_level(options, splits, profile.running, budget.left()) == "words":
             recipe = by_words
-    learned, unlabelled = splits, read_unlabelled(recipe, instead)
+    learned, unlabelled = splits, read_unlabelled(recipe, replacements)
     if not budget.counts_steps:
         share = _affordable(recipe, splits.train, budget, TOKENISING_SHARE)
         learned = replace(splits, train=_part(recipe, splits.train, share))

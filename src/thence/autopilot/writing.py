@@ -169,7 +169,7 @@ class RunWriter:
         base, data = autopilot.recipe, autopilot.data
         carries = any(one.carry_context for one in best.members)
         recipe = replace(
-            resolve_paths(base, self.sources.instead),
+            resolve_paths(base, self.sources.replacements),
             model=best.family,
             options=best.options,
             training=replace(base.training, carry_context=carries),

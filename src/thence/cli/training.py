@@ -170,7 +170,7 @@ def _text(run: Run) -> str:
     """Return the argument that names the text of a run: its own copy, if it has one."""
     name = run.recipe.text
     if "text" in run.kept_texts:
-        return quote(str(run.sources.instead[name])) if run.kept_texts["text"] else "TEXT"
+        return quote(str(run.sources.replacements[name])) if run.kept_texts["text"] else "TEXT"
     return quote(name)
 
 

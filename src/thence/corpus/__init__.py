@@ -12,7 +12,7 @@ from thence.corpus.catalogue import CATALOGUE, named_texts
 from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions, Labels, as_labelled
 from thence.corpus.download import get
 from thence.corpus.labelled import read_labelled
-from thence.corpus.loading import Instead, load, load_labelled, load_splits, read_held_out
+from thence.corpus.loading import Replacements, load, load_labelled, load_splits, read_held_out
 from thence.corpus.memory import Source, Texts, documents_of, read_memory, write_texts
 from thence.corpus.opening import cache_folder
 from thence.corpus.pairs import MinimalPair, read_pairs
@@ -30,13 +30,13 @@ __all__ = [
     "BUNDLED",
     "CATALOGUE",
     "Documents",
-    "Instead",
     "LabelOptions",
     "LabelledDocuments",
     "LabelledSplits",
     "Labels",
     "MinimalPair",
     "ReadingOptions",
+    "Replacements",
     "Source",
     "SplitOptions",
     "Splits",

@@ -23,9 +23,10 @@ from thence.corpus.splits import LabelledSplits, SplitOptions, Splits, split_doc
 from thence.corpus.tables import HUGGING_FACE, LINE_TABLES, columns_at_first_sight
 from thence.errors import SettingError, TextError, ThenceWarning, nearest
 
-Instead: TypeAlias = Mapping[str, Path | Documents]
+Replacements: TypeAlias = Mapping[str, Path | Documents]
 """Files or documents that replace sources, by the name of the source."""
-NOTHING: Instead = MappingProxyType({})
+EMPTY: Replacements = MappingProxyType({})
+"""An empty mapping, as the default of arguments."""
 
 
 def load(
@@ -83,7 +84,7 @@ def load_splits(
     splitting: SplitOptions = SplitOptions(),
     progress: Progress | None = None,
     labelling: LabelOptions | None = None,
-    instead: Instead = NOTHING,
+    replacements: Replacements = EMPTY,
 ) -> Splits:
     """Read a source and split it into train, dev and test.
 
@@ -98,15 +99,15 @@ def load_splits(
         splitting: How it is split, or the files of dev and test.
         progress: Called during a download.
         labelling: Where the labels are.
-        instead: Replacements of the source, or of dev or test, that cannot be read by their name:
-            a copy of a pipe's text, or documents in memory.
+        replacements: What replaces the source, or dev or test, if these cannot be read by name: a
+            copy of a pipe's text, or documents in memory.
 
     Raises:
         TextError: There is no such file or name, it has no text, or too little to split.
         SettingError: An option does not fit the source.
         DownloadError: A set could not be downloaded.
     """
-    there: Path | Documents | str = instead.get(str(source), source)
+    there: Path | Documents | str = replacements.get(str(source), source)
     if is_one_of(there, CATALOGUE):
         own = text_files_of(str(source), progress)
         splitting = replace(
@@ -117,7 +118,7 @@ def load_splits(
     else:
         documents = there if isinstance(there, Documents) else load(there, reading, progress)
     splits = split_documents(
-        documents, splitting, lambda path: read_held_out(path, reading, instead, labelling)
+        documents, splitting, lambda path: read_held_out(path, reading, replacements, labelling)
     )
     return splits if labelling is None else with_ids_of_train(splits)
 
@@ -125,11 +126,11 @@ def load_splits(
 def read_held_out(
     path: str,
     reading: ReadingOptions,
-    instead: Instead = NOTHING,
+    replacements: Replacements = EMPTY,
     labelling: LabelOptions | None = None,
 ) -> Documents:
-    """Read the dev or test documents of a path, or their replacement in ``instead``."""
-    there = instead.get(path, path)
+    """Read the dev or test documents of a path, or their replacement in ``replacements``."""
+    there = replacements.get(path, path)
     if isinstance(there, Documents):
         return there if labelling is None else load_labelled(there)
     if labelling is None:

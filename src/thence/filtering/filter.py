@@ -22,7 +22,7 @@ from thence.filtering.journal import Journal, journal_folder, open_journal
 from thence.filtering.records import Part
 from thence.filtering.result import SHOWN, Filtered, ModelCounts
 from thence.filtering.scorer import ScoringRuns
-from thence.filtering.sources import File, check_score_column, found, open_file
+from thence.filtering.sources import File, check_score_column, input_files, open_file
 from thence.filtering.workers import ScoreParts, scoring
 from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.run import Run
@@ -102,7 +102,7 @@ def filter_texts(
         rmtree(journal_folder(output), ignore_errors=True)  # Left by a process killed at its end.
     refuse_existing(output)
     names = [texts] if isinstance(texts, str | Path) else list(texts)
-    with found(names, output) as inputs:
+    with input_files(names, output) as inputs:
         files = {target: open_file(path, name, column) for path, name, target in inputs}
         for file in files.values():
             check_score_column(file, score_column)

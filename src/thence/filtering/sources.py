@@ -22,7 +22,7 @@ File = LineFile | ParquetFile
 
 
 @contextmanager
-def found(
+def input_files(
     names: Sequence[str | Path], output: Path
 ) -> Iterator[list[tuple[Path, str, Path | None]]]:
     """Context manager: the files as (path, name for messages, path within an output folder).

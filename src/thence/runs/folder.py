@@ -195,7 +195,7 @@ def read_splits(run: RunFolder) -> Splits:
         recipe.reading,
         recipe.splitting,
         labelling=recipe.labelling,
-        instead=run.sources.instead,
+        replacements=run.sources.replacements,
     )
     return check_splits(run, splits)
 

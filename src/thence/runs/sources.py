@@ -26,13 +26,13 @@ from typing import Any
 from thence.atomic import WriteError, whole_file
 from thence.corpus import (
     Documents,
-    Instead,
+    Replacements,
     Splits,
     read_held_out,
     read_memory,
     write_texts,
 )
-from thence.corpus.loading import NOTHING
+from thence.corpus.loading import EMPTY
 from thence.corpus.memory import is_path_or_name
 from thence.corpus.opening import odd_kind
 from thence.corpus.reading import inner_suffix, read_file, read_standard_input
@@ -104,20 +104,20 @@ class Sources:
     """Copies of texts that can be read only once.
 
     Attributes:
-        instead: Copies of pipes, and documents in memory, by the name of the source in the recipe.
+        replacements: Copies of pipes, and documents in memory, by the source's name in the recipe.
         keep: Whether the run keeps the texts, or only their hashes.
     """
 
-    instead: Instead = field(default_factory=dict)
+    replacements: Replacements = field(default_factory=dict)
     keep: bool = True
 
 
 @contextmanager
 def readable_sources(
     recipe: Recipe,
-    held: Mapping[str, Any] = NOTHING,
+    held: Mapping[str, Any] = EMPTY,
     keep: bool = True,
-    known: Instead = NOTHING,
+    known: Replacements = EMPTY,
 ) -> Iterator[Sources]:
     """Context manager: copies pipes and standard input to temporary files; reads texts in memory.
 
@@ -125,13 +125,13 @@ def readable_sources(
         recipe: The recipe that names the sources.
         held: Texts in memory, by their role.
         keep: Whether the run is going to keep them.
-        known: Sources that were copied before, as in ``Sources.instead``.
+        known: Sources that were copied before, as in ``Sources.replacements``.
 
     Raises:
         TextError: If a source cannot be read.
         SettingError: If a setting does not fit a text in memory.
     """
-    in_memory: Instead = {**known, **read_held(recipe, held)}
+    in_memory: Replacements = {**known, **read_held(recipe, held)}
     for name in named_sources(recipe).values():
         if name in IN_MEMORY.values() and name not in in_memory and not Path(name).exists():
             raise TextError(
@@ -225,7 +225,7 @@ def kept_files(recipe: Recipe, sources: Sources) -> dict[str, str]:
     """
     files = {}
     for role, name in named_sources(recipe).items():
-        there = sources.instead.get(name)
+        there = sources.replacements.get(name)
         if there is not None:
             suffix = ".jsonl" if isinstance(there, Documents) else _suffix(there.name)
             files[role] = role + suffix if sources.keep else ""
@@ -247,7 +247,7 @@ def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> dict[str, st
     for role, file in files.items():
         if not file:
             continue
-        there, place = sources.instead[named[role]], folder / file
+        there, place = sources.replacements[named[role]], folder / file
         try:
             with whole_file(place) as target:
                 if isinstance(there, Documents):

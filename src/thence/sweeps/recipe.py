@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from thence.corpus.loading import NOTHING
+from thence.corpus.loading import EMPTY
 from thence.errors import SettingError, nearest
 from thence.models.registry import DEFAULT_CLASSIFIER, DEFAULT_MODEL, get_family, is_classifier
 from thence.recipes.options import seconds_of
@@ -145,7 +145,7 @@ def read_sweep_recipe(
     path: Path,
     trials: PositiveInt | None = None,
     time: str | None = None,
-    named: Mapping[str, Any] = NOTHING,
+    named: Mapping[str, Any] = EMPTY,
 ) -> SweepRecipe:
     """Read the recipe of a sweep.
 

@@ -10,15 +10,15 @@ import numpy as np
 from thence.array_types import Float32
 from thence.corpus import (
     Documents,
-    Instead,
     LabelledDocuments,
     Labels,
+    Replacements,
     Splits,
     as_labelled,
     load,
     load_splits,
 )
-from thence.corpus.loading import NOTHING, warn_of_labels
+from thence.corpus.loading import EMPTY, warn_of_labels
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, TextError, ThenceWarning
@@ -96,24 +96,24 @@ class TrainingData:
         return Classes(len(self.train_labels.names), self.train_labels.multilabel)
 
 
-def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
+def load_data(recipe: Recipe, replacements: Replacements = EMPTY) -> TrainingData:
     """Read, split and tokenize the text of a recipe.
 
     Args:
         recipe: Names the text, with the settings of reading, splitting and tokenizing.
-        instead: Files that are read instead of sources that the recipe names.
+        replacements: Files that are read instead of sources that the recipe names.
     """
     _check_unlabelled(recipe)
-    splits = read_splits(recipe, instead)
-    return tokenize(recipe, splits, unlabelled=read_unlabelled(recipe, instead))
+    splits = read_splits(recipe, replacements)
+    return tokenize(recipe, splits, unlabelled=read_unlabelled(recipe, replacements))
 
 
-def read_unlabelled(recipe: Recipe, instead: Instead = NOTHING) -> Documents | None:
+def read_unlabelled(recipe: Recipe, replacements: Replacements = EMPTY) -> Documents | None:
     """Read the documents without labels that a recipe names; None without any."""
     if recipe.labelling is None or recipe.labelling.unlabelled is None:
         return None
     name = recipe.labelling.unlabelled
-    there = instead.get(name, name)
+    there = replacements.get(name, name)
     if isinstance(there, Documents):
         return there
     is_table = inner_suffix(there) in TABLES or name.startswith(HUGGING_FACE)
@@ -121,7 +121,7 @@ def read_unlabelled(recipe: Recipe, instead: Instead = NOTHING) -> Documents | N
     return load(there, recipe.reading if is_table else replace(recipe.reading, column=None))
 
 
-def read_splits(recipe: Recipe, instead: Instead = NOTHING) -> Splits:
+def read_splits(recipe: Recipe, replacements: Replacements = EMPTY) -> Splits:
     """Read and split the text of a recipe; see ``load_data``."""
     if recipe.labelling is None:
         warn_of_labels(recipe.text, recipe.reading)
@@ -130,7 +130,7 @@ def read_splits(recipe: Recipe, instead: Instead = NOTHING) -> Splits:
         recipe.reading,
         recipe.splitting,
         labelling=recipe.labelling,
-        instead=instead,
+        replacements=replacements,
     )
     _check_splits(recipe, splits)
     if isinstance(parent := parent_run(recipe), ClassifierRun):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from thence.atomic import is_taken
-from thence.corpus import Instead
-from thence.corpus.loading import NOTHING
+from thence.corpus import Replacements
+from thence.corpus.loading import EMPTY
 from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
@@ -56,23 +56,23 @@ def refuse_combined(model: str) -> None:
         )
 
 
-def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
+def resolve_paths(recipe: Recipe, replacements: Replacements = EMPTY) -> Recipe:
     """Return a recipe whose paths are absolute, so that the run can be resumed from any folder.
 
     Args:
         recipe: The recipe with paths as the user wrote them.
-        instead: Sources that are replaced by other files; their names are kept.
+        replacements: Sources that are replaced by other files; their names are kept.
     """
-    is_path = recipe.text not in instead and Path(recipe.text).exists()
+    is_path = recipe.text not in replacements and Path(recipe.text).exists()
     text = str(Path(recipe.text).resolve()) if is_path else recipe.text
     given: dict[str, Any] = {
         name: str(Path(path).resolve())
         for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None and path not in instead
+        if (path := getattr(recipe.splitting, name)) is not None and path not in replacements
     }
     options, labelling = recipe.options, recipe.labelling
     more = labelling and labelling.unlabelled
-    if labelling and more and more not in instead and Path(more).exists():
+    if labelling and more and more not in replacements and Path(more).exists():
         labelling = replace(labelling, unlabelled=str(Path(more).resolve()))
     if (vectors := recipe.vectors) is not None:
         options = replace(options, vectors=str(Path(vectors).resolve()))
@@ -84,13 +84,13 @@ def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
     )
 
 
-def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Recipe:
+def resolve_recipe(recipe: Recipe, data: TrainingData, replacements: Replacements) -> Recipe:
     """Return a recipe with absolute paths and with all open settings chosen.
 
     A run's config has all settings of its training, so those that depend on the machine and the
     data (threads, precision, learning rate) are chosen before anything is written.
     """
-    recipe = resolve_paths(recipe, instead)
+    recipe = resolve_paths(recipe, replacements)
     if data.vectors is not None:
         options = replace(recipe.options, embedding_size=data.vectors.dimension)
         recipe = replace(recipe, options=options)

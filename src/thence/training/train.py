@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from thence.atomic import clear_leftovers, new_folder
 from thence.corpus import Source, load_splits
-from thence.corpus.loading import NOTHING
+from thence.corpus.loading import EMPTY
 from thence.errors import SettingError, ThenceError, TrainingError
 from thence.locks import locked
 from thence.models.registry import DEFAULT_CLASSIFIER, DEFAULT_MODEL, get_family
@@ -177,7 +177,7 @@ def train_recipe(
     progress: ProgressFactory = silent_progress,
     logs: Logs = None,
     cluster: str | None = None,
-    in_memory: Mapping[str, Any] = NOTHING,
+    in_memory: Mapping[str, Any] = EMPTY,
     keep_text: bool = True,
 ) -> Run:
     """Train a model by a recipe; see ``train``.
@@ -218,10 +218,10 @@ def train_recipe(
                 check_shareable(recipe, world)
                 new = stack.enter_context(new_folder(folder)) if is_first_process() else None
                 sources = stack.enter_context(readable_sources(recipe, in_memory, keep_text))
-                data = load_data(recipe, sources.instead)
+                data = load_data(recipe, sources.replacements)
             with fail_together(world):
                 if new is not None:
-                    recipe = resolve_recipe(recipe, data, sources.instead)
+                    recipe = resolve_recipe(recipe, data, sources.replacements)
                     write = new_run_writer(recipe, data, sources, launched_by)
                     run = write(new.path)
                     if _is_network(run):  # The folder appears now: a killed training is resumed.
@@ -327,11 +327,13 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
     in_memory = take_from_memory(settings)
     splitting = replace(run.recipe.splitting, dev=settings.get("dev"), test=settings.get("test"))
     recipe = replace(run.recipe, text=str(settings["text"]), splitting=splitting)
-    kept = {name: path for name, path in run.sources.instead.items() if name in settings.values()}
+    kept = {
+        name: path for name, path in run.sources.replacements.items() if name in settings.values()
+    }
     with readable_sources(recipe, in_memory, known=kept) as sources:
         splits = load_splits(
             recipe.text, recipe.reading, recipe.splitting, labelling=recipe.labelling,
-            instead=sources.instead,
+            replacements=sources.replacements,
         )  # fmt: skip
     run.set_splits(splits)
 
@@ -391,5 +393,5 @@ def find_learning_rate(
     in_memory = take_from_memory(given)
     recipe = resolve_source_runs(replace(recipe, text=str(given["text"])))
     with readable_sources(recipe, in_memory) as sources:
-        data = load_data(recipe, sources.instead)
+        data = load_data(recipe, sources.replacements)
         return lr_curve(recipe, data, low, high, rates)
