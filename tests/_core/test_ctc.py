@@ -77,7 +77,7 @@ def test_searches_in_chunks(labels, model, limits, hotwords, seed, chunks, most_
         for search in (core, python):
             search.read(log_probs[first:last])
         assert core.text() == python.text()
-        found, expected = core.found(), python.found()
+        found, expected = core.results(), python.results()
         assert [one.words for one in found] == [one.words for one in expected]
         assert [one.frames for one in found] == [one.frames for one in expected]
         for one, same in zip(found, expected, strict=True):
@@ -127,4 +127,4 @@ def test_long_words_are_asked_for():
     log_probs = np.log([[0.96 if label == one else 0.01 for one in CHARACTERS] for label in labels])
     found = CoreSearch(alphabet, model, BeamLimits(2, -10.0, -1.0, True), Hotwords())
     found.read(log_probs)
-    assert found.found()[0].words == ("a" * 100,)
+    assert found.results()[0].words == ("a" * 100,)
