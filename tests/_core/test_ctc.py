@@ -66,7 +66,7 @@ HOTWORDS = st.builds(
 )
 def test_searches_in_chunks(labels, model, limits, hotwords, seed, chunks, most_kept):
     alphabet = Alphabet.build_alphabet(labels)
-    assume(model is None or core_search._is_read(model, alphabet))
+    assume(model is None or core_search._core_supports(model, alphabet))
     with pytest.MonkeyPatch.context() as patch:  # With few, what no beam has is forgotten often.
         patch.setattr(core_search, "MOST_KEPT", most_kept)
         core = CoreSearch(alphabet, model, limits, hotwords)
