@@ -139,10 +139,10 @@ def _has_columns(text: Source) -> bool:
 
 
 class RunReport(Result):
-    """Base of the reports on one run: how often its test split has been looked at.
+    """Base class of the reports on one run, with the recorded evaluations on its test split.
 
     Attributes:
-        looks: The recorded evaluations on test; see ``runs/looks_at_test.py``.
+        looks: These evaluations; see ``runs/looks_at_test.py``.
     """
 
     looks: tuple[Mapping[str, str], ...]

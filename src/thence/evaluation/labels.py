@@ -58,8 +58,7 @@ class ClassificationReport(RunReport):
         accuracy_interval: Wilson's 95 % interval of the accuracy.
         guess: The most frequent label, or set of labels, of the evaluated documents.
         guess_right: Number of documents that always guessing this gets right.
-        macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; no numbers where
-            there are too few.
+        macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; NaN with too few.
         micro_f1: F1 of all labels taken together; with one label per document, the accuracy.
         classes: Each label by id: the labels of train, then others that the documents have.
         confusion: How often each label (row) was predicted as each (column), shape (C', C'); None

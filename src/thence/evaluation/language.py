@@ -59,8 +59,7 @@ class LikelihoodReport(RunReport):
         characters: Code points, and one for each document's end.
         bytes: UTF-8 bytes, and one for each document's end.
         nats: Summed negative log-likelihood, in nats.
-        interval: 95 % interval of ``nats_per_token``; no numbers where there is too little text
-            for one.
+        interval: 95 % interval of ``nats_per_token``; NaN if there is too little text for one.
         seen: The documents that occur in train too; None where none does, or where train itself
             is evaluated on or cannot be read any more.
         unseen: The documents that do not occur in train; None likewise.

@@ -56,15 +56,15 @@ def export(
     to: Format | None = None,
     encode_offset: int | None = None,
 ) -> Path:
-    """Write what a run has learned for other programs.
+    """Export the model of a run in the format of another program.
 
-    An ARPA file holds an n-gram model; so do a binary file of KenLM (hash tables), and a folder
+    An ARPA file holds an n-gram model; so does a binary file of KenLM (hash tables), and a folder
     with a finite-state transducer, as text for OpenFst, and its symbols. A fastText file holds a
     classifier of the model ``fasttext``, with equal predictions. A word2vec file (as text) holds
-    the embeddings of words, or of whatever the tokens are; special symbols and white space are
-    left out. An ONNX file and a Hugging Face folder hold networks that model language, and are
+    the embeddings of words, or of the run's other kind of tokens; special symbols and white space
+    are left out. An ONNX file and a Hugging Face folder hold networks that model language, and are
     checked to give the same log-probabilities before they are put in their place. A PyTorch script
-    trains the network anew in plain code, on the text that is written beside it. A page of HTML is
+    trains the same network in plain code, on the text that is written beside it. A page of HTML is
     a model that works by itself in a browser, of at most 2 MB: n-grams, pair counts, networks,
     mixtures of these, and averaging, linear and fastText's classifiers.
 
@@ -76,14 +76,14 @@ def export(
             (``pytorch``), ``.klm`` (``kenlm``), ``.vec`` and ``.txt`` (``word2vec``), ``.ftz``
             (``fasttext``), and ``.bin`` (``kenlm`` of an n-gram run, else ``fasttext``). With
             another, an n-gram run becomes ``arpa``, and any other is refused.
-        encode_offset: Only of arpa: write each token as the character of its id plus this number,
-            as NeMo asks models of subwords (100).
+        encode_offset: Only for arpa: write each token as the character with the code point of its
+            id plus this number, as NeMo needs it for models of subwords (100).
 
     Returns:
         The file or folder.
 
     Raises:
-        SettingError: If the format is not known or cannot say the model.
+        SettingError: If the format is unknown or cannot hold the model.
         RunError: If the run has no model of the kind that the format holds, or the file exists,
             cannot be written, or would give other log-probabilities than the run.
         MissingExtraError: If the libraries that the format needs are not installed.
@@ -132,17 +132,17 @@ def import_model(
 
     Args:
         path: The file.
-        output: The run folder to make; of word vectors the file.
-        allow_unnormalized: Take an ARPA file whose probabilities add up to more than one, too,
-            with a warning.
-        renormalize: Make the probabilities of an ARPA file add up to one: back-off weights are
-            computed anew, and probabilities that add up to more than one by themselves are scaled.
+        output: The run folder to make; for word vectors, the file.
+        allow_unnormalized: Accept an ARPA file whose probabilities sum to more than one, with a
+            warning.
+        renormalize: Make the probabilities of an ARPA file sum to one: back-off weights are
+            recomputed, and the probabilities after a context are scaled if they alone sum to more.
 
     Returns:
         The run, or the file of word vectors.
 
     Raises:
-        TextError: If it is no such file, or damaged.
+        TextError: If it is not such a file, or damaged.
         RunError: If the output exists or cannot be written.
     """
     if not is_fasttext(Path(path)):

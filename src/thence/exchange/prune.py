@@ -81,7 +81,7 @@ def prune(
             1e-8 (Stolcke 1998).
         vocabulary: Keep the symbols of this file, one per line; the probability of the others goes
             to ``<unk>``.
-        order: Keep n-grams of up to so many symbols.
+        order: Keep n-grams of up to this order.
 
     Raises:
         SettingError: If nothing is to be pruned, or a value cannot be.
