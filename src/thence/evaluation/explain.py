@@ -100,7 +100,7 @@ class Explanation(Result):
 
 
 def explain(run: Run | str | Path, text: str, label: str | None = None) -> Explanation:
-    """Return the weight of each word of a text for a label; see the top of this module.
+    """Return the weight of each word of a text for a label, by leaving out one word at a time.
 
     Args:
         run: The run of a classifier, or its folder.
