@@ -178,3 +178,30 @@ def test_an_imported_model_is_served(made: Made, serving: Any, here: Any) -> Non
 
 def test_a_long_text_is_read_in_pieces(client: Any) -> None:
     check(client, "lstm", ["the war and a song, " * 20, "", "a"])
+
+
+def test_a_model_adapts_to_a_request_if_that_is_asked_for(made: Made, serving: Any) -> None:
+    run = made("adapts", "context-mixing", carry_context=True, slot_bits=12)
+    text = "xyzzy plugh\n" * 6
+    lines = text.splitlines()
+    with serving(open_runs([run])) as client:
+
+        def nats(**more: Any) -> float:
+            request = {"model": run.name, "text": text, "alternatives": 0, **more}
+            return float(client.post("/playground/read", request).json()["nats_with_end"])
+
+        adapted, plain = nats(adapt=True), nats()
+        assert nats(adapt=True) == adapted and nats() == plain  # Each request begins anew.
+    # The text ends with a line end, which is the boundary, and one more ends the text.
+    for found, static in ((adapted, False), (plain, True)):
+        scored = sum(line["log_probability"] for line in thence.score(run, lines, static=static))
+        end = 10.0  # The end of an empty document costs no more than that.
+        assert 0 < found + scored < end
+    assert adapted < plain - 20
+
+
+def test_what_does_not_adapt_says_so(client: Any) -> None:
+    request = {"model": "lstm", "text": "a song", "adapt": True}
+    problem = client.post("/playground/read", request)
+    assert problem.status == 400
+    assert "'adapt': lstm does not adapt" in problem.problem()["message"]

@@ -13,7 +13,7 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.inspection.spans import Lines, split_lines
-from thence.models.base import Adapts, LanguageModel
+from thence.models.base import Adapts
 from thence.serve.batching import Ids, Work
 from thence.serve.completion_stream import Cursor, read_text
 from thence.serve.loaded_runs import LoadedRun
@@ -100,9 +100,8 @@ class Readings:
     def _read_rest(self, found: Reading, shared: int, lines: Lines) -> Work[None]:
         loaded, model, rest = self._loaded, self._loaded.worker.model, found.ids[shared:]
         is_few = len(rest) <= FEW_IDS and len(rest) * model.vocabulary_size <= FEW_LOG_PROBS
-        if not (is_few or _only_reads(model)):
-            store = loaded.run.tokenizer.encode(Documents.from_strings(lines.texts))
-            found.log_probs[:] = model.score(store, loaded.is_running_text)[:-1]
+        if not (is_few or adapts(loaded)):
+            found.log_probs[:] = score_whole(loaded, lines)
             return
         before = yield from self.at(found, shared)
         tokens, cursor = yield from read_text(loaded, rest, before, top=0)
@@ -125,8 +124,15 @@ class Readings:
         return found
 
 
-def _only_reads(model: LanguageModel) -> bool:
-    """Return whether a model adapts in ``score``, which then differs from ``step``."""
+def score_whole(loaded: LoadedRun, lines: Lines) -> Float64[np.ndarray, " targets"]:
+    """Return the log-probability of each id of a text, in nats; a model that adapts does so."""
+    store = loaded.run.tokenizer.encode(Documents.from_strings(lines.texts))
+    return loaded.worker.model.score(store, loaded.is_running_text)[:-1]
+
+
+def adapts(loaded: LoadedRun) -> bool:
+    """Return whether the model adapts to a text in ``score``, which then differs from ``step``."""
+    model = loaded.worker.model
     return isinstance(model, Adapts) and bool(model.adapting)
 
 

@@ -12,9 +12,9 @@ from thence.evaluation.metrics import bits, finite, perplexity
 from thence.inspection.following import likeliest
 from thence.serve.batching import Ids, Work
 from thence.serve.completion_stream import Cursor, ScoredToken, read_text
-from thence.serve.errors import check_characters, check_length
+from thence.serve.errors import check_characters, check_length, reject
 from thence.serve.loaded_runs import LoadedRun, find_model
-from thence.serve.reading import Readings, lines_of
+from thence.serve.reading import Readings, adapts, lines_of, score_whole
 from thence.serve.routes import Context
 from thence.serve.routes.strips import appended_text
 from thence.serve.schemas import ModelRequest
@@ -35,6 +35,12 @@ class ReadRequest(ModelRequest):
     )
     next: int = Field(
         20, ge=0, le=MAX_NEXT, description="Most probable next tokens to return, and the boundary."
+    )
+    adapt: bool = Field(
+        False,
+        description="Let a model of running text that adapts (caches, context mixing, dynamic "
+        "evaluation) learn from each token after it is scored; without alternatives. What follows "
+        "is predicted without that, and the next request begins anew.",
     )
 
 
@@ -91,6 +97,8 @@ def routes(context: Context) -> APIRouter:
         """Read a text: the surprisal of every token, and what may follow."""
         loaded = find_model(context.models, request.model, classifier=False)
         check_characters("text", len(request.text), context.limits.max_prompt)
+        if request.adapt and not adapts(loaded):
+            raise reject(f"'adapt': {loaded.name} does not adapt to text that it reads.")
         return await loaded.worker.run(_read(loaded, request, context.limits.max_prompt))
 
     return router
@@ -100,12 +108,15 @@ def _read(loaded: LoadedRun, request: ReadRequest, max_tokens: int) -> Work[Read
     ids = loaded.encode(request.text)
     check_length("text", len(ids), max_tokens)
     top = min(request.alternatives, MAX_ALL_ALTERNATIVES // max(len(ids), 1))
-    if top:
+    if top and not request.adapt:
         tokens, cursor = yield from read_text(loaded, ids, top=top)
     else:  # Nothing is shown that takes a distribution per token.
         readings = Readings(loaded)
         reading = yield from readings.read(lines_of(loaded, request.text), ids)
-        scored = zip(ids.tolist(), reading.log_probs.tolist(), strict=True)
+        log_probs = reading.log_probs
+        if request.adapt:
+            log_probs = score_whole(loaded, lines_of(loaded, request.text))
+        scored = zip(ids.tolist(), log_probs.tolist(), strict=True)
         tokens = [ScoredToken(index, log_prob, []) for index, log_prob in scored]
         cursor = yield from readings.at(reading, len(reading.ids))
     return _answer(loaded, request, ids, tokens, cursor)
