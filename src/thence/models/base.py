@@ -255,31 +255,6 @@ def check_weights(tensors: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} holds {what}")
 
 
-def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
-    """Return the tensors of several models as one dictionary, under names ``NUMBER/name``."""
-    return {
-        f"{number}/{name}": value
-        for number, model in enumerate(models)
-        for name, value in model.tensors().items()
-    }
-
-
-def load_joined(models: Sequence[Learned], tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Load what ``join_tensors`` returned into the models; return the tensors of none of them.
-
-    Raises:
-        ValueError: If a name or shape does not fit a model.
-    """
-    parts: dict[str, dict[str, Array]] = {str(number): {} for number in range(len(models))}
-    others: dict[str, Array] = {}
-    for name, value in tensors.items():
-        number, _, own = name.partition("/")
-        parts.get(number, others)[own or name] = value
-    for model, part in zip(models, parts.values(), strict=True):
-        model.load_tensors(part)
-    return others
-
-
 @runtime_checkable
 class Refits(Protocol):
     """A classifier that can be fitted to other texts with the settings its first fit chose."""
@@ -290,16 +265,23 @@ class Refits(Protocol):
         """Return a new classifier with these settings, fitted to the given texts."""
 
 
+def log_softmax(logits: Array, axis: int = 1) -> Array:
+    """Return the log-softmax of logits along an axis."""
+    shifted: Array = logits - logits.max(axis=axis, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted
+
+
+def log_sigmoid(logits: Array) -> Array:
+    """Return log(1 / (1 + exp(-x))), without overflow."""
+    return np.asarray(np.minimum(logits, 0) - np.log1p(np.exp(-np.abs(logits))))
+
+
 def class_log_probs(
     logits: Float32[np.ndarray, "documents classes"], classes: Classes
 ) -> Float32[np.ndarray, "documents classes"]:
     """Return the log-probability of each label: log-softmax, or log-sigmoid if multilabel."""
-    if classes.multilabel:  # log(1 / (1 + exp(-x))), without overflow.
-        yes: Array = np.minimum(logits, 0) - np.log1p(np.exp(-np.abs(logits)))
-        return yes
-    shifted: Array = logits - logits.max(axis=1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return shifted
+    return log_sigmoid(logits) if classes.multilabel else log_softmax(logits)
 
 
 def log_probs_of_truth(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from thence.models.base import log_softmax
 from thence.models.graph import Array, Node
 from thence.models.rounded import RoundedMatrix
 
@@ -92,12 +93,6 @@ def _slice(values: Array, start: Array, end: Array, axis: Array) -> Array:
     places: list[slice] = [slice(None)] * values.ndim
     places[int(axis[0])] = slice(int(start[0]), int(end[0]))
     return values[tuple(places)]
-
-
-def _log_softmax(logits: Array, axis: int) -> Array:
-    shifted: Array = logits - logits.max(axis=axis, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-    return shifted
 
 
 def _sigmoid(values: Array) -> Array:
@@ -238,7 +233,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Gather": lambda values, places, axis=0: np.take(values, places, axis=axis),
     "Identity": lambda values: values,
     "LSTM": _recurrent("LSTM"),
-    "LogSoftmax": _log_softmax,
+    "LogSoftmax": log_softmax,
     "MatMul": lambda values, weights: values @ weights,
     "Mul": np.multiply,
     "RNN": _recurrent("RNN"),

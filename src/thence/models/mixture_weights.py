@@ -1,16 +1,18 @@
-"""The weights of a mixture of models, learned on dev, for language models and for classifiers.
+"""The weights and tensors of a mixture of models, of language models or of classifiers.
 
     single  l_m                                     one set of weights
     table   l_m(b)                                  one set of weights for each bucket b of contexts
     gate    l_m(h) = softmax_m(features(h) @ W)     weights that depend on features of context h
 
-The first two are learned by expectation maximisation. The table is that of F. Jelinek and R. Mercer
-1980, "Interpolated estimation of Markov source parameters from sparse data", with the buckets of
-Bengio et al. 2003, section 3. The gate is the mixture of experts of R. Jacobs, M. Jordan, S. Nowlan
-and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as they are. On running
-text it may go on learning from each target after it was scored, as the mixers of M. Mahoney 2005 do
-("Adaptive weighing of context models for lossless data compression").
+All are learned on dev, the first two by expectation maximisation. The table is that of F. Jelinek
+and R. Mercer 1980, "Interpolated estimation of Markov source parameters from sparse data", with the
+buckets of Bengio et al. 2003, section 3. The gate is the mixture of experts of R. Jacobs, M.
+Jordan, S. Nowlan and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as they
+are. On running text it may go on learning from each target after it was scored, as the mixers of M.
+Mahoney 2005 do ("Adaptive weighing of context models for lossless data compression").
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from thence._core import library
 from thence.array_types import Float, Float64, Int64
 from thence.deadline import past_deadline
 from thence.lbfgs import minimize
-from thence.models.base import Array
+from thence.models.base import Array, Learned, log_softmax
 
 ITERATIONS = 100
 """Iterations of expectation maximisation (EM)."""
@@ -168,12 +170,7 @@ def log_weights_of(
     gate: Float[np.ndarray, "features models"], features: Float[np.ndarray, "targets features"]
 ) -> Float[np.ndarray, "targets models"]:
     """Return the logarithm of the gate's mixture weights in each context."""
-    logits = features @ gate
-    logits -= logits.max(axis=1, keepdims=True)
-    log_weights: Float[np.ndarray, "targets models"] = logits - np.log(
-        np.exp(logits).sum(axis=1, keepdims=True)
-    )
-    return log_weights
+    return log_softmax(features @ gate)
 
 
 def adapt_gate(
@@ -218,3 +215,28 @@ def adapt_gate_in_numpy(
         found[target] = best + np.log(likely)
         gate += rate * np.outer(seen, posterior / likely - weights)
     return found
+
+
+def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
+    """Return the tensors of several models as one dictionary, under names ``NUMBER/name``."""
+    return {
+        f"{number}/{name}": value
+        for number, model in enumerate(models)
+        for name, value in model.tensors().items()
+    }
+
+
+def load_joined(models: Sequence[Learned], tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Load what ``join_tensors`` returned into the models; return the tensors of none of them.
+
+    Raises:
+        ValueError: If a name or shape does not fit a model.
+    """
+    parts: dict[str, dict[str, Array]] = {str(number): {} for number in range(len(models))}
+    others: dict[str, Array] = {}
+    for name, value in tensors.items():
+        number, _, own = name.partition("/")
+        parts.get(number, others)[own or name] = value
+    for model, part in zip(models, parts.values(), strict=True):
+        model.load_tensors(part)
+    return others

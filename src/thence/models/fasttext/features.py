@@ -47,9 +47,8 @@ def features(model: FastTextModel, documents: Documents) -> Bags:
 
 
 def _features_by_core(model: FastTextModel, chunk: Documents) -> Bags:
-    found, counts = core.features(
-        core_dictionary(model), chunk.text, chunk.ends, most_features(model, chunk)
-    )
+    room = room_for(model, len(chunk.text), len(chunk))
+    found, counts = core.features(core_dictionary(model), chunk.text, chunk.ends, room)
     return bags_with(found, counts)
 
 
@@ -61,11 +60,6 @@ def core_dictionary(model: FastTextModel) -> core.Dictionary:
         dictionary.table.core_table, rows, len(dictionary.words), arguments.bucket,
         (arguments.minn, arguments.maxn), arguments.word_ngrams,
     )  # fmt: skip
-
-
-def most_features(model: FastTextModel, chunk: Documents) -> int:
-    """Return an upper bound of the number of features of a chunk."""
-    return room_for(model, len(chunk.text), len(chunk))
 
 
 def room_for(model: FastTextModel, size: int, documents: int) -> int:

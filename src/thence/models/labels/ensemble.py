@@ -27,12 +27,10 @@ from thence.models.base import (
     MIN_LOG_PROB,
     Array,
     Classes,
-    join_tensors,
-    load_joined,
     log_probs_of_truth,
 )
 from thence.models.labels.known import ReadsCharacters
-from thence.models.mixture_weights import learn_single
+from thence.models.mixture_weights import join_tensors, learn_single, load_joined
 from thence.models.registry import get_family
 from thence.settings import Settings
 from thence.tokens import Texts

@@ -18,7 +18,7 @@ import numpy as np
 from thence.array_types import Float, Float32
 from thence.corpus.documents import Labels
 from thence.lbfgs import minimize
-from thence.models.base import Array, Classes
+from thence.models.base import Array, Classes, log_sigmoid, log_softmax
 from thence.models.labels.design import Design
 from thence.models.labels.dual_descent import learn_hinge
 from thence.models.labels.latent import LatentDesign
@@ -193,9 +193,9 @@ def _cross_entropy(
 ) -> tuple[Float[np.ndarray, " documents"], Float[np.ndarray, "documents columns"]]:
     """Return the loss of each document in nats, and the probability of each column."""
     if classes.multilabel or classes.is_binary:
-        yes = np.minimum(columns, 0) - np.log1p(np.exp(-np.abs(columns)))
-        # log(1 - p) = log p - logit.
-        return (columns * (1 - is_label) - yes).sum(1), np.exp(yes)
-    shifted = columns - columns.max(axis=1, keepdims=True)
-    log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return -(log_probs * is_label).sum(1), np.exp(log_probs)
+        log_probs = log_sigmoid(columns)
+        nats = (columns * (1 - is_label) - log_probs).sum(1)  # log(1 - p) = log p - logit.
+    else:
+        log_probs = log_softmax(columns)
+        nats = -(log_probs * is_label).sum(1)
+    return nats, np.exp(log_probs)

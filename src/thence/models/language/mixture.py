@@ -21,8 +21,6 @@ from thence.models.base import (
     Array,
     LanguageModel,
     State,
-    join_tensors,
-    load_joined,
     reset_rows,
     static_model,
 )
@@ -37,9 +35,11 @@ from thence.models.language.members import (
 )
 from thence.models.mixture_weights import (
     adapt_gate,
+    join_tensors,
     learn_gate,
     learn_single,
     learn_table,
+    load_joined,
     log_weights_of,
 )
 from thence.models.ngram import NGram

@@ -126,18 +126,11 @@ Scored = tuple[Int64[np.ndarray, " read"], Float[np.ndarray, " read"]]
 def _parts(model: HiddenStateModel, store: TokenStore, carry_context: bool) -> Iterator[Scored]:
     """Yield the scores of all targets, batch by batch."""
     if model.context_length is not None:
-        yield from _score_windows(model, store, model.context_length, carry_context)
+        for places, rows, log_probs in _windows(model, store, model.context_length, carry_context):
+            yield places, log_probs[rows, store.targets[places]]
         return
     for places, hidden in read_store(model, store, carry_context):
         yield places, model.target_log_probs(hidden, store.targets[places].astype(np.int64))
-
-
-def _score_windows(
-    model: HiddenStateModel, store: TokenStore, context: int, carry_context: bool
-) -> Iterator[Scored]:
-    """Yield the scores by a network with a fixed window, which reads each distinct context once."""
-    for chosen, rows, log_probs in _windows(model, store, context, carry_context):
-        yield chosen, log_probs[rows, store.targets[chosen]]
 
 
 def _windows(

@@ -79,11 +79,6 @@ class Queries:
             release(shorter.log_backoffs, table.keys, table.log_probs)
         return log_probs
 
-    def _release(self) -> None:
-        """Free the pages read from tables on disk."""
-        for table in self.tables:
-            release(table.keys, table.log_probs, table.log_backoffs)
-
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
         """Return a function that scores one text in the compiled core; None if there is none.
 
@@ -187,7 +182,8 @@ class Queries:
         log_probs = np.tile(self.tables[0].log_probs.astype(np.float64), (len(states), 1))
         for level in range(len(self.tables) - 1):
             self._extend(log_probs, level, states[:, level])
-        self._release()
+        for table in self.tables:
+            release(table.keys, table.log_probs, table.log_backoffs)
         return log_probs
 
     def _extend(self, log_probs: Array, level: int, contexts: Int64[np.ndarray, " batch"]) -> None:
