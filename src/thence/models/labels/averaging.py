@@ -1,10 +1,10 @@
-"""Word averaging: the mean of the embeddings of what is in a document, then a linear layer.
+"""Word averaging: the mean of the embeddings of a document's features, then a linear layer.
 
     h = (1 / n) sum_i E[f_i]        over the n features of the document
     P(label) = softmax(W h + b)
 
-The features are the tokens and, hashed into buckets, runs of tokens and of characters. With hidden
-layers between the mean and the output it is the deep averaging network:
+The features are the tokens and, hashed into buckets, word and character n-grams. With hidden layers
+between the mean and the output it is the deep averaging network:
 
     h_l = ReLU(U_l h_{l-1} + c_l)
 
@@ -13,8 +13,8 @@ classification" (fastText); M. Iyyer, V. Manjunatha, J. Boyd-Graber and H. DaumÃ
 unordered composition rivals syntactic methods for text classification" (hidden layers, dropout of
 whole words).
 
-Texts are classified here, in NumPy. It is trained by ``averaging_fit.py``, or by torch as
-``averaging_network.py``.
+This module has the settings and inference in NumPy. Training is in ``averaging_fit.py`` (compiled
+core) and ``averaging_network.py`` (torch).
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
 
 INITIAL_RANGE = 0.1
-"""New embeddings are uniform between minus and plus this divided by their size, as in fastText."""
+"""Initial embeddings are uniform in Â± this / E, as in fastText."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ of fastText, which has one for every word; their size is that of the embeddings.
 
     @property
     def bags(self) -> BagOptions:
-        """What is in the bags."""
+        """The features of documents (see ``batches/bags.py``)."""
         lengths = tuple(sorted(set(self.character_ngrams)))
         return BagOptions(self.ngrams, lengths, self.buckets)
 
 
 class Averaging:
-    """Word averaging that is only asked.
+    """Word averaging for inference, in NumPy.
 
     Args:
         options: Its settings.
@@ -94,15 +94,15 @@ class Averaging:
         return classify(texts, self.options, self.table, self._weights, self.classes)
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
-        """Return whether each document has a run of characters that train has too."""
+        """Return whether each document has a character n-gram that occurred in train."""
         return knows_characters(texts, self.options, self.table)
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, and which features have an embedding."""
+        """Return the weights by name, and the features that have an embedding (``kept``)."""
         return {**self._weights, "kept": self.table.kept.astype(np.int32)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights."""
+        """Set what ``tensors`` returned."""
         if "kept" not in tensors:
             raise ValueError("kept is missing")
         table = self.table.restored(tensors["kept"])
@@ -124,7 +124,7 @@ class Averaging:
         return shapes
 
     def num_parameters(self) -> int:
-        """Return how many numbers were learned."""
+        """Return the number of weights."""
         return sum(value.size for value in self._weights.values())
 
 
@@ -139,10 +139,10 @@ def classify(
 
     Args:
         texts: The documents.
-        options: Of the classifier.
-        table: Which features have an embedding.
-        weights: By name: E is ``embeddings``, U and c are ``hidden.0.weight`` and so on, W and b
-            ``output.weight`` and ``output.bias``.
+        options: The settings of the classifier.
+        table: Maps features to rows of E.
+        weights: The weights by name: E is ``embeddings``, U and c are ``hidden.0.weight``,
+            ``hidden.0.bias`` and so on, W and b ``output.weight`` and ``output.bias``.
         classes: The labels.
     """
     return classify_rows(table.rows(bags_of(texts, options.bags)), options, weights, classes)
@@ -151,7 +151,7 @@ def classify(
 def classify_rows(
     bags: Bags, options: AveragingOptions, weights: Mapping[str, Array], classes: Classes
 ) -> Float32[np.ndarray, "documents classes"]:
-    """Return the same for documents whose features are rows already."""
+    """Return the same as ``classify``, for bags of rows of E."""
     hidden = bags.sums(weights["embeddings"])
     hidden /= np.maximum(bags.sizes, 1)[:, None]
     for layer in range(len(options.hidden_sizes)):
@@ -163,7 +163,7 @@ def classify_rows(
 def knows_characters(
     texts: Texts, options: AveragingOptions, table: FeatureTable
 ) -> Bool[np.ndarray, " documents"]:
-    """Return whether each document has a run of characters that has an embedding."""
+    """Return whether each document has a character n-gram with an embedding."""
     if not options.character_ngrams:
         return np.zeros(len(texts), bool)
     return table.rows(character_bags(texts, options.bags)).sizes > 0

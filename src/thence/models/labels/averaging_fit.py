@@ -1,8 +1,8 @@
-"""Word averaging as the compiled core trains it, without torch.
+"""Training of word averaging in the compiled core, without torch.
 
-The equations are in ``averaging.py``. The steps are those of ``averaging_network.py`` with Adagrad,
-but for rounding, from the same weights, and a checkpoint has the same names, so that either goes on
-where the other stopped. There are no hidden layers, and nothing is dropped.
+The equations are in ``averaging.py``. Steps, initial weights and names in checkpoints are those of
+``averaging_network.py`` with Adagrad, up to rounding, so that either can resume a training of the
+other. Without hidden layers and dropout only.
 """
 
 import math
@@ -23,31 +23,32 @@ from thence.models.memory_guard import BYTES_PER_WEIGHT, SMALLER, check_memory
 from thence.tokens import Texts
 
 EPSILON = 1e-16
-"""Is added to a sum of squared gradients before its root is taken, so that nothing is divided by
-zero; the square of that in ``training/optimizers.py``."""
+"""Added to a sum of squared gradients before its root, to avoid a division by zero: the square of
+that in ``training/optimizers.py``."""
 TORCH_DRAWS = 1 << 24
-"""Values a uniform number in single precision has in torch, which takes 24 bits of a draw."""
+"""Number of distinct values of a uniform float in torch, which uses 24 bits of each draw."""
 DRAWN_AT_ONCE = 1 << 12
-"""Embeddings drawn at once, so that the draws are in the cache when they become numbers."""
+"""Embeddings drawn at once, so that the draws are still in the cache when they are converted."""
 CACHE_LINE = 16
-"""Numbers of single precision in a line of the processor's cache, 64 bytes with most."""
+"""Single-precision numbers in a line of the processor's cache, which has 64 bytes on most."""
 NAMES = ("embeddings", "output.weight", "output.bias")
-"""The weights E, W and b in files."""
+"""Names of the weights E, W and b in files."""
 
 
 class AveragingFit:
-    """Word averaging that is trained; the interface is that of ``Learner`` in ``learner.py``.
+    """The training of word averaging, with the interface of ``Learner`` in ``learner.py``.
 
     Args:
-        options: Its settings.
+        options: The settings of the classifier.
         vocabulary_size: Number of token ids (V).
         classes: The labels that it predicts.
         texts: The train documents.
-        labels: Theirs.
-        sample_weight: How much each counts.
-        rows: Documents in a step (B).
-        seed: Of the embeddings and of the order of documents.
-        decay: Share of a weight that is subtracted, per step and unit of learning rate.
+        labels: Their labels.
+        sample_weight: The weight of each document in the loss.
+        rows: Documents per step (B).
+        seed: Seed of the initial embeddings and of the order of documents.
+        decay: Decoupled weight decay: each step subtracts this share of a weight, times the
+            learning rate.
     """
 
     def __init__(
@@ -78,21 +79,21 @@ class AveragingFit:
         self._steps = AveragingSteps(
             self._weights, self._totals, known.features, known.offsets, targets, sample_weight, room
         )
-        self._read: tuple[Texts, Bags] | None = None  # What was classified last.
+        self._read: tuple[Texts, Bags] | None = None  # The last classified texts (dev), cached.
 
     @staticmethod
     def fits(options: AveragingOptions) -> bool:
-        """Return whether the core can train this: no hidden layers, and nothing is dropped."""
+        """Return whether the core can train it: without hidden layers and dropout."""
         return not (options.hidden_sizes or options.dropout or options.word_dropout)
 
     def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
-        """Start from pretrained vectors for the tokens that have one."""
+        """Initialise the embeddings of tokens with pretrained vectors."""
         self._weights[0][np.flatnonzero(found)] = matrix[found]
 
     def start_from(self, tensors: Mapping[str, Array]) -> None:
-        """Start from the weights of another training, for features that both have."""
+        """Initialise with the weights of another training, for the features that both have."""
         _, own, others = np.intersect1d(
             self._table.kept, tensors["kept"], assume_unique=True, return_indices=True
         )
@@ -101,7 +102,7 @@ class AveragingFit:
             value[...] = tensors[name]
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
-        """Return the log-probability of each label for each document, such as those of dev."""
+        """Return the log-probability of each label for each document."""
         if self._read is None or self._read[0] is not texts:
             self._read = texts, self._table.rows(bags_of(texts, self.options.bags))
         weights = dict(zip(NAMES, self._weights, strict=True))
@@ -114,17 +115,20 @@ class AveragingFit:
         progress: float,
         measure: bool = False,
     ) -> bool:
-        """Make one step on a batch; its gradient is never clipped, and exists in no one place."""
+        """Make one step; return whether the gradient was clipped, which it never is.
+
+        There is no gradient as a whole: the core updates row by row.
+        """
         (batch,) = batches
         self._loss += self._steps.step(batch.documents, batch.weight, rate, self._decay, EPSILON)
         return False
 
     def add_loss(self, batch: DocumentBatch) -> None:
-        """Add the loss of a batch to the sum, and learn nothing."""
+        """Add the loss of a batch to the sum, without a step."""
         self._loss += self._steps.step(batch.documents, batch.weight, 0, 0, EPSILON, learn=False)
 
     def loss_sum(self) -> float:
-        """Return the summed loss of all batches since it was cleared, in nats."""
+        """Return the summed loss of all batches since ``clear_loss``, in nats."""
         return self._loss
 
     def clear_loss(self) -> None:
@@ -141,38 +145,38 @@ class AveragingFit:
         return taken
 
     def is_finite(self) -> bool:
-        """Return whether all weights are finite numbers."""
+        """Return whether all weights are finite."""
         return all(bool(np.isfinite(end)) for w in self._weights for end in (w.min(), w.max()))
 
     def computing(self) -> AbstractContextManager[Any]:
-        """Set up nothing."""
+        """Context manager of computation: it does nothing."""
         return nullcontext()
 
     def averaged(self) -> AbstractContextManager[Any]:
-        """Leave the weights as they are."""
+        """Context manager of averaged weights: there is no average."""
         return nullcontext()
 
     def on_dev_losses(self, losses: Sequence[float]) -> None:
         """Do nothing."""
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied, and which features have an embedding."""
+        """Return copies of the weights by name, and the features that have an embedding."""
         weights = {name: w.copy() for name, w in zip(NAMES, self._weights, strict=True)}
         return {**weights, "kept": self._table.kept.astype(np.int32)}
 
     def state(self) -> dict[str, Array]:
-        """Return all that later steps depend on; weights and totals are not copied."""
+        """Return the state for a checkpoint; weights and totals are not copied."""
         totals = {f"optimizer.{place}": total for place, total in enumerate(self._totals)}
         weights = {f"model.{name}": w for name, w in zip(NAMES, self._weights, strict=True)}
         weights["model.kept"] = self._table.kept.astype(np.int32)
         return {**weights, **totals, "loss_sum": np.array(self._loss)}
 
     def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Restore what ``state`` gave, here or in a training by torch.
+        """Restore the state of a checkpoint, of this class or of a training by torch.
 
         Raises:
-            KeyError: If something is missing.
-            ValueError: If something has another shape, or holds what is no usable number.
+            KeyError: If a tensor is missing.
+            ValueError: If a tensor has another shape, or values that are not finite.
         """
         if not np.array_equal(tensors["model.kept"], self._table.kept):
             raise ValueError("other features have an embedding")
@@ -199,21 +203,22 @@ def new_weights(
     classes: Classes,
     seed: int,
 ) -> tuple[Array, Array, Array]:
-    """Return E, drawn at random, and W and b, which are zero.
+    """Return the initial weights: E random, W and b zero.
 
-    E is what ``AveragingNetwork`` begins with after ``torch.manual_seed(seed)``, but for rounding,
-    so that a recipe gives the same model with and without the core; both are of the Mersenne
-    Twister. A training that begins with another run's weights draws its new rows otherwise.
+    E equals that of ``AveragingNetwork`` after ``torch.manual_seed(seed)`` up to rounding, so that
+    a recipe gives the same model with and without the core: both use the Mersenne Twister. Only
+    rows that are new in a training from another run's weights differ.
 
     Raises:
-        SettingError: If there is too little memory to train so many.
+        SettingError: If training needs more memory than there is.
     """
     size, num_classes = options.embedding_size, classes.num_classes
     numbers = num_embeddings * size + num_classes * (size + 1)
     what = f"Training the {numbers:,} numbers of this model (averaging)"
     check_memory(numbers * BYTES_PER_WEIGHT, what, SMALLER)
     random = np.random.RandomState(seed & 0xFFFFFFFF)  # torch seeds its generator with 32 bits.
-    # The network draws W, b and the embeddings of all tokens before it knows which are features.
+    # Skip the draws that the network makes for W, b and the embeddings of all tokens, before it
+    # chooses the features.
     random.randint(0, TORCH_DRAWS, num_classes * (size + 1) + vocabulary_size * size, np.uint32)
     embeddings = in_cache_lines(num_embeddings, size)
     for first in range(0, num_embeddings, DRAWN_AT_ONCE):
@@ -225,9 +230,9 @@ def new_weights(
 
 
 def in_cache_lines(rows: int, columns: int) -> Float32[np.ndarray, "rows columns"]:
-    """Return room for a table whose first number begins a line of the processor's cache.
+    """Return an uninitialised table whose memory is aligned to a line of the processor's cache.
 
-    A row of 16 numbers then is one line, where NumPy's own arrays would have it in two.
+    A row of 16 numbers is then in one line; in NumPy's own arrays it may be in two.
     """
     room = np.empty(rows * columns + CACHE_LINE, np.float32)
     first = -room.ctypes.data // room.itemsize % CACHE_LINE

@@ -1,6 +1,6 @@
-"""Word averaging as torch trains it; the equations are in ``averaging.py``.
+"""Training of word averaging in torch; the equations are in ``averaging.py``.
 
-The rows of E that a step does not read are left alone: forward and backward are both sums of rows
+Only the rows of E in a batch take part in a step: forward and backward passes are both sums of rows
 (``batches/labelled.py``), and the gradient of E is sparse.
 """
 
@@ -30,11 +30,11 @@ from thence.tokens import Texts
 
 
 class SumOfRows(torch.autograd.Function):
-    """The sum of each document's rows; the gradient of the table is sparse."""
+    """Autograd function: the sum of each document's rows, with a sparse gradient of the table."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, batch: tuple[Tensor, ...], kept: Tensor | None) -> Tensor:
-        """Sum the rows of each document, those that are dropped times zero."""
+        """Return the sum of each document's rows, weighted by ``kept`` (word dropout)."""
         rows, starts, touched, owners, owner_starts, order = batch
         ctx.size, ctx.back = table.shape, (touched, owners, owner_starts)
         ctx.kept = None if kept is None else kept[order]
@@ -42,7 +42,7 @@ class SumOfRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """Sum the documents of each row."""
+        """Return the gradient of the table: for each row, the sum over the documents with it."""
         touched, owners, owner_starts = ctx.back
         values = functional.embedding_bag(
             owners, gradients[0].contiguous(), owner_starts, mode="sum", per_sample_weights=ctx.kept
@@ -54,7 +54,7 @@ class SumOfRows(torch.autograd.Function):
 
 
 class AveragingNetwork(NetworkModel):
-    """Word averaging as torch trains it.
+    """Word averaging as a torch module.
 
     Args:
         options: Its settings.
@@ -92,13 +92,13 @@ class AveragingNetwork(NetworkModel):
         rows: int,
         seed: int,
     ) -> LabelledBags:
-        """Choose the features that have an embedding; cut the train documents into steps."""
+        """Choose the features that have an embedding; return the training batches."""
         options = self.options
         bags = bags_of(texts, options.bags)
         table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
         before, embeddings = self.table.kept, self.embeddings.detach()
         self._set_table(table.kept)
-        if self._is_trained:  # By the run that this training goes on from.
+        if self._is_trained:  # Fine-tuning: keep the embeddings of features that both runs have.
             _, own, others = np.intersect1d(table.kept, before, True, return_indices=True)
             with torch.no_grad():
                 self.embeddings[torch.from_numpy(own)] = embeddings[torch.from_numpy(others)]
@@ -107,19 +107,19 @@ class AveragingNetwork(NetworkModel):
     def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
-        """Start from pretrained vectors for the tokens that have one."""
+        """Initialise the embeddings of tokens with pretrained vectors."""
         at = torch.from_numpy(np.flatnonzero(found))
         with torch.no_grad():
             self.embeddings[at] = torch.from_numpy(matrix[found]).to(self.device)
 
     def batch_loss(self, batch: BagBatch, state: State = None) -> tuple[Float[Tensor, ""], State]:
-        """Return the summed loss of a training batch in nats; there is no state to carry."""
+        """Return the summed loss of a batch in nats, for training; the state is None."""
         *places, sizes, targets, sample_weight = self.to_device(
             batch.rows, batch.starts, batch.touched, batch.owners, batch.owner_starts, batch.order,
             batch.sizes, batch.targets, batch.sample_weight,
         )  # fmt: skip
         kept = None
-        if self.training and self.options.word_dropout:
+        if self.training and self.options.word_dropout:  # Kept rows are scaled up, as in dropout.
             share = 1 - self.options.word_dropout
             drawn = torch.full((len(batch.rows),), share, device=self.device)
             kept = torch.bernoulli(drawn) / share
@@ -141,19 +141,19 @@ class AveragingNetwork(NetworkModel):
         return classify(texts, self.options, self.table, super().tensors(), self.classes)
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
-        """Return whether each document has a run of characters that train has too."""
+        """Return whether each document has a character n-gram that occurred in train."""
         return knows_characters(texts, self.options, self.table)
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied, and which features have an embedding."""
+        """Return copies of the weights by name, and the features that have an embedding."""
         return {**super().tensors(), "kept": self.table.kept.astype(np.int32)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights."""
+        """Set what ``tensors`` returned."""
         if "kept" not in tensors:
             raise ValueError("kept is missing")
         table = self.table.restored(tensors["kept"])
-        # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
+        # If the features are the same, keep the parameter object: an optimizer may hold it.
         if not np.array_equal(table.kept, self.table.kept):
             self._set_table(table.kept)
         super().load_tensors({name: value for name, value in tensors.items() if name != "kept"})
