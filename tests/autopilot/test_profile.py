@@ -81,6 +81,13 @@ def test_odd_texts_have_a_profile(lines: list[str]) -> None:
     assert profile_text(documents(lines)).described()
 
 
+def test_source_code_is_no_text_of_words() -> None:
+    code = documents(["def f(a, b, c):", "    return  2 * a"] * 50)
+    assert profile_text(code).layout == pytest.approx(5 / (15 + 17))
+    assert profile_text(code).described().endswith(", 16 % of it indentation and the like")
+    assert profile_text(code).sentences and not profile_text(code).has_words
+
+
 def test_text_without_white_space_is_looked_at_by_its_characters() -> None:
     random = Random(0)
     alphabet = [chr(0x4E00 + at) for at in range(3000)]

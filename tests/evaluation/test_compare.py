@@ -67,7 +67,9 @@ def test_different_tokens_compare_in_bits_per_byte_only(counted: Counted, lines:
     assert compared.unit == "bits per byte"
     assert [item.nats_per_token for item in compared.runs] == [None, None]
     assert "numbers per token are not compared" in compared.remark
-    assert "<unk>" in compared.remark
+    assert "<unk>" in compared.remark and "white space" not in compared.remark
+    words = counted(lines, lines, name="words", tokens="words")
+    assert "Words do not say which white space is between them" in compare([*runs, words]).remark
     best, other = compared.runs
     assert other.difference is not None
     middle, low, high = other.difference

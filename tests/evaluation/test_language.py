@@ -218,3 +218,11 @@ def test_unknown_words_are_spelled_out(counted: Counted) -> None:
     assert report.to_json()["bits_per_byte_with_spelling"] == pytest.approx(together)
     assert dict(report.rows())["with spelling"].startswith(f"{together:.4f}")
     assert "with spelling" not in dict(evaluate(counted(name="known")).rows())
+
+
+def test_white_space_that_words_drop_is_told(counted: Counted) -> None:
+    text, dev = ["if a b", "a b"], ["\ta  b", "a b"]  # 2 of 5 + 1 + 3 + 1 bytes are dropped.
+    report = evaluate(counted(text, dev, tokens="words"))
+    assert report.layout_bytes == report.to_json()["layout_bytes"] == 2
+    assert dict(report.rows())["note"].startswith("20 % of the bytes are indentation")
+    assert evaluate(counted(text, dev, name="characters")).layout_bytes == 0

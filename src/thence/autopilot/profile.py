@@ -33,6 +33,9 @@ between words."""
 LARGE_ALPHABET = 1000
 """From this many different symbols on, characters are modelled like words. Latin, Cyrillic and
 Indian texts have fewer than 300 symbols, Korean, Japanese and Chinese ones 1,000 to 6,300."""
+MOST_LAYOUT = 0.05
+"""Largest share of indentation and repeated white space in a text of words. Words drop them, so a
+model of words could not write source code. Prose has less than 0.02."""
 A_SENTENCE = 4.0
 """Documents with fewer words than this on average are names, not sentences."""
 
@@ -47,6 +50,7 @@ class TextProfile:
         bursts: How often words recur within ``DISTANCE``, relative to shuffled documents.
         marked: Whether unknown words are marked already (``<unk>``), as in the Penn Treebank.
         spaced: Whether there is white space between words; if not, ``words`` counts characters.
+        layout: Share of the bytes that are indentation or repeated white space.
     """
 
     documents: int
@@ -54,6 +58,7 @@ class TextProfile:
     bursts: float
     marked: bool
     spaced: bool = True
+    layout: float = 0.0
 
     @property
     def sentences(self) -> bool:
@@ -68,8 +73,8 @@ class TextProfile:
 
     @property
     def has_words(self) -> bool:
-        """Whether words are possible tokens; names and text without spaces need characters."""
-        return self.sentences and self.spaced
+        """Whether words are possible tokens; names, code and text without spaces are characters."""
+        return self.sentences and self.spaced and self.layout <= MOST_LAYOUT
 
     def kind(self, tokens: str, vocabulary_size: int) -> TextKind:
         """Return the kind of text that models are chosen for: names, characters or words.
@@ -91,7 +96,9 @@ class TextProfile:
         kind = kind if self.sentences else "short documents, such as names"
         documents = "one document" if self.documents == 1 else f"{self.documents:,} documents"
         units = "words" if self.spaced else "characters, no white space between words"
-        return f"{documents}, about {self.words:,} {units}: {kind}"
+        layout = f", {100 * self.layout:.0f} % of it indentation and the like"
+        layout = layout if self.layout > MOST_LAYOUT else ""
+        return f"{documents}, about {self.words:,} {units}: {kind}{layout}"
 
 
 def profile_text(documents: Documents) -> TextProfile:
@@ -103,15 +110,16 @@ def profile_text(documents: Documents) -> TextProfile:
         size += len(document)
         if size >= SAMPLE:
             break
-    sampled = documents.take(np.arange(len(sample))).num_bytes
-    share = documents.num_bytes / max(sampled, 1)
+    sampled = documents.take(np.arange(len(sample)))
+    size_in_bytes = max(sampled.num_bytes, 1)
+    share, layout = documents.num_bytes / size_in_bytes, sampled.layout_bytes() / size_in_bytes
     cut = [document.split() for document in sample]
     spaced = size <= LONGEST_MEAN_WORD * sum(map(len, cut))
     if not spaced:
         cut = [list(document) for document in sample]
     words = round(sum(map(len, cut)) * share)
     marked = any(symbol in document for symbol in PLACEHOLDERS for document in sample)
-    profile = TextProfile(len(documents), words, 1.0, marked, spaced)
+    profile = TextProfile(len(documents), words, 1.0, marked, spaced, layout)
     if not profile.sentences:
         return profile
     shuffled = list(cut)

@@ -21,6 +21,8 @@ from thence.errors import SettingError, TextError
 from thence.mapped import Spool, is_mapped, release
 from thence.settings import Settings
 
+SPACES = np.frombuffer(b" \t\v\f\r\n", np.uint8)
+"""White space of ASCII."""
 PART = 1 << 25
 """Bytes of a shuffled text on disk that are written in order at a time."""
 
@@ -140,6 +142,22 @@ class Documents:
             yield Documents(self.text, self.starts[first:last], self.ends[first:last]).compact()
             release(self.text)
             first = last
+
+    def layout_bytes(self) -> int:
+        """Return how many bytes are indentation, or white space after white space.
+
+        A tokenizer of words drops them: "  a  b" becomes the words of "a b".
+
+        >>> Documents.from_strings(["  a  b", "c d"]).layout_bytes()
+        3
+        """
+        total = 0
+        for chunk in self.chunks():
+            is_space = np.isin(chunk.text, SPACES)
+            follows = np.concatenate([[False], is_space[:-1]])
+            follows[chunk.starts[chunk.starts < chunk.ends]] = True
+            total += int(np.count_nonzero(is_space & follows))
+        return total
 
     def in_order_on_disk(self) -> "Documents":
         """Return the documents with a memory-mapped text copied into their order, if shuffled.

@@ -373,6 +373,11 @@ def _remark(runs: Sequence[Run], rows: list[Compared], losses: ModelLosses) -> s
         )
         if any(run.tokenizer.vocabulary.unknown_id is not None for run in runs):
             remarks.append("What a run reads as <unk> is spelled out, and that counts too.")
+        if "words" in (levels := {run.recipe.tokens.tokens for run in runs}) and len(levels) > 1:
+            remarks.append(
+                "Words do not say which white space is between them, so models of words predict "
+                "less than the others, much less in source code."
+            )
     if len({run.recipe.training.carry_context for run in runs}) > 1:
         remarks.append("Some runs see the documents before, others do not.")
     return " ".join(remarks)

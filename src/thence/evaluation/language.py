@@ -25,6 +25,8 @@ from thence.runs.description import choice_on_dev
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 
+MUCH_LAYOUT = 0.01
+"""Share of the bytes that words drop from which bits per byte say little beside characters."""
 MANY_UNKNOWN = 0.05
 """Share of unknown targets (0 to 1) above which the report warns that its likelihood says little:
 predicting ``<unk>`` is easy, and says nothing of the word that stood there."""
@@ -75,13 +77,15 @@ class LikelihoodReport(RunReport):
             from the text at random; the interval is then by blocks.
         spelling_nats: Extra nats for spelling out the unknown targets character by character
             (``models/spelling.py``).
+        layout_bytes: Bytes of indentation and repeated white space, if tokens are words, which do
+            not say it; else 0.
     """
 
     _in_json = (
         *("run", "text", "documents", "targets", "unknown", "impossible", "characters", "bytes"),
         *("nats", "nats_per_token", "interval", "interval_of=covers", "in_order", "chosen_on_dev"),
         *("perplexity", "bits_per_character", "bits_per_byte", "bits_per_byte_with_spelling"),
-        *("spelling_nats", "seen", "unseen", "carry_context"),
+        *("spelling_nats", "layout_bytes", "seen", "unseen", "carry_context"),
         *("test_looks", "test_looks_before", "dynamic", "static"),
     )
 
@@ -104,6 +108,7 @@ class LikelihoodReport(RunReport):
     chosen_on_dev: str | None = None
     in_order: bool = False
     spelling_nats: float = 0.0
+    layout_bytes: int = 0
 
     @property
     def nats_per_token(self) -> float:
@@ -159,6 +164,10 @@ class LikelihoodReport(RunReport):
         if self.unknown > MANY_UNKNOWN * self.targets:
             note = "what is read as <unk> is not predicted: only the number with spelling says "
             note += "how well the text is"
+            rows.append(("note", note))
+        if self.layout_bytes > MUCH_LAYOUT * self.bytes:
+            note = f"{100 * self.layout_bytes / self.bytes:.0f} % of the bytes are indentation and "
+            note += "repeated white space, which words do not predict but characters do"
             rows.append(("note", note))
         if self.impossible:
             rows.append(("impossible targets", f"{self.impossible:,} (probability zero)"))
@@ -234,6 +243,7 @@ def evaluate_with_costs(
         chosen_on_dev=choice_on_dev(run) if data.is_dev_split else None,
         in_order=in_order,
         spelling_nats=float(spelling_costs(run.tokenizer, documents, store).sum()),
+        layout_bytes=documents.layout_bytes() if run.recipe.tokens.tokens == "words" else 0,
     )
     return report, store, costs
 
