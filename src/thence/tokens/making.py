@@ -270,7 +270,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
 
 def _check_texts(symbols: Iterable[Any]) -> list[str]:
     found = list(symbols)
-    if not all(isinstance(symbol, str) and symbol for symbol in found):
+    if not (all(found) and set(map(type, found)) <= {str}):
         raise ValueError("a symbol is not text")
     "".join(found).encode("utf-8")  # Raises for lone surrogates.
     return found

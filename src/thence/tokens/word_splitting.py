@@ -148,7 +148,8 @@ def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarra
     """Return the hash of each word."""
     powers, inverses = _powers((len(points) // STEP + 1) * STEP)
     sums = np.zeros(len(points) + 1, np.uint64)
-    scrambled = _scramble_table(_table_size(points))[points]
+    is_ascii = points.dtype == np.uint8  # Of the other table, which is large, few are needed.
+    scrambled = _scramble_table(_TABLE_SIZES[0])[points] if is_ascii else _scramble(points)
     np.cumsum(scrambled * powers[: len(points)], out=sums[1:])
     hashes: UInt64[np.ndarray, " words"] = (sums[ends] - sums[starts]) * inverses[starts]
     return hashes
@@ -260,8 +261,14 @@ def class_table(size: int) -> UInt8[np.ndarray, " points"]:
 
 @cache
 def _scramble_table(size: int) -> UInt64[np.ndarray, " points"]:
+    """Return ``_scramble`` of each of the first code points."""
+    return _scramble(np.arange(size))
+
+
+def _scramble(points: Integer[np.ndarray, " points"]) -> UInt64[np.ndarray, " points"]:
     """Return a pseudo-random number for each code point: the output function of SplitMix64."""
-    numbers: UInt64[np.ndarray, " points"] = np.arange(1, size + 1, dtype=np.uint64)
+    numbers: UInt64[np.ndarray, " points"] = points.astype(np.uint64)
+    numbers += np.uint64(1)
     numbers *= np.uint64(MULTIPLIER)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         numbers ^= numbers >> np.uint64(shift)
