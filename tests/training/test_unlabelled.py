@@ -37,6 +37,7 @@ def test_unlabelled_text_in_memory_is_kept(tmp_path: Path) -> None:
         unlabelled=MORE.splitlines(),
     )  # fmt: skip
     assert (found.folder / "unlabelled.jsonl").read_text().count("\n") == 45
+    assert found.text.endswith("45 without labels")
     assert any("latent dimensions" in one.name and one.weight for one in found.tried)
     good, bad = (one.probabilities["good"] for one in thence.classify(found.run, ["c", "e"]))
     assert good > bad

@@ -105,7 +105,8 @@ class LabelStrategy:
         data = self.autopilot.data
         documents, labels = data.train.num_documents, data.train_labels
         number = "any number of" if labels.multilabel else "one of"
-        return f"{documents:,} train documents, {number} {data.classes.num_classes:,} labels each"
+        found = f"{documents:,} train documents, {number} {data.classes.num_classes:,} labels each"
+        return found + (f", {len(data.unlabelled):,} without labels" if data.unlabelled else "")
 
     def first(self) -> TrainedCandidate | None:
         """Return a linear classifier of single words, fitted to a few documents."""

@@ -225,7 +225,7 @@ add_built_in([
                 ),
                 *(
                     Candidate(
-                        place=0.05, options={**_LATENT, "latent_dimensions": size}, unlabelled=True
+                        place=0.9, options={**_LATENT, "latent_dimensions": size}, unlabelled=True
                     )
                     for size in LATENT_DIMENSIONS
                 ),
