@@ -18,12 +18,12 @@ from thence.fasttext.settings import BoundArguments
 from thence.models.fasttext.contents import Arguments, FastTextModel, Quantised
 from thence.models.fasttext.corpus import Corpus, read_corpus, read_with_dictionary
 from thence.models.fasttext.files import read_fasttext
-from thence.models.fasttext.quantising import Quantisation, keep_rows, quantise
+from thence.models.fasttext.quantising import Quantisation, prune_rows, quantise
 from thence.models.fasttext.training import (
     Descent,
     Progress,
     Vectors,
-    descend,
+    train_in_place,
     train_model,
 )
 from thence.terminal import StderrFile
@@ -100,13 +100,13 @@ def quantized(
     if again is not None and not again[0]:
         raise FastTextError("Need input file path if retraining")
     if 0 < cutoff < model.input.shape[0]:
-        model = keep_rows(model, cutoff)
+        model = prune_rows(model, cutoff)
         if again is not None:
             path, epochs, rate, prefix, verbose = again
             model = replace(model, arguments=replace(model.arguments, epoch=epochs))
             corpus = read_with_dictionary(read_text(path), model.dictionary, prefix)
             with showing_progress(verbose or 0, corpus) as progress:
-                descend(model, corpus, Descent(rate, progress=progress), fresh=False)
+                train_in_place(model, corpus, Descent(rate, progress=progress), fresh=False)
     try:
         return quantise(model, Quantisation(part_size, with_norms, output_too))
     except SettingError as error:

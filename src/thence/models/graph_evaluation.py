@@ -183,6 +183,8 @@ def _gru_cell(read: Array, recalled: Array, hidden: Array) -> tuple[Parts, Parts
 
 Cell = Callable[..., tuple[Parts, Parts]]
 CELLS: dict[str, Cell] = {"GRU": _gru_cell, "LSTM": _lstm_cell, "RNN": _rnn_cell}
+"""The step of each recurrent operator: from W x + b, U h + u and the state to the new state and the
+gates."""
 GATES: dict[str, tuple[str, ...]] = {
     "GRU": ("update", "reset", "candidate"),
     "LSTM": ("input", "output", "forget", "candidate", "cell"),

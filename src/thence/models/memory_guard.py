@@ -19,6 +19,7 @@ LARGEST_SIZE = 1 << 20
 """Upper bound of a classifier's sizes, such as units of a layer or tokens of a document."""
 Size = Annotated[int, Range(ge=1, le=LARGEST_SIZE)]
 MAX_LAYERS = 1000
+"""Upper bound of the setting ``layers``."""
 Layers = Annotated[int, Range(ge=1, le=MAX_LAYERS)]
 BYTES_PER_WEIGHT = 16
 """Bytes of memory that training takes per weight: the weight, its gradient, and Adam's two moments,

@@ -127,7 +127,8 @@ class Readings:
 def score_whole(loaded: LoadedRun, lines: Lines) -> Float64[np.ndarray, " targets"]:
     """Return the log-probability of each id of a text, in nats; a model that adapts does so."""
     store = loaded.run.tokenizer.encode(Documents.from_strings(lines.texts))
-    return loaded.worker.model.score(store, loaded.is_running_text)[:-1]
+    scores = loaded.worker.model.score(store, loaded.is_running_text)
+    return np.asarray(scores[:-1])
 
 
 def adapts(loaded: LoadedRun) -> bool:

@@ -13,8 +13,8 @@ from thence.models.fasttext.features import features
 from thence.models.fasttext.quantising import (
     Quantisation,
     k_means,
-    keep_rows,
     nearest_in_numpy,
+    prune_rows,
     quantise,
     quantise_matrix,
     split,
@@ -83,7 +83,7 @@ def test_the_longest_rows_are_kept_and_the_end_of_lines():
     model = a_model()
     model.input.values[1] = 0  # </s>
     model.input.values[[5, 150]] *= 100
-    small = keep_rows(model, 300)
+    small = prune_rows(model, 300)
     names = small.dictionary.words.names()
     assert small.input.shape == (300, 4)
     assert {"</s>", "w3"} <= set(names)
@@ -101,7 +101,7 @@ def test_the_longest_rows_are_kept_and_the_end_of_lines():
 
 def test_texts_have_the_same_features_but_those_left_out():
     model = a_model()
-    small = keep_rows(model, 400)
+    small = prune_rows(model, 400)
     texts = Documents.from_strings(["one w1 w2 w3 w4 w5", "w90 one w80"])
     before, after = (set(map(bytes, part.input.values[features(part, texts).features]))
                      for part in (model, small))  # fmt: skip

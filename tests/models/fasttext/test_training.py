@@ -158,7 +158,7 @@ def test_pretrained_vectors_are_begun_with():
 
 def test_long_lines_without_labels_are_cut():
     corpus = read_corpus(as_bytes(b"a " * 2500), 1, 0, "__label__")
-    assert training.shorter_lines(corpus).tolist() == [0, 1024, 2048, 2500]
+    assert training.cut_long_lines(corpus).tolist() == [0, 1024, 2048, 2500]
     shown: list[float] = []
     arguments = Arguments(dim=4, minn=0, maxn=0, bucket=0, epoch=2)
     train_model(corpus, arguments, Descent(progress=lambda done, rate, loss: shown.append(done)))

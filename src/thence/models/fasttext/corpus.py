@@ -16,6 +16,7 @@ from thence.array_types import Bool, Int32, Int64, UInt8, UInt32
 from thence.models.fasttext.contents import Dictionary, Entries
 
 END_OF_LINE = b"</s>"
+"""FastText's word for the end of a line."""
 LONGEST_LINE = 1024
 """Number of words after which fastText cuts a line when it trains word vectors."""
 

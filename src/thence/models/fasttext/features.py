@@ -47,7 +47,7 @@ def features(model: FastTextModel, documents: Documents) -> Bags:
 
 
 def _features_by_core(model: FastTextModel, chunk: Documents) -> Bags:
-    room = room_for(model, len(chunk.text), len(chunk))
+    room = max_features(model, len(chunk.text), len(chunk))
     found, counts = core.features(core_dictionary(model), chunk.text, chunk.ends, room)
     return bags_with(found, counts)
 
@@ -62,7 +62,7 @@ def core_dictionary(model: FastTextModel) -> core.Dictionary:
     )  # fmt: skip
 
 
-def room_for(model: FastTextModel, size: int, documents: int) -> int:
+def max_features(model: FastTextModel, size: int, documents: int) -> int:
     """Return an upper bound of the number of features of texts.
 
     Every two bytes may be a word and its space, and each text has its ``</s>``.

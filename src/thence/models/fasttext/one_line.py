@@ -9,7 +9,7 @@ from thence._core import fasttext as core
 from thence._core.fasttext import OneText
 from thence.array_types import Float32, Int32, Int64, UInt8
 from thence.models.fasttext.contents import FastTextModel
-from thence.models.fasttext.features import core_dictionary, room_for
+from thence.models.fasttext.features import core_dictionary, max_features
 from thence.models.fasttext.predictions import ADDED, FLAT, core_matrix, probabilities
 from thence.models.fasttext.tree import paths
 
@@ -29,7 +29,7 @@ class OneLine:
         self._model = model
         self._text = OneText(
             core_dictionary(model), core_matrix(model.input),
-            lambda size: room_for(model, size, 1),
+            lambda size: max_features(model, size, 1),
         )  # fmt: skip
         self._loss = model.arguments.loss if len(model.targets) > 1 else None
         if self._loss == "hs":

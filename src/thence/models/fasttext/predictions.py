@@ -102,7 +102,7 @@ def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, 
     Raises:
         TextError: If the weights are not all finite.
     """
-    chances_of = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
+    to_probs = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
     at_once = max(1, CELLS_AT_ONCE // model.output.shape[0])
     found = [np.zeros((0, model.output.shape[0]), np.float32)]
     for first in range(0, len(vectors), at_once):
@@ -112,7 +112,7 @@ def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, 
                 "The weights of this file of fastText hold what is no finite number: it is "
                 "damaged, or its training diverged."
             )
-        found.append(chances_of(model, scores))
+        found.append(to_probs(model, scores))
     return np.concatenate(found)
 
 
@@ -133,10 +133,10 @@ def scores_in_numpy(table: Float32[np.ndarray, "dim labels"], vectors: Hidden) -
 
 
 def _softmax(_: FastTextModel, scores: Scores) -> Scores:
-    chances: Scores = np.exp(scores - scores.max(1, keepdims=True))
-    chances /= chances.sum(1, keepdims=True)
-    chances += ADDED
-    return chances
+    probs: Scores = np.exp(scores - scores.max(1, keepdims=True))
+    probs /= probs.sum(1, keepdims=True)
+    probs += ADDED
+    return probs
 
 
 def _sigmoids(_: FastTextModel, scores: Scores) -> Scores:
@@ -160,8 +160,8 @@ def _tree_products(model: FastTextModel, scores: Scores) -> Scores:
         rows = level.nodes - labels
         found[level.left] = found[level.nodes] + go_left[rows]
         found[level.right] = found[level.nodes] + go_right[rows]
-    chances: Scores = np.ascontiguousarray(np.exp(found[:labels]).T)
-    return chances
+    probs: Scores = np.ascontiguousarray(np.exp(found[:labels]).T)
+    return probs
 
 
 def word_vectors(model: FastTextModel, words: Sequence[str | bytes]) -> Hidden:

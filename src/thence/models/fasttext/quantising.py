@@ -154,7 +154,7 @@ def nearest_in_numpy(points: Points, centres: Centres) -> UInt8[np.ndarray, " po
     return found
 
 
-def keep_rows(model: FastTextModel, cutoff: int) -> FastTextModel:
+def prune_rows(model: FastTextModel, cutoff: int) -> FastTextModel:
     """Return a pruned model: the ``cutoff`` input rows of largest norm, and always ``</s>``.
 
     Its matrices are copies, so that it can be trained further.

@@ -73,7 +73,7 @@ class Job:
     path_bounds: Int64[np.ndarray, " path_bounds"] | None = None
 
 
-def steps_of(job: Job) -> Any:
+def make_steps(job: Job) -> Any:
     """Return ``CoreSteps`` if the compiled core is there, else ``NumpySteps``."""
     return NumpySteps(job) if library() is None else CoreSteps(job)
 

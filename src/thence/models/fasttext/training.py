@@ -70,38 +70,38 @@ def train_model(
     matrix = np.zeros((words + buckets, arguments.dim), np.float32)
     output = np.zeros((labels if supervised else words, arguments.dim), np.float32)
     model = FastTextModel(arguments, corpus.dictionary, Dense(matrix), Dense(output))
-    return descend(model, corpus, descent, vectors)
+    return train_in_place(model, corpus, descent, vectors)
 
 
-def descend(
+def train_in_place(
     model: FastTextModel, corpus: Corpus, descent: Descent, vectors: Vectors | None = None,
     fresh: bool = True,
 ) -> FastTextModel:  # fmt: skip
     """Train a model in place and return it; if ``fresh``, its weights are initialised first."""
-    job = job_of(model, corpus, descent.seed)
-    learner = steps.steps_of(job)
+    job = make_job(model, corpus, descent.seed)
+    learner = steps.make_steps(job)
     if fresh:
-        used = rows_of_words(job) if job.target_offsets is None else learner.used()
-        fill(model, used, descent.seed, vectors)
+        used = used_word_rows(job) if job.target_offsets is None else learner.used()
+        init_input(model, used, descent.seed, vectors)
     if model.arguments.model == "supervised":
-        learn_labels(learner, model.arguments.epoch, corpus, descent)
+        train_classifier(learner, model.arguments.epoch, corpus, descent)
     else:
-        learn_words(learner, np.diff(job.offsets), model.arguments, corpus, descent)
+        train_word_vectors(learner, np.diff(job.offsets), model.arguments, corpus, descent)
     return model
 
 
-def learn_labels(learner: Any, epochs: int, corpus: Corpus, descent: Descent) -> None:
+def train_classifier(learner: Any, epochs: int, corpus: Corpus, descent: Descent) -> None:
     """Make the steps of all epochs for a classifier."""
     lengths = np.diff(corpus.offsets) + np.diff(corpus.target_offsets)
     total = float(max(lengths.sum() * epochs, 1))
     for epoch in range(epochs):
         order = np.random.default_rng((descent.seed, epoch)).permutation(len(lengths))
-        for part in in_slices(lengths[order]):
+        for part in slices_by_tokens(lengths[order]):
             learner.documents(order[part], descent.rate, total)
             report(learner, total, descent)
 
 
-def learn_words(
+def train_word_vectors(
     learner: Any,
     lengths: Int64[np.ndarray, " lines"],
     arguments: Arguments,
@@ -116,7 +116,7 @@ def learn_words(
     kept = np.minimum(chance * 2.0**32, 2.0**32 - 1).astype(np.uint32)
     total = float(max(len(corpus.tokens) * arguments.epoch, 1))
     for _ in range(arguments.epoch):
-        for part in in_slices(lengths):
+        for part in slices_by_tokens(lengths):
             cbow = arguments.model == "cbow"
             learner.words(
                 part.start, part.stop, kept, arguments.ws, cbow, descent.rate, total
@@ -142,19 +142,19 @@ def report(learner: Any, total: float, descent: Descent) -> None:
         descent.progress(done, descent.rate * (1 - done), learner.mean_loss)
 
 
-def in_slices(lengths: Int64[np.ndarray, " documents"]) -> list[slice]:
+def slices_by_tokens(lengths: Int64[np.ndarray, " documents"]) -> list[slice]:
     """Return slices of documents, of about ``SLICE`` tokens each."""
     number = np.cumsum(lengths) // SLICE
     ends = [*(np.flatnonzero(np.diff(number)) + 1), len(lengths)]
     return [slice(int(a), int(b)) for a, b in zip([0, *ends], ends, strict=False) if a < b]
 
 
-def job_of(model: FastTextModel, corpus: Corpus, seed: int) -> steps.Job:
+def make_job(model: FastTextModel, corpus: Corpus, seed: int) -> steps.Job:
     """Return the job (weights, text and settings) of a training."""
     arguments = model.arguments
     supervised = arguments.model == "supervised"
-    offsets = corpus.offsets if supervised else shorter_lines(corpus)
-    word_rows, word_bounds = parts_of_words(model, corpus)
+    offsets = corpus.offsets if supervised else cut_long_lines(corpus)
+    word_rows, word_bounds = word_rows_of(model, corpus)
     run = arguments.word_ngrams if supervised else 1
     output = model.dictionary.labels if supervised else model.dictionary.words
     matrix, outputs = weights_of(model)
@@ -166,13 +166,13 @@ def job_of(model: FastTextModel, corpus: Corpus, seed: int) -> steps.Job:
         arguments.bucket, run, LOSSES.index(arguments.loss) + 1, 0, seed,
     )  # fmt: skip
     if model.dictionary.pruned is not None:
-        job = replace(job, bucket_rows=rows_of_buckets(model))
+        job = replace(job, bucket_rows=bucket_rows(model))
     if arguments.loss == "ns":
-        job = replace(job, draws=table_of_draws(output.counts), negatives=arguments.neg)
+        job = replace(job, draws=negative_table(output.counts), negatives=arguments.neg)
     elif arguments.loss == "hs":
         path, turns, bounds = paths(model.tree, len(model.targets))
         job = replace(job, path=path, turns=turns, path_bounds=bounds)
-    return replace(job, room=room_of(job, arguments))
+    return replace(job, room=max_rows(job, arguments))
 
 
 def weights_of(
@@ -184,7 +184,7 @@ def weights_of(
     return model.input.values, model.output.values
 
 
-def rows_of_buckets(model: FastTextModel) -> Int32[np.ndarray, " buckets"]:
+def bucket_rows(model: FastTextModel) -> Int32[np.ndarray, " buckets"]:
     """Return the row of each bucket of a pruned model, counted from the first one; -1: none."""
     found = np.full(model.arguments.bucket, -1, np.int32)
     pruned = model.dictionary.pruned
@@ -193,7 +193,7 @@ def rows_of_buckets(model: FastTextModel) -> Int32[np.ndarray, " buckets"]:
     return found
 
 
-def room_of(job: steps.Job, arguments: Arguments) -> int:
+def max_rows(job: steps.Job, arguments: Arguments) -> int:
     """Return an upper bound of the number of rows of an example."""
     parts = np.diff(job.word_bounds)
     if job.target_offsets is None:
@@ -203,7 +203,7 @@ def room_of(job: steps.Job, arguments: Arguments) -> int:
     return int((sums[job.offsets[1:]] - sums[job.offsets[:-1]] + runs).max(initial=0))
 
 
-def parts_of_words(
+def word_rows_of(
     model: FastTextModel, corpus: Corpus
 ) -> tuple[Int32[np.ndarray, " parts"], Int64[np.ndarray, " bounds"]]:
     """Return the rows of each distinct word (its own and its n-grams'), and their offsets."""
@@ -214,7 +214,7 @@ def parts_of_words(
     return corpus.ids[known], np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
 
 
-def shorter_lines(corpus: Corpus) -> Int64[np.ndarray, " bounds"]:
+def cut_long_lines(corpus: Corpus) -> Int64[np.ndarray, " bounds"]:
     """Return the offsets of documents with long lines cut, since a file may have no line ends."""
     cuts = [np.arange(a, b, LONGEST_LINE) for a, b in
             zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
@@ -222,14 +222,14 @@ def shorter_lines(corpus: Corpus) -> Int64[np.ndarray, " bounds"]:
     return np.unique(np.concatenate([corpus.offsets, *cuts]))
 
 
-def rows_of_words(job: steps.Job) -> UInt8[np.ndarray, " rows"]:
+def used_word_rows(job: steps.Job) -> UInt8[np.ndarray, " rows"]:
     """Return 1 for each row of E that belongs to a word in the dictionary, else 0."""
     used = np.zeros(len(job.input), np.uint8)
     used[job.word_rows[np.repeat(job.targets >= 0, np.diff(job.word_bounds))]] = 1
     return used
 
 
-def table_of_draws(counts: Int64[np.ndarray, " rows"]) -> Int32[np.ndarray, " draws"]:
+def negative_table(counts: Int64[np.ndarray, " rows"]) -> Int32[np.ndarray, " draws"]:
     """Return the table of negative samples: each row in proportion to the root of its count.
 
     Each row is in it at least once.
@@ -240,7 +240,7 @@ def table_of_draws(counts: Int64[np.ndarray, " rows"]) -> Int32[np.ndarray, " dr
     return np.repeat(np.arange(len(counts), dtype=np.int32), times)
 
 
-def fill(
+def init_input(
     model: FastTextModel, used: UInt8[np.ndarray, " rows"], seed: int, vectors: Vectors | None
 ) -> None:
     """Initialise E: uniform in ± 1 / D for all words and used buckets, or pretrained vectors.

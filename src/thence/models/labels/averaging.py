@@ -63,9 +63,9 @@ of fastText, which has one for every word; their size is that of the embeddings.
     hidden_sizes: tuple[PositiveInt, ...] = ()
     """Sizes of hidden layers between the mean and the output (deep averaging network)."""
     dropout: DropProbability = 0.0
-    """Share of the mean's and the hidden layers' numbers dropped in training."""
+    """Dropout rate of the mean and of the hidden layers."""
     word_dropout: DropProbability = 0.0
-    """Share of features dropped in training."""
+    """Dropout rate of whole features."""
 
     @property
     def bags(self) -> BagOptions:

@@ -119,9 +119,9 @@ class FastText:
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
         parts = [predict(self.contents, part)[0] for part in _normalized(texts)]
-        chances = np.concatenate([np.zeros((0, self.classes.num_classes), np.float32), *parts])
-        found = np.empty_like(chances)
-        found[:, self._columns] = np.log(np.clip(chances, SMALLEST, 1))
+        probs = np.concatenate([np.zeros((0, self.classes.num_classes), np.float32), *parts])
+        found = np.empty_like(probs)
+        found[:, self._columns] = np.log(np.clip(probs, SMALLEST, 1))
         return found
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:

@@ -33,6 +33,7 @@ these is no better, smaller ones."""
 LOWEST_LOG, HIGHEST_LOG = -6.0, 4.0
 """Bounds of the natural logarithm of the inverse temperature."""
 GOLDEN = (5**0.5 - 1) / 2
+"""The golden ratio's inverse, by which each step of the search shortens the range."""
 SEARCH_STEPS = 25
 """Steps of the golden section search: they reduce the range to 6e-6 of it."""
 PRIOR_DOCUMENTS = 1.0

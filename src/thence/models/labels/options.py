@@ -16,19 +16,19 @@ class EmbeddingOptions(Settings):
     """Settings of every classifier that reads sequences of embeddings."""
 
     embedding_size: Size = 100
-    """Numbers per token in the embedding."""
+    """Size of the embeddings."""
     vectors: str | None = None
     """Begin with the word vectors of this file: GloVe, word2vec (text or binary), .vec, or .bin \
 of fastText, which has one for every word; their size is that of the embeddings."""
     embeddings: Kind = "non-static"
     """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
     word_dropout: DropProbability = 0.1
-    """Chance that a token is left out at a training step."""
+    """Dropout rate of whole tokens."""
     dropout: DropProbability = 0.5
-    """Chance that a number that describes the document is left out at a training step."""
+    """Dropout rate of the pooled features of a document."""
     adversarial: Fraction = 0.08
-    """Learn also from embeddings that are moved the way that hurts most, by this share of their \
-length."""
+    """Adversarial training: also learn from embeddings moved along the gradient of the loss, by \
+this share of their norm."""
     max_length: Size = 400
     """Tokens of a document that are read, its first ones."""
 
@@ -46,7 +46,7 @@ class ConvolutionOptions(EmbeddingOptions):
     """Settings of the ``convolution`` classifier."""
 
     embedding_size: Size = 200
-    """Numbers per token in the embedding."""
+    """Size of the embeddings."""
     widths: tuple[PositiveInt, ...] = (3, 4, 5)
     """Width of a filter in tokens (n), for each set of filters."""
     filters: Size = 100
@@ -70,17 +70,17 @@ class RecurrentOptions(EmbeddingOptions):
     cell: Cell = "lstm"
     """Long short-term memory or gated recurrent units."""
     embedding_size: Size = 200
-    """Numbers per token in the embedding."""
+    """Size of the embeddings."""
     hidden_size: Size = 64
     """Units of each layer in each direction."""
     layers: Layers = 1
     """Recurrent layers, each reading the one below."""
     bidirectional: bool = True
-    """Read from the end too."""
+    """Read in both directions."""
     pooling: Pooling = "max"
     """How a document's hidden states are pooled: the last ones, or their mean or maximum."""
     input_dropout: DropProbability = 0.0
-    """Chance that a number of the embeddings is left out at a training step."""
+    """Dropout rate of the embeddings."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ training begins, and its tokens are the classifier's."""
     head_size: Size = 50
     """Units of the head's hidden layer, between the pooled states and the logits."""
     dropout: DropProbability = 0.4
-    """Chance that a number that the head reads is left out at a training step; the language model \
-keeps its own dropout."""
+    """Dropout rate of the head's inputs; the language model keeps its own dropout."""
     unfreeze: Fraction = 0.3
     """Share of the training after which all layers learn; the head alone learns from the start."""
     layer_ratio: Annotated[float, Range(ge=1, le=LARGEST_SIZE)] = 1.0

@@ -51,7 +51,7 @@ class MLPOptions(OutputLayerOptions):
     context: PositiveInt = 3
     """Symbols of context (n): how far back the model sees."""
     embedding_size: PositiveInt = 10
-    """Numbers per symbol in the shared embedding (m)."""
+    """Size of the embeddings (m)."""
     hidden_size: PositiveInt = 200
     """Units of each hidden layer (h)."""
     layers: Annotated[int, Range(ge=0, le=MAX_LAYERS)] = 1
@@ -64,9 +64,9 @@ uniform (PyTorch's defaults), or normal (standard normal, the first loss is far 
     direct: bool = False
     """Connect the embeddings to the output directly too (W of the paper)."""
     dropout: DropProbability = 0.0
-    """Chance that a hidden unit is left out at a training step."""
+    """Dropout rate of the hidden units."""
     embedding_dropout: DropProbability = 0.0
-    """Chance that a number of the concatenated embeddings is left out at a training step."""
+    """Dropout rate of the concatenated embeddings."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,23 +87,23 @@ class RecurrentOptions(OutputLayerOptions):
     cell: ClassVar[Cell]
 
     embedding_size: PositiveInt = 128
-    """Numbers per symbol in the embedding."""
+    """Size of the embeddings."""
     hidden_size: PositiveInt = 256
     """Units of each recurrent layer."""
     layers: Layers = 1
     """Recurrent layers, each reading the one below."""
     dropout: DropProbability = 0.2
-    """Chance that an output of a recurrent layer is left out at a training step."""
+    """Dropout rate of the outputs of recurrent layers."""
     input_dropout: DropProbability = 0.0
-    """Chance that a number of the embeddings is left out."""
+    """Dropout rate of the embeddings."""
     embedding_dropout: DropProbability = 0.0
-    """Probability that a symbol's row of the embedding table is dropped, at all its positions."""
+    """Dropout rate of whole symbols: rows of the embedding table."""
     weight_drop: DropProbability = 0.0
-    """Chance that a weight from hidden to hidden is left out (DropConnect)."""
+    """Dropout rate of the recurrent (hidden-to-hidden) weights (DropConnect)."""
     locked: bool = True
-    """Leave out the same numbers at every place of a sequence (variational dropout)."""
+    """Use the same dropout mask at every position of a sequence (variational dropout)."""
     tied: bool = False
-    """Let the embedding be the output weights too, behind a projection where the sizes differ."""
+    """Tie the output weights to the embedding, with a projection if the sizes differ."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -144,22 +144,22 @@ class TransformerOptions(OutputLayerOptions):
     """Settings of the ``transformer`` model."""
 
     context: Annotated[int, Range(ge=1, le=1 << 24)] = 128
-    """How many places each place attends to, itself included."""
+    """Number of positions that each position attends to, itself included."""
     embedding_size: PositiveInt = 128
-    """Numbers per symbol in the embedding, and per place in every layer."""
+    """Size of the embeddings, and of the values in every layer."""
     layers: Layers = 4
     """Layers, each of attention and a feed-forward part."""
     heads: PositiveInt = 4
-    """Heads of attention in each layer, among which the embedding size is divided."""
+    """Attention heads in each layer, among which the embedding size is divided."""
     positions: Literal["rotary", "learned"] = "rotary"
     """Rotary embedding (rotates queries and keys), or a learned embedding of each position."""
     feed_forward: Literal["gelu", "swiglu"] = "gelu"
     """Activation of the feed-forward part: GELU, or SwiGLU, which multiplies half of the numbers \
 by the SiLU of the others and learns more in the same time."""
     dropout: DropProbability = 0.1
-    """Chance that a number of the embeddings or of a part's output is left out."""
+    """Dropout rate of the embeddings, and of the outputs of attention and feed-forward parts."""
     tied: bool = True
-    """Let the embedding be the output weights too."""
+    """Tie the output weights to the embedding."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

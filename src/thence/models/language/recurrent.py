@@ -84,7 +84,7 @@ class Layer(nn.Module):
         cell: Kind of cell.
         input_size: Size of its inputs.
         hidden_size: Number of its units (H).
-        weight_drop: Chance that a weight of U is left out at a training step.
+        weight_drop: Dropout rate of the weights U.
     """
 
     def __init__(

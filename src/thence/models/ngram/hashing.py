@@ -20,6 +20,7 @@ from thence.models.ngram.hashed import A, B, HashedNGrams, HashTable, murmur
 NO_UNKNOWN = -100.0
 """The log10 probability of an unknown word if the model has none, as in KenLM."""
 UNKNOWN_NAMES = (b"<unk>", b"<UNK>")
+"""Words that KenLM reads as the unknown word."""
 NEVER_CONTEXT = np.float32(-0.0)
 """The back-off weight that marks an n-gram that is no context of longer ones; a weight of zero of a
 context is +0.0."""
@@ -41,6 +42,7 @@ class Listed:
 
 
 WEIGHTS = [("log_prob", np.float32), ("backoff", np.float32)]
+"""Fields of the values in a slot (a structured dtype)."""
 
 
 @dataclass
