@@ -1,4 +1,4 @@
-/** What can be done with the text: continue it, fill a span of it, hold it against another. */
+/** Actions on the text: continue it, fill a span of it, compare it with another. */
 
 import { el } from "./dom.js";
 import { ContinuationsAction } from "./continuations.js";
@@ -38,7 +38,7 @@ export class Actions {
     this.buttons.forEach((button, place) => button.setAttribute("aria-expanded", String(this.actions[place] === this.open)));
   }
 
-  /** Tell the open action that the text or the models are others. */
+  /** Tell the open action that the text or the models have changed. */
   changed() {
     this.open?.changed?.();
   }

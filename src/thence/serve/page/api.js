@@ -3,7 +3,7 @@
 const KEY = "thence-token";
 const BROKEN = "The connection to the server broke.";
 
-/** What went wrong, as a sentence for people. */
+/** An error as a sentence for people. */
 export class Problem extends Error {
   /**
    * @param {string} message
@@ -17,7 +17,7 @@ export class Problem extends Error {
 
 let asking = null;
 
-/** Ask for the token once, whoever needs it, and keep it for this tab. */
+/** Ask the user for the token once, and keep it for this tab. */
 function askForToken(wrong) {
   asking ??= new Promise((resolve) => {
     const dialog = document.getElementById("token-dialog");
@@ -53,7 +53,7 @@ export async function ask(path, options) {
   }
 }
 
-/** A header holds bytes: write what is beyond Latin-1 as its bytes in UTF-8. */
+/** A header holds bytes: encode characters beyond Latin-1 as UTF-8. */
 function encodeToken(token) {
   return Array.from(new TextEncoder().encode(token), (byte) => String.fromCharCode(byte)).join("");
 }
@@ -63,10 +63,10 @@ async function refusal(response) {
   try {
     const { message, code } = (await response.json()).error;
     sentence = message;
-    // The server was started anew with other models than this page knows.
+    // The server was restarted with other models than this page knows.
     if (code === "model_not_found") sentence += " Load this page again to see them.";
   } catch {
-    // Not JSON: the status has to do.
+    // Not JSON: show the status instead.
   }
   return new Problem(sentence, response.status);
 }
@@ -123,8 +123,8 @@ export async function* stream(path, given, signal) {
 }
 
 /**
- * Return a function that asks the newest question only: an older one is cut off, and its answer
- * never shown. A question that waits for its answer is not asked again.
+ * Return a function that runs only the newest query: an older one is aborted, and its answer is never
+ * shown. A query equal to the one in progress is not repeated.
  * @param {(signal: AbortSignal, ...given: any[]) => Promise<any>} question
  * @param {(answer: any, ...given: any[]) => void} onAnswer
  * @param {(problem: Problem) => void} onProblem

@@ -4,7 +4,7 @@ import { axes, linearTicks, logTicks, scale } from "./axes.js";
 import { el, freshId, svg } from "./dom.js";
 
 const MARGIN = { left: 62, right: 16, top: 12, bottom: 40 };
-/** Pixels that a pointer moves before it draws a window rather than points at a place. */
+/** Pixels that a pointer moves before it selects a window instead of pointing at a place. */
 const DRAG = 6;
 /** How near a line's point must be to a place to be read there, in pixels. */
 const NEAR = 14;
@@ -13,7 +13,7 @@ const ROOM = 0.6;
 /** Height of a baseline's name, in pixels; baselines that are nearer share a line. */
 const TEXT = 13;
 
-/** A chart that draws itself anew when it is given other lines or another width. */
+/** A chart that redraws itself when its lines or its width change. */
 export class Chart {
   /**
    * @param {string} label What the chart shows.

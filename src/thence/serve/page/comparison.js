@@ -1,4 +1,4 @@
-/** Runs side by side: paired differences, what they cost, samples, and where they disagree. */
+/** A comparison of runs: paired differences, score against cost, samples, and disagreements. */
 
 import { get, newest, post } from "./api.js";
 import { el, errorLine, freshId } from "./dom.js";

@@ -8,12 +8,12 @@ import { duration, fixed, grouped, percent } from "./format.js";
 import { smoothed } from "./smoothing.js";
 import { fromNats, unitName, unitPer } from "./units.js";
 
-/** Runs that have a colour of their own; more are drawn in grey. */
+/** Number of runs with colours of their own; further ones are grey. */
 const COLOURS = 6;
 const STRIP = 112;
 export const XS = { step: "training steps", seconds: "seconds of training", tokens: "tokens read", epoch: "epochs" };
 
-/** Return what is said of a place on the horizontal axis. */
+/** Return the text for a position on the horizontal axis. */
 function sayPlace(axis) {
   if (axis === "seconds") return duration;
   return (place) => (axis === "epoch" ? `epoch ${fixed(place)}` : axis === "step" ? `step ${grouped(place)}` : `${grouped(place)} tokens`);
@@ -59,7 +59,7 @@ export class CurvePanel {
     }
   }
 
-  /** Ask once what knows little: the lines to beat. */
+  /** Request the baselines of the curves, once. */
   async ask(run) {
     if (this.baselines !== null) return;
     this.baselines = [];
@@ -115,7 +115,7 @@ function newest(curve, accuracy) {
   return ["dev", "train"].filter((key) => last(key) !== null).map((key) => `${key} ${fixed(fromNats(last(key)), 3)}`).join(" · ");
 }
 
-/** What is said of a run beneath its curves: its verdict, or how far it is. */
+/** The text about a run below its curves: its verdict, or its progress. */
 function inWords(curve) {
   const step = curve.looks.at(-1)?.step ?? 0;
   const of = curve.total_steps ? ` of ${grouped(curve.total_steps)}` : "";

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * Set what an element is made of.
+ * Set attributes, listeners and children of an element.
  * @param {Element} element
  * @param {Object} settings Attributes; `on` holds listeners, `vars` custom properties of CSS.
  * @param {Array<Node|string|null>} children
@@ -44,13 +44,13 @@ export function debounced(wait, action) {
 }
 
 let serial = 0;
-/** Return an id that nothing else has. */
+/** Return a unique id. */
 export function freshId(prefix) {
   serial += 1;
   return `${prefix}-${serial}`;
 }
 
-/** Say something to those who listen to the page. */
+/** Announce a text to screen readers. */
 export function announce(sentence) {
   document.getElementById("status").textContent = sentence;
 }

@@ -1,4 +1,4 @@
-/** The inspector: what each model holds possible at the chosen place, on one scale for all. */
+/** The inspector: the distribution of each model at the chosen place, on one scale. */
 
 import { el, freshId } from "./dom.js";
 import { END, fixed, grouped, percent, visible } from "./format.js";
@@ -9,7 +9,7 @@ import { fromBits, unitName } from "./units.js";
 
 /** Rows that are shown at first. */
 const FEW = 10;
-/** Upper ends of the scale of the bars, in probability: the smallest that holds all of them. */
+/** Upper ends of the scale of the bars, in probability: the smallest one that fits all bars is used. */
 const SCALES = [0.01, 0.05, 0.1, 0.25, 0.5, 1];
 const EVEN = { temperature: 1, top_k: 0, top_p: 1 };
 

@@ -6,13 +6,13 @@ import { fixed, minus, percent, readable, visible } from "./format.js";
 import { roving } from "./roving.js";
 import { fromNats, unitName } from "./units.js";
 
-/** Characters of a document whose words can be weighed. */
+/** Maximum length of a document whose words are weighed, in characters. */
 const LONGEST_EXPLAINED = 10000;
-/** Labels that are shown of many. */
+/** Number of labels that are shown. */
 const MOST_LABELS = 12;
-/** Labels that are asked for: what one model thinks likely, another may not. */
+/** Number of labels to request: models differ in which labels are likely. */
 const ASKED_LABELS = 200;
-/** Milliseconds without typing before words are weighed: each is left out once. */
+/** Milliseconds without typing before words are weighed, which classifies the text once per word. */
 const PATIENCE = 120;
 
 export class Labels {

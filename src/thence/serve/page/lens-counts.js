@@ -28,7 +28,7 @@ function rove(event, element) {
   if (step === undefined || place < 0) return;
   event.preventDefault();
   cells[Math.min(Math.max(place + step, 0), cells.length - 1)].click();
-  // The row may have been drawn anew.
+  // The row may have been redrawn.
   document.querySelector(`.lens-panel .token-row .cell.on`)?.focus();
 }
 
@@ -118,7 +118,7 @@ export function drawMixture(look, scene) {
   ];
 }
 
-/** What caches remembered. */
+/** The matches of caches. */
 export function drawCache(look, scene) {
   return look.lenses.cache.flatMap((cache) => {
     const of = (index) => cache.tokens[index - scene.places[0]];
@@ -138,7 +138,7 @@ export function drawCache(look, scene) {
   });
 }
 
-/** Where the train text says the same. */
+/** The longest matches in the train text. */
 export function drawExamples(look, scene) {
   const found = look.lenses.examples[scene.chosen - scene.places[0]];
   const row = tokenRow(scene, (index) => {

@@ -10,7 +10,7 @@ const head = (names, numbers) => el("thead", {}, el("tr", {}, names.map((name, p
 const lean = (value, full, more = "") => ({ class: `lean ${value >= 0 ? "for" : "against"} ${more}`, vars: { "--strength": `${(72 * Math.min(1, Math.abs(value) / full)).toFixed(1)}%` } });
 const signed = (value) => `${value > 0 ? "+" : ""}${fixed(value)}`.replace("-", "−");
 
-/** What adapting to the text before it gained for each token. */
+/** The gain of adaptation for each token. */
 export function drawLearning(look, scene) {
   const of = (index) => look.lenses.learning[index - scene.places[0]];
   const token = of(scene.chosen);
@@ -25,7 +25,7 @@ export function drawLearning(look, scene) {
   ];
 }
 
-/** Which inputs of context mixing spoke for the chosen token. */
+/** The inputs of context mixing that supported the chosen token. */
 export function drawMixing(look, scene) {
   const found = look.lenses.mixing.tokens ?? look.lenses.mixing;
   const token = found[scene.chosen - scene.places[0]];
@@ -38,7 +38,7 @@ export function drawMixing(look, scene) {
   ];
 }
 
-/** What a model is given, and the shape of all that it makes of it. */
+/** The inputs of a model, and the shapes of all arrays computed from them. */
 export function drawShapes(look, scene) {
   const { stages, contexts, places } = look.lenses.shapes;
   const context = contexts[scene.chosen - places[0]];
@@ -51,7 +51,7 @@ export function drawShapes(look, scene) {
   ];
 }
 
-/** Which units go along with features of the text. */
+/** Units that correlate with features of the text. */
 export function drawTracking(look, scene) {
   const { about, units } = look.lenses.units;
   if (units.length === 0) return [el("p", { class: "hint" }, about)];

@@ -124,7 +124,7 @@ export function drawWhy(look, scene) {
   ].filter(Boolean);
 }
 
-/** The choice of a token that the chosen one is held against: why this one and not that. */
+/** The choice of a token to compare with: why the chosen one and not that one. */
 function contrast(scene) {
   const likely = (scene.strip.at?.tokens ?? []).filter((token) => token.text?.trim() && token.id !== scene.strip.ids[scene.chosen]).slice(0, 12);
   const names = [...new Set([scene.memory.against, ...likely.map((token) => token.name)].filter(Boolean))];
@@ -138,7 +138,7 @@ function contrast(scene) {
   return control;
 }
 
-/** What each layer would already predict, were it the last. */
+/** The predictions of each layer, as if it were the last (logit lens). */
 export function drawLayers(look, scene) {
   const { layers, places } = look.lenses.layers;
   const at = scene.chosen - places[0];

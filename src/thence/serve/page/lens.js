@@ -1,4 +1,4 @@
-/** Lenses: what a model shows of each token beside its surprisal. One is chosen at a time. */
+/** Lenses: further views of each token by a model. One is chosen at a time. */
 
 import { newest, post } from "./api.js";
 import { el, errorLine } from "./dom.js";
@@ -11,10 +11,10 @@ import { tokenAt } from "./readings.js";
 import { rankLegend, rankShade, shade, surprisalLegend } from "./shades.js";
 import { keep, value } from "./state.js";
 
-/** Tokens of a long text that a lens is asked about: those around the chosen one. */
+/** Number of tokens of a long text that a lens is requested for: those around the chosen one. */
 const AROUND = 60;
 const EMPTY = "The text is empty: write something to look into.";
-/** Milliseconds without typing before a lens is asked; it may compute for longer than the bars. */
+/** Milliseconds without typing before a lens is requested; it may take longer than the bars. */
 const PATIENCE = 150;
 
 /**
@@ -109,7 +109,7 @@ export class Lens {
     this.onColours();
   }
 
-  /** Forget what is shown, which is of another lens or model. */
+  /** Discard the shown answer, which is of another lens or model. */
   forget() {
     this.look = null;
     this.error.show(null);
@@ -123,7 +123,7 @@ export class Lens {
     this.pick(/ (input|forget|output|update|reset|candidate|cell|hidden)$/.test(layer) && model.lenses.includes("gates") ? "gates" : "units");
   }
 
-  /** Show the switch, and ask for the lens if the text, the place or the models are others. */
+  /** Show the switch, and request the lens if the text, the place or the models have changed. */
   update(wait = PATIENCE) {
     const shown = LENSES.filter((lens) => this.has(lens));
     const lens = this.lens;
@@ -171,7 +171,7 @@ export class Lens {
     return strip && !strip.problem && strip.text === text ? strip : null;
   }
 
-  /** Whether what is known is of this text, and of the tokens around the chosen one. */
+  /** Whether the known answer is for this text and includes the tokens around the chosen one. */
   fits(lens, model) {
     const strip = this.strip(model);
     if (this.look === null || strip === null || this.look.text !== strip.text || this.look.run !== model.id || this.look.lens !== lens.id) return false;
@@ -239,7 +239,7 @@ export class Lens {
     return shade(strip.bits[index]);
   }
 
-  /** What the colours depend on, for those who keep what is drawn. */
+  /** A key of all that the colours depend on, for caches of drawn elements. */
   get colours() {
     return this.lens.colour ? `${this.lens.id} ${this.look?.run}` : "surprise";
   }

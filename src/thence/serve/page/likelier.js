@@ -7,7 +7,7 @@ import { Reader, totalBits } from "./readings.js";
 import { keep, value } from "./state.js";
 import { fromBits, unitName, withUnit } from "./units.js";
 
-/** Tokens of both texts, multiplied, that are aligned at most. */
+/** Largest product of the texts' numbers of tokens that is aligned. */
 const MOST_ALIGNED = 1200 ** 2;
 
 export class LikelierAction {

@@ -14,11 +14,11 @@ import { keep, several, value } from "./state.js";
 import { Strips } from "./strips.js";
 import { unitChoice } from "./units.js";
 
-/** Milliseconds between two looks at what has become of the models. */
+/** Milliseconds between two requests of the models' states. */
 const EVERY = 20000;
 /** The same while baselines are being computed. */
 const SOON = 1500;
-/** Milliseconds after which an answer that has not come is shown as missing. */
+/** Milliseconds after which an answer counts as missing. */
 const PATIENCE = 250;
 
 /** Fill the place. */
@@ -76,7 +76,7 @@ export function lookPlace(panel, app) {
     return rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip && !strip.problem && strip.text === editor.text);
   }
 
-  /** The answers that say what is wrong. */
+  /** The answers that are errors. */
   function failures() {
     return rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip?.problem);
   }
@@ -170,7 +170,7 @@ export function lookPlace(panel, app) {
       if (said !== told) announce(said);
       told = said;
     } catch {
-      // The next reading says what is wrong.
+      // The next reading shows the error.
     }
   }
   const resized = new ResizeObserver(() => drawSoon());

@@ -5,16 +5,16 @@ import { keep, several } from "./state.js";
 import { brief, fixed, percent } from "./format.js";
 import { fromNats, unitName } from "./units.js";
 
-/** Models that can be looked at together: as many as there are colours. */
+/** Maximum number of models to look at together: the number of colours. */
 export const MOST_CHOSEN = 6;
-/** Models from which on they can be searched. */
+/** Number of models from which on there is a search field. */
 const MANY = 8;
-/** Chosen at first, if the address says nothing. */
+/** Number of models that are chosen if the address names none. */
 const FIRST = 2;
 const STATES = { training: "in training", stopped: "unfinished", unreadable: "damaged on disk", deleted: "deleted on disk" };
 const ON_DISK = { changed: "replaced on disk", deleted: "deleted on disk" };
 
-/** Return what is wrong with a model, in words, or null. */
+/** Return the problem of a model as a text, or null. */
 export function stateOf(model) {
   if (model.on_disk !== "unchanged") return ON_DISK[model.on_disk];
   return STATES[model.state] ?? null;

@@ -1,11 +1,11 @@
-/** A text as several models read it: asked for while it is typed, one answer as each is ready. */
+/** Readings of a text by several models: requested while it is typed, one event per model as it is ready. */
 
 import { Problem, stream } from "./api.js";
 
-/** Tokens of a distribution that are asked for; all others come in groups. */
+/** Number of tokens to request of each distribution; all others come in groups. */
 const TOP = 100;
 
-/** Places in a text: the server counts characters, JavaScript its units of 16 bits. */
+/** Conversion of positions: the server counts code points, JavaScript UTF-16 code units. */
 function placesOf(text) {
   if (!/[\ud800-\udfff]/.test(text)) return { toUnits: (place) => place, toPoints: (place) => place };
   const units = [];
@@ -19,17 +19,6 @@ function placesOf(text) {
     toUnits: (place) => units[place] ?? unit,
     toPoints: (place) => units.findLastIndex((one) => one <= place),
   };
-}
-
-/** Return a list of places in the text as JavaScript counts them. */
-export function inUnits(text, places) {
-  const { toUnits } = placesOf(text);
-  return places.map(toUnits);
-}
-
-/** Return the characters before a place that JavaScript counts. */
-export function inPoints(text, place) {
-  return placesOf(text).toPoints(place);
 }
 
 /**
@@ -56,7 +45,7 @@ async function read(models, text, place, signal, onStrip) {
   for (const model of missing) onStrip({ model, problem: "The model took too long to answer." });
 }
 
-/** The newest question only: an older one is cut off, and its answers are never shown. */
+/** Runs only the newest query: an older one is aborted, and its answers are never shown. */
 export class Reader {
   /**
    * @param {(strip: Object) => void} onStrip

@@ -1,4 +1,4 @@
-/** What a replay moves: samples, a text's colours, embeddings, and numbers of units over the text. */
+/** The views of a replay: samples, a coloured text, embeddings, and activations of units. */
 
 import { el, svg } from "./dom.js";
 import { END, fixed, percent, readable, visible } from "./format.js";
@@ -17,7 +17,7 @@ export class SampleList {
   }
 }
 
-/** The colours of a text at a snapshot, what it costs, and what would follow it. */
+/** A text coloured by a snapshot, its loss, and the next token. */
 export class ReadText {
   constructor() {
     this.tokens = el("p", { class: "replay-tokens", dir: "auto", role: "img" });

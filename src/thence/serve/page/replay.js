@@ -1,4 +1,4 @@
-/** A training played again from its snapshots: one slider moves all that is shown of them. */
+/** The replay of a training from its snapshots: one slider controls all views. */
 
 import { get, newest, post } from "./api.js";
 import { debounced, el, errorLine, freshId } from "./dom.js";
@@ -7,7 +7,7 @@ import { GlidingMap, ReadText, SampleList, UnitMatrix } from "./replay-views.js"
 import { keep, value } from "./state.js";
 import { fromNats, unitName } from "./units.js";
 
-/** Milliseconds that a snapshot is shown for while a replay plays. */
+/** Milliseconds per snapshot while a replay plays. */
 const PACE = 450;
 const COUNT = 8;
 

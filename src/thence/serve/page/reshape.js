@@ -1,4 +1,4 @@
-/** What temperature, top-k and top-p make of a distribution, as the server's sampling does it. */
+/** Temperature, top-k and top-p applied to a distribution, as in the server's sampling. */
 
 /** Smallest temperature that is not taken as "always the most probable". */
 const GREEDY = 0.005;
@@ -18,7 +18,7 @@ export function reshape(distribution, settings) {
   if (largest === 0) return new Map(distribution.tokens.map((token) => [token, 0]));
   const greedy = settings.temperature < GREEDY;
   const power = greedy ? 1 : 1 / settings.temperature;
-  // The largest is divided by first, so that no power of a small number becomes nothing.
+  // Divide by the largest first, so that powers of small numbers do not underflow.
   const weights = groups.map((group) => (group.probability / largest) ** power);
   let left = greedy ? 1 : settings.top_k || Infinity;
   const kept = groups.map((group) => {

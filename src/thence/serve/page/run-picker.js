@@ -2,7 +2,7 @@
 
 import { el, freshId } from "./dom.js";
 
-/** Runs beyond which there is a field to find some. */
+/** Number of runs above which there is a search field. */
 const MANY = 12;
 
 /** Return runs by group, in the order in which the groups first occur; each with a title. */

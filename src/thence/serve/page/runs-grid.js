@@ -1,4 +1,4 @@
-/** A table of the runs of one group: rank, score, what they cost, and the settings that differ. */
+/** A table of the runs of one group: rank, score, cost, and the settings that differ. */
 
 import { el, freshId } from "./dom.js";
 import { brief, duration, fixed, grouped, minus, percent } from "./format.js";
@@ -7,7 +7,7 @@ import { whisker, whiskerScale } from "./whisker.js";
 
 /** Columns of settings; a comparison has all. */
 const MOST_SETTINGS = 5;
-/** Settings that change how a training is done, and not what comes of it. */
+/** Settings that change how a training runs, but not its result. */
 const IDLE = new Set(["model", "threads", "snapshots", "checkpoint_seconds", "logits_memory", "samples", "device", "memory", "precision"]);
 const STATES = { training: ["in training", "live"], stopped: ["stopped", ""], unreadable: ["unreadable", "bad"], deleted: ["deleted", "bad"] };
 
@@ -113,7 +113,7 @@ function compare(first, second, sign) {
   return sign * (Number(first) - Number(second));
 }
 
-/** Return what became of a run, if it is not simply finished and as it was loaded. */
+/** Return the state of a run, unless it is finished and unchanged on disk. */
 export function stateTags(run) {
   const [state, colour] = STATES[run.state] ?? [];
   const at = run.state === "training" && run.steps ? `, step ${grouped(run.steps)}` : "";

@@ -9,12 +9,12 @@ import { grouped } from "./run-picker.js";
 import { byScore, runsGrid, unreadable } from "./runs-grid.js";
 
 const EVERY = 4000;
-/** Rows of a group until all of them are asked for. */
+/** Number of rows of a group before "show all" is pressed. */
 const MOST_ROWS = 60;
-/** Models that are judged for their intervals without being asked: so many, of so many bytes at most. */
+/** Intervals are computed unasked for at most this many models, of at most this many bytes. */
 const MOST_JUDGED = 30;
 const LARGEST_JUDGED = 24e6;
-/** The best so many of each group. */
+/** And for at most this many of the best runs of each group. */
 const MOST_OF_GROUP = 12;
 
 /** Fill the place. */
@@ -112,7 +112,7 @@ export function runsPlace(panel, app) {
     else timer = setTimeout(poll, EVERY);
   }
 
-  /** Ask for the interval of one run after another. */
+  /** Request the intervals of one run after another. */
   async function judge() {
     if (judging) return;
     judging = true;
@@ -127,7 +127,7 @@ export function runsPlace(panel, app) {
     judging = false;
   }
 
-  /** Have the interval of a run worked out. */
+  /** Request the interval of a run. */
   async function work(run) {
     automatic.add(run.name);
     draw();

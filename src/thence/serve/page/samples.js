@@ -1,4 +1,4 @@
-/** What trainings under way would write: samples of their best weights so far, always of one seed. */
+/** Samples of trainings in progress, from their best weights so far, always with the same seed. */
 
 import { get, Problem } from "./api.js";
 import { el } from "./dom.js";

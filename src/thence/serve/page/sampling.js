@@ -1,4 +1,4 @@
-/** Temperature, top-k and top-p: how bars are reshaped and texts are drawn. */
+/** Temperature, top-k and top-p: settings for the bars and for sampling. */
 
 import { el, freshId } from "./dom.js";
 import { keep, value } from "./state.js";

@@ -1,4 +1,4 @@
-/** A scatter plot of runs: how good they are against what they cost, with those that none beats. */
+/** A scatter plot of runs: score against cost, with the Pareto front. */
 
 import { axes, linearTicks, logTicks, scale } from "./axes.js";
 import { el, svg } from "./dom.js";
@@ -8,7 +8,7 @@ const HEIGHT = 320;
 const NAME = 15;
 
 /**
- * Return the points that no other beats in both ways, by what they cost.
+ * Return the Pareto front: points that no other beats in score and cost, ordered by cost.
  * @param {{x: number, y: number}[]} points
  * @param {boolean} upwards Whether a higher y is better.
  */
@@ -22,7 +22,7 @@ function pareto(points, upwards) {
   });
 }
 
-/** A plot that draws itself anew for another width. */
+/** A plot that redraws itself when its width changes. */
 export class Scatter {
   constructor(label) {
     this.svg = svg("svg", { class: "chart scatter", role: "img", "aria-label": label });

@@ -9,9 +9,9 @@ import { fromBits, unitName, withUnit } from "./units.js";
 const FULL = 6;
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Extended_Pictographic}/u;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
-/** Characters from which on a text is set closer. */
+/** Length of a text from which on it is set more closely, in characters. */
 const LONG = 160;
-/** Blocks that are drawn at most: of a longer text those around the chosen place. */
+/** Maximum number of blocks to draw: those around the chosen place of a longer text. */
 const MOST_BLOCKS = 150;
 
 /** How one token is shown. */
@@ -75,7 +75,7 @@ export class Strips {
     this.highlight();
   }
 
-  /** Show elements; those that stay are not touched, so that the keyboard stays where it is. */
+  /** Show elements; those that stay are not touched, so that they keep the keyboard focus. */
   put(elements) {
     const same = elements.length === this.element.children.length && elements.every((one, place) => one === this.element.children[place]);
     if (same) return;

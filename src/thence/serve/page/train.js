@@ -95,7 +95,7 @@ export function trainPlace(panel, app) {
     return null;
   }
 
-  /** Ask how a training went, and say it when it is known. */
+  /** Request the verdict of a training, and show it. */
   async function judge(curve) {
     curve.unit_of_verdict = unitName();
     try {
@@ -106,7 +106,7 @@ export function trainPlace(panel, app) {
     }
   }
 
-  /** Draw in another unit, and have the verdicts in it. */
+  /** Redraw in another unit, with verdicts in it. */
   function changeUnit() {
     draw();
     for (const curve of known.values()) if (curve.verdict && curve.unit_of_verdict !== unitName()) judge(curve);
