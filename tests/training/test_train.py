@@ -88,13 +88,16 @@ def test_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_run_folder("..", "mlp") == Path("runs/text-mlp")
 
 
-def test_a_run_does_not_take_the_name_of_its_bundled_text(
+def test_a_run_may_have_the_name_of_its_bundled_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingError, match="name of the text too"):
-        train("first-sentences", model="ngram", output="first-sentences")
-    assert not list(tmp_path.iterdir())
+    run = train("first-sentences", model="bigram-counts", output="first-sentences")
+    assert run.evaluate().perplexity > 1  # The name still means the text.
+    other = train("first-sentences", model="ngram", output="other")
+    assert other.recipe.text == "first-sentences"
+    with pytest.raises(TextError, match="other is the folder of a run, not a text"):
+        train("other", model="ngram", output="third")
 
 
 def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -> None:

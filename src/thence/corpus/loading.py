@@ -179,11 +179,13 @@ def locate(source: str | Path, progress: Progress | None) -> str | Path:
         DownloadError: A set could not be downloaded.
     """
     name, path = str(source), Path(source)
-    if name == "-" or name.startswith(HUGGING_FACE) or exists(path):
+    if name == "-" or name.startswith(HUGGING_FACE) or is_there(path):
         return source
     if name in CATALOGUE:
         files = text_files_of(name, progress)
         return files.get("all") or files["train"]
+    if exists(path):
+        raise TextError(f"{name} is the folder of a run, not a text. Several runs: thence compare.")
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     known = [*BUNDLED, *CATALOGUE]
     hint = nearest(path.name, [*known, *siblings])
@@ -195,8 +197,18 @@ def locate(source: str | Path, progress: Progress | None) -> str | Path:
 
 
 def is_one_of(source: Source, names: Container[str]) -> bool:
-    """Return whether the source is one of the names, and no file or folder has this name."""
-    return isinstance(source, str | Path) and str(source) in names and not exists(Path(source))
+    """Return whether the source is one of the names; and no text has this name."""
+    return isinstance(source, str | Path) and str(source) in names and not is_there(Path(source))
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is such a file or folder; a run, such as ``names``, is no text."""
+    return exists(path) and not is_run(path)
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a folder is a run."""
+    return (path / "config.toml").is_file() and (path / "tokenizer.json").is_file()
 
 
 def exists(path: Path) -> bool:

@@ -298,8 +298,12 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
         chosen = found
         if len(found) <= TICKS + 1:
             break
-    every = -(-len(chosen) // (TICKS + 1))
-    return [(one, _brief(one)) for one in chosen[::every]]
+    apart = 0.999 * math.log(high / low) / (TICKS + 1)
+    kept = chosen[:1]
+    for one in chosen[1:]:
+        if math.log(one / kept[-1]) >= apart:
+            kept.append(one)
+    return [(one, _brief(one)) for one in kept]
 
 
 def _brief(number: float) -> str:
@@ -373,7 +377,7 @@ def _as_table(heat_map: HeatMap) -> str:
     found = {(cell.row, cell.column): cell for cell in heat_map.cells}
     name = "font-weight: normal; padding: .25rem .5rem; max-width: 12rem; overflow-wrap: anywhere"
     right = f'scope="col" dir="auto" style="{name}; text-align: right"'
-    left = f'scope="row" dir="auto" style="{name}; text-align: left"'
+    left = f'scope="row" dir="auto" style="{name}; min-width: 4rem; text-align: left"'
     head = "".join(element("th", right, escaped(one)) for one in heat_map.columns)
     lines = [f"<tr><td></td>{head}</tr>"]
     for row, title in enumerate(heat_map.rows):
@@ -381,7 +385,7 @@ def _as_table(heat_map: HeatMap) -> str:
         lines.append(f"<tr>{element('th', left, escaped(title))}{''.join(cells)}</tr>")
     look = 'style="border-collapse: collapse; font-variant-numeric: tabular-nums"'
     label = f'aria-label="{escaped(heat_map.description)}"'
-    return element("table", f"{label} {look}", "".join(lines))
+    return element("div", SCROLLS, element("table", f"{label} {look}", "".join(lines)))
 
 
 def _table_cell(cell: Cell | None) -> str:
@@ -389,5 +393,5 @@ def _table_cell(cell: Cell | None) -> str:
         return "<td></td>"
     colour = "47 127 209" if cell.share > 0 else "217 115 13"
     ground = f"background: rgb({colour} / {60 * min(abs(cell.share), 1):.0f}%)"
-    look = f'style="padding: .25rem .5rem; text-align: right; {ground}"'
+    look = f'style="padding: .25rem .5rem; text-align: right; white-space: nowrap; {ground}"'
     return element("td", f'{look} title="{escaped(cell.about)}"', escaped(cell.text))

@@ -9,7 +9,7 @@ from typing import Any
 
 from thence.atomic import is_taken
 from thence.corpus import Replacements
-from thence.corpus.loading import EMPTY
+from thence.corpus.loading import EMPTY, is_there
 from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
@@ -32,19 +32,8 @@ def default_run_folder(text: str, name: str) -> Path:
 
 
 def run_folder(text: str, name: str, output: str | Path | None) -> Path:
-    """Return the folder of a new run: ``output``, or the default.
-
-    Raises:
-        SettingError: If it has the name of a bundled text, which could then not be found.
-    """
-    if output is None:
-        return default_run_folder(text, name)
-    if Path(output) == Path(text) and not Path(text).exists():
-        raise SettingError(
-            f"`output` is {output}, which is the name of the text too: the text would not be found "
-            "any more where the run is. Choose another."
-        )
-    return Path(output)
+    """Return the folder of a new run: ``output``, or the default."""
+    return default_run_folder(text, name) if output is None else Path(output)
 
 
 def refuse_combined(model: str) -> None:
@@ -63,7 +52,7 @@ def resolve_paths(recipe: Recipe, replacements: Replacements = EMPTY) -> Recipe:
         recipe: The recipe with paths as the user wrote them.
         replacements: Sources that are replaced by other files; their names are kept.
     """
-    is_path = recipe.text not in replacements and Path(recipe.text).exists()
+    is_path = recipe.text not in replacements and is_there(Path(recipe.text))
     text = str(Path(recipe.text).resolve()) if is_path else recipe.text
     given: dict[str, Any] = {
         name: str(Path(path).resolve())
