@@ -33,7 +33,7 @@ def test_choices_and_ranges(language):
 
 
 def test_trials_and_time_may_be_given_besides(language):
-    path = language("time = '2h'\n[sweep.space]\nhidden_size = [100, 300]\n")
+    path = language("time = '2h'\n[sweep.space]\nhidden_size = [1, 2, 3, 4, 5]\n")
     assert read_sweep_recipe(path).options.seconds == 7200
     recipe = read_sweep_recipe(path, trials=4, time="90s")
     assert (recipe.trials, recipe.options.seconds) == (4, 90)
@@ -48,6 +48,23 @@ def test_a_grid_has_every_combination(language):
     assert [point["lr"] for point in recipe.grid()] == [0.1, 0.2, 0.3] * 2
     assert read_sweep_recipe(path, trials=4).trials == 4
     assert read_sweep_recipe(path, trials=9).trials == 6
+
+
+@pytest.mark.parametrize(
+    ("trials", "more", "sampler"),
+    [
+        (6, "", "grid"),  # Exactly the combinations of two and three values.
+        (5, "", "tpe"),
+        (9, "epochs = {low = 1, high = 2}\n", "tpe"),
+        (10**6, "seed = {low = 1, high = 1_000_000_000}\n", "tpe"),
+    ],
+)
+def test_few_combinations_are_all_tried_once(language, trials, more, sampler):
+    space = f"[sweep.space]\nhidden_size = [2, 4]\ncontext = [1, 2, 3]\n{more}"
+    recipe = read_sweep_recipe(language(space), trials=trials)
+    assert (recipe.options.sampler, recipe.trials) == (sampler, trials)
+    said = read_sweep_recipe(language(f"sampler = 'random'\n{space}"), trials=6)
+    assert said.options.sampler == "random"
 
 
 def test_each_model_has_its_own_fields(language):

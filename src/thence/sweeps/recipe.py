@@ -51,7 +51,7 @@ class SweepOptions(Settings):
     """Begin no trial after this time, such as 90s, 30m or 2h; pauses do not count."""
     sampler: Sampler = "tpe"
     """What is tried next: what is like the best so far (tpe), anything (random), or every \
-combination in order (grid)."""
+combination in order (grid; also the default where the trials suffice for it)."""
     pruner: Pruner = "none"
     """Which trials are ended early, at an evaluation on dev."""
     seed: Seed = 42
@@ -173,9 +173,19 @@ def read_sweep_recipe(
             time=options.time if time is None else time,
         )
         recipe = _read({**flat_settings(content), **named}, table["space"], options)
+        if "sampler" not in table and _can_try_all(recipe):
+            recipe = replace(recipe, options=replace(options, sampler="grid"))
     except SettingError as error:
         raise SettingError(f"{path}: {as_in_file(error)}") from error
     return recipe
+
+
+def _can_try_all(recipe: SweepRecipe) -> bool:
+    """Return whether the trials suffice for every combination; a sampler would repeat some."""
+    left = recipe.options.trials or 0
+    for dimension in recipe.space.values():
+        left //= len(dimension) or left + 1
+    return left > 0
 
 
 def _read(

@@ -37,6 +37,9 @@ class Choices:
         """Return every value, for a grid search."""
         return self.values
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     def ends(self) -> tuple[Any, ...]:
         """Return the values to check: if they are valid, so are all others."""
         return self.values
@@ -70,11 +73,13 @@ class Range:
 
     def points(self) -> tuple[Any, ...]:
         """Return every value, for a grid search; empty for a continuous range."""
-        if self.step is None or self.log:
-            return ()
-        number = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        found = (self.low + place * self.step for place in range(number))
+        found = (self.low + place * (self.step or 0) for place in range(len(self)))
         return tuple(self.decoded(round(value, 12)) for value in found)
+
+    def __len__(self) -> int:
+        if self.step is None or self.log:
+            return 0
+        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
 
     def ends(self) -> tuple[Any, ...]:
         """Return the values to check: if they are valid, so are all others."""
