@@ -47,6 +47,7 @@ def keep_freed_memory(keep: bool = True) -> Iterator[None]:
 
 
 def _keep_memory(keep: bool) -> None:
+    """Set malloc's thresholds to keep freed memory; or back to their defaults, and trim."""
     libc = _libc()
     if not hasattr(libc, "mallopt"):
         return

@@ -289,16 +289,19 @@ def usable_cores() -> int:
 
 
 def _processor() -> str:
+    """Return the name of the processor."""
     named = re.search(r"^model name\s*: (.+)", _read(PROCESSORS), re.MULTILINE)
     return named[1] if named else platform.processor() or platform.machine()
 
 
 def _has_bfloat16() -> bool | None:
+    """Return whether the processor's flags have bfloat16; None if there are no flags."""
     flags = re.search(r"^(?:flags|Features)\s*: .+", _read(PROCESSORS), re.MULTILINE)
     return None if flags is None else BFLOAT16.search(flags[0]) is not None
 
 
 def _gpus() -> Iterator[str]:
+    """Yield the names of NVIDIA's GPUs."""
     for path in sorted(GPUS.glob("*/information")):
         named = re.search(r"^Model:\s*(.+)", _read(path), re.MULTILINE)
         yield named[1] if named else "of unknown name"
@@ -323,6 +326,7 @@ def _space(folder: Path) -> int | None:
 
 
 def _torch_device() -> TorchDevice:
+    """Return the device that PyTorch chooses by default, and measure its bfloat16."""
     import torch
 
     from thence.training.device import choose_device, has_fast_bfloat16
@@ -346,6 +350,7 @@ NETWORK_NATS = 3 * math.log(1 / 2)
 
 
 def _self_test() -> Iterator[Check]:
+    """Yield the parts of the self-test as they are done."""
     with TemporaryDirectory(prefix="thence-") as folder:
         train = partial(_train_and_score, Path(folder))
         counting = partial(train, "ngram", order=2, smoothing="witten-bell")
@@ -354,6 +359,7 @@ def _self_test() -> Iterator[Check]:
 
 
 def _timed(name: str, expected: float, tolerance: float, work: Callable[[], float]) -> Check:
+    """Return the result of a part of the self-test, with its duration."""
     began = time.perf_counter()
     found = work()
     return Check(name, expected, tolerance, found, time.perf_counter() - began)

@@ -246,6 +246,7 @@ def _alternatives(hint: Any) -> tuple[tuple[Any, Range], ...]:
 
 
 def _parts(hint: Any, limits: Range = Range()) -> Iterator[tuple[Any, Range]]:
+    """Yield the types of a union, each with the range of the innermost annotation around it."""
     if get_origin(hint) is Annotated:
         kind, *extras = get_args(hint)
         limits = next((extra for extra in extras if isinstance(extra, Range)), limits)

@@ -271,6 +271,7 @@ def character_bags(texts: Texts, options: BagOptions) -> Bags:
 
 
 def _token_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:
+    """Yield the tokens and token n-grams of pieces of documents."""
     store = texts.store
     bounds = store.offsets - 1  # Positions of the boundaries.
     lengths = range(2, options.ngrams + 1)
@@ -289,6 +290,8 @@ def _token_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iter
 
 
 def _character_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:
+    """Yield the character n-grams of chunks of documents."""
+
     def find(chunk: Documents) -> Bags:
         points, sizes = code_points(chunk)
         wide = np.dtype(np.uint32)

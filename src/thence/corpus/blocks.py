@@ -146,6 +146,7 @@ def read_block(block: Block, options: ReadingOptions) -> Documents:
 
 
 def _read_piece(piece: Piece, options: ReadingOptions) -> Documents:
+    """Return the documents of a file, or of the lines that begin in a range of its bytes."""
     name = piece.url.removeprefix("file://")
     with _opened(piece.url) as file:
         if piece.stop is None:

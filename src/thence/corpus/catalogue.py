@@ -151,6 +151,7 @@ def read_catalogue(content: Mapping[str, Any]) -> dict[str, Dataset]:
 
 
 def _data_file(file: Mapping[str, Any]) -> DataFile:
+    """Return a file of the catalogue; by default the download has its size and checksum."""
     size, checksum = file.get("size"), file.get("sha256")
     remote = Remote(file["url"], file.get("url_size", size), file.get("url_sha256", checksum))
     unpack: Mapping[str | None, Unpack] = {

@@ -67,6 +67,7 @@ def odd_kind(path: Path, pipes: bool = False) -> str | None:
 
 
 def _is_terminal(path: Path, mode: int) -> bool:
+    """Return whether a path is a terminal, which is opened without waiting for input."""
     if not stat.S_ISCHR(mode):
         return False
     try:

@@ -79,6 +79,7 @@ def _tables(path: Path) -> list[Path]:
 
 
 def _pairs_in(path: Path) -> Iterator[MinimalPair]:
+    """Yield the pairs of a table; by default their paradigm is the name of the file."""
     name = path.name.partition(".")[0]
     chosen: list[str] = []
     optional: list[bool] = []

@@ -105,6 +105,7 @@ class Alphabet:
 
 
 def _characters(labels: list[str]) -> list[str]:
+    """Return labels of characters with blank, space and unknown in the common form."""
     if "|" in labels and " " not in labels:
         labels[labels.index("|")] = " "
     labels = ["" if BLANK_TOKEN_PTN.match(label) else label for label in labels]
@@ -117,6 +118,7 @@ def _characters(labels: list[str]) -> list[str]:
 
 
 def _pieces(labels: list[str]) -> list[str]:
+    """Return labels of subwords with blank and unknown in the common form."""
     if any(label.startswith("##") for label in labels):
         labels = [_with_word_start(label) for label in labels]
     labels = ["" if BLANK_TOKEN_PTN.match(label) else label for label in labels]

@@ -316,6 +316,7 @@ class Decoder:
         hotword_weight: float,
         lm_start_state: Any,
     ) -> list[OutputBeam]:
+        """Return the best texts of logits."""
         log_probs = self.log_probs(logits)
         search = self._search(limits, hotwords, hotword_weight, lm_start_state)
         search.read(log_probs)
@@ -328,6 +329,7 @@ class Decoder:
         hotword_weight: float,
         lm_start_state: Any,
     ) -> CoreSearch | Search:
+        """Return a new search; DecodingError if the beam width is below 1."""
         if limits.beam_width < 1:
             raise DecodingError(f"`beam_width` is {limits.beam_width}; it must be at least 1.")
         words, weight = (hotwords, hotword_weight) if hotwords is not None else self._hotwords

@@ -256,6 +256,7 @@ class Search:
                 beam.score += kept.get(partial, 0.0)
 
     def _score_texts(self, model: AbstractLanguageModel, texts: Sequence[_Text]) -> None:
+        """Score new texts by the model as one batch: the parent's score plus that of the word."""
         new = [text for text in texts if math.isnan(text.score)]
         # A label that is a whole word also finishes the word before it: two new words in a frame.
         before = [text.parent for text in new if text.parent and math.isnan(text.parent.score)]
@@ -269,6 +270,7 @@ class Search:
             text.score, text.state = text.parent.score + score, state
 
     def _score_partials(self, model: AbstractLanguageModel, beams: Sequence[_Beam]) -> None:
+        """Cache the model's scores of unfinished words that have none yet, as one batch."""
         if len(self._partials) > MOST_PARTIALS:
             self._partials = {}
         new: dict[tuple[int, str], tuple[dict[str, float], Any, str]] = {}
@@ -295,6 +297,7 @@ class Search:
         return beams
 
     def _best(self, beams: list[_Beam]) -> list[_Beam]:
+        """Return the beams within the pruning threshold and the beam width, the best first."""
         lowest = max(beam.score for beam in beams) + self.limits.beam_prune_logp
         beams = [beam for beam in beams if beam.score >= lowest]
         beams.sort(key=lambda beam: -beam.score)

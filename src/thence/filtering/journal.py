@@ -178,6 +178,7 @@ def at_ranks(
 
 
 def _at_rank(values: Callable[[], Iterator[Float64[np.ndarray, " _"]]], rank: int) -> float:
+    """Return the value of one rank, 16 bits per pass; see ``at_ranks``."""
     found, bits = 0, 64
     while bits:
         bits -= DIGIT

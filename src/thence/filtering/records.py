@@ -90,6 +90,7 @@ class Part:
         return found
 
     def _documents(self, errors: Errors) -> Documents:
+        """Return the texts of the records by the format of their file."""
         if self.suffix == ".parquet":
             ends = np.frombuffer(self.ends, np.int64)
             starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(ends)]

@@ -54,6 +54,7 @@ def scoring(scoring_runs: ScoringRuns, processes: int, cluster: str | None) -> I
 
 @contextmanager
 def _in_processes(scoring_runs: ScoringRuns, processes: int) -> Iterator[ScoreParts]:
+    """Context manager: a function that scores parts in other processes."""
     with ExitStack() as stack:
         free: SimpleQueue[_Process] = SimpleQueue()
         for _ in range(processes):

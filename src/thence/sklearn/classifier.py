@@ -191,6 +191,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _recipe(self) -> Recipe:
+        """Return the recipe of the parameters; SettingError if one is invalid or given twice."""
         if not is_known(self.model) or get_family(self.model).task != "labels":
             names = list(families("labels"))
             raise SettingError(

@@ -79,6 +79,7 @@ class HashTable:
             self._insert_part(hashes[part], numbers[part])
 
     def _insert_part(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
+        """Insert some new hashes together, one probe per step."""
         slots = self._first_slots(hashes)
         while len(hashes):
             free = self._numbers[slots] < 0

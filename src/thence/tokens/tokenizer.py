@@ -237,6 +237,8 @@ class EncodedChunk:
 
 
 def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[EncodedChunk]:
+    """Yield the encoded chunks of documents; errors have the document's number in the text."""
+
     def encode(chunk: Documents) -> EncodedChunk | RefusedError:
         try:
             return _encode_chunk(tokenizer, chunk)
@@ -274,6 +276,7 @@ def store_of(tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedCh
 
 
 def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
+    """Return the store of a large text from the cache folder; make it there if necessary."""
     key = sha256((documents.content_hash() + tokenizer.content_hash()).encode()).hexdigest()
     folder = cache_folder() / "tokens" / key[:32]
     while True:
@@ -297,6 +300,7 @@ def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
 
 
 def _stream_to(tokenizer: Tokenizer, documents: Documents, folder: Path) -> None:
+    """Write the store of a text to a folder, one chunk at a time."""
     vocabulary, size = tokenizer.vocabulary, len(documents)
     target_counts, characters = MemoryColumn(np.int64, size), MemoryColumn(np.int64, size)
     with (folder / "ids.bin").open("wb") as file:
@@ -317,6 +321,7 @@ def _assemble(
     target_counts: Sizes,
     characters: Sizes,
 ) -> TokenStore:
+    """Return a store of ids and the sizes of documents."""
     offsets = bounds(target_counts) + 1
     sizes = documents.ends - documents.starts
     return TokenStore(ids, offsets, sizes, characters, tokenizer.vocabulary.boundary_id)

@@ -83,6 +83,7 @@ class WordTokenizer:
         return _SPACE_AFTER_BRACKET.sub(r"\1", _SPACE_BEFORE_MARK.sub(r"\1", text))
 
     def _words(self, ids: Iterable[int]) -> Iterable[str]:
+        """Yield the words of ids; consecutive byte tokens are decoded together."""
         first_byte = self.vocabulary.first_byte_id
         spelled = bytearray()
         for index in chain(ids, [self.vocabulary.boundary_id]):

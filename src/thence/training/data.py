@@ -267,6 +267,7 @@ def _check_unlabelled(recipe: Recipe) -> None:
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:
+    """Raise TextError if the train split is empty or useless: equal documents, one class."""
     if len(splits.train) == 0:
         raise TextError(
             f"The train split of {recipe.text} is empty: the text is too short for the split "
@@ -284,6 +285,7 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
 
 
 def _check_context(recipe: Recipe, train: TokenStore) -> None:
+    """Raise SettingError if a fixed context is longer than every document."""
     if not get_family(recipe.model).window:
         return  # Other models have no fixed context that could be longer than the documents.
     context = recipe.options.context
@@ -296,6 +298,7 @@ def _check_context(recipe: Recipe, train: TokenStore) -> None:
 
 
 def _check_labels(recipe: Recipe, labels: Labels) -> None:
+    """Raise TextError if the train documents have too few labels to distinguish."""
     names = labels.names
     if len(names) == 0 or (len(names) == 1 and not labels.multilabel):
         found = f"all have the label '{names[0]}'" if names else "none has a label"

@@ -133,6 +133,7 @@ def resolve_source_runs(recipe: Recipe) -> Recipe:
 
 
 def _with_parent(recipe: Recipe, parent: Run) -> Recipe:
+    """Return a recipe with the options and tokens of the run that it fine-tunes."""
     _check_parent(parent)
     if recipe.model != parent.recipe.model:
         settings_from_run(parent, {"model": recipe.model})  # Raises the error for it.

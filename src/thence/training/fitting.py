@@ -69,6 +69,7 @@ def fit(recipe: Recipe, data: TrainingData) -> FittedModel:
 
 
 def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[CountedModel, Losses]:
+    """Return a fitted language model and its losses."""
     carry_context = recipe.training.carry_context
     family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
     model = cast(CountedModel, family.language_model(recipe.options, size))
@@ -91,6 +92,7 @@ def _log_prob(model: CountedModel, store: TokenStore, carry_context: bool) -> fl
 
 
 def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[FittedClassifier, Losses]:
+    """Return a fitted classifier and its losses."""
     classifier = _fitted_classifier(recipe, data, lambda: False)
     train = evaluate_labels(classifier.classify(data.train_texts), data.train_labels)
     losses = {"train_nats_per_document": train.nats}
@@ -103,6 +105,7 @@ def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[FittedClassifie
 def _fitted_classifier(
     recipe: Recipe, data: TrainingData, should_stop: Callable[[], bool]
 ) -> FittedClassifier:
+    """Return a classifier fitted to the train split, with dev for open settings."""
     family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
     classifier = cast(FittedClassifier, family.classifier(recipe.options, size, data.classes))
     dev = (data.dev_texts, data.dev_labels) if data.dev.num_documents else None

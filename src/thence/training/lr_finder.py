@@ -104,6 +104,7 @@ def lr_range_test(
 
 
 def _rates(low: float, high: float, steps: int | None) -> Float[np.ndarray, " steps"]:
+    """Return the learning rates, evenly spaced in their logarithm."""
     if not 0 < low < high < math.inf or (steps is not None and steps < 10):
         in_steps = "" if steps is None else f" in {steps} steps"
         raise SettingError(
@@ -120,6 +121,7 @@ def _rates(low: float, high: float, steps: int | None) -> Float[np.ndarray, " st
 def _step(
     model: NetworkModel, batch: Step, state: State, optimizer: Optimizer, rate: float
 ) -> tuple[float, State]:
+    """Make one step; return the mean loss per target, and the recurrent state."""
     loss, state = model.batch_loss(batch, state)
     loss = loss / batch.weight
     torch.autograd.backward(loss)

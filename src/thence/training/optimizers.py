@@ -208,6 +208,7 @@ class Adagrad:
 
 
 def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, decay: float) -> None:
+    """Update a parameter and its accumulator in place; see ``Adagrad``."""
     if gradient.is_sparse:  # Each row occurs once.
         rows, values = gradient._indices()[0], gradient._values()
         if weights.device.type == "cpu" and values.dtype == torch.float32 and library() is not None:
@@ -306,6 +307,7 @@ def _rules(
 def _rule(
     parameters: list[Tensor], decay: float, options: TrainingOptions
 ) -> AdamW | SGD | Adagrad:
+    """Return the optimizer of a group of parameters."""
     match options.optimizer:
         case "sgd":
             return SGD(parameters, decay, options.momentum)

@@ -73,6 +73,7 @@ def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> Train
 
 
 def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> TrainingSetup:
+    """Build a classifier, its batches and its evaluator; see ``build_setup``."""
     training, family = recipe.training, get_family(recipe.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)

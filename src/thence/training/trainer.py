@@ -270,6 +270,7 @@ class Trainer:
         self.callback.on_evaluation(record)
 
     def _dev_result(self, check: bool = True) -> EvalResult | None:
+        """Evaluate on dev; None without dev. ``check``: raise TrainingError for an invalid loss."""
         if self.dev_evaluator.evaluate is None:
             return None
         # Only the first process evaluates; the others wait for its sums.
@@ -283,6 +284,7 @@ class Trainer:
         return EvalResult(nats, selection_loss, result.metrics)
 
     def _record(self, train_loss: float, result: EvalResult | None) -> dict[str, Any]:
+        """Return the line of metrics after an evaluation."""
         counters, unit = self.counters, self.dev_evaluator.unit
         return {
             **self._state(self.learning_rate()),
