@@ -420,9 +420,7 @@ def test_dev_and_test_have_the_ids_of_train(tmp_path: Path) -> None:
     fill(tmp_path, files)
     options = SplitOptions(dev=str(tmp_path / "dev.txt"), test=str(tmp_path / "test.csv"))
     labelling = LabelOptions()
-    parts = load_splits(
-        tmp_path / "train.csv", ReadingOptions(), options, None, labelling=labelling
-    )
+    parts = load_splits(tmp_path / "train.csv", ReadingOptions(), options, labelling=labelling)
     assert parts.train.labels.names == ("x", "y")
     assert parts.dev.labels.names == ("x", "y", "a")
     assert parts.test.labels.names == ("x", "y", "z")
@@ -432,9 +430,7 @@ def test_dev_and_test_have_the_ids_of_train(tmp_path: Path) -> None:
         [0, 2],
     ]
     fill(tmp_path, {"dev.txt": "__label__y __label__x c\n"})
-    parts = load_splits(
-        tmp_path / "train.csv", ReadingOptions(), options, None, labelling=labelling
-    )
+    parts = load_splits(tmp_path / "train.csv", ReadingOptions(), options, labelling=labelling)
     assert parts.train.labels.multilabel
     assert parts.test.labels.multilabel
 

@@ -334,16 +334,6 @@ def test_coverage_of_words_and_tokens(read: Callable[..., WordVectors]) -> None:
     assert (nothing.matrix.shape, nothing.coverage) == ((0, 3), 0)
 
 
-def test_progress_counts_bytes_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "vectors"
-    path.write_bytes(gzip.compress(GOOD * 20_000))  # 4 MB unpacked
-    calls: list[tuple[int, int]] = []
-    read_vectors(path, ["w0"], lambda done, size: calls.append((done, size)))
-    assert len(calls) > 3
-    assert calls == sorted(calls)
-    assert calls[-1] == (path.stat().st_size,) * 2
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("opened", "layout"),

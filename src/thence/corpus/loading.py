@@ -10,7 +10,7 @@ from typing import TypeAlias
 from thence.corpus.bundled import BUNDLED, read_bundled
 from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions, as_labelled
-from thence.corpus.download import Progress, get
+from thence.corpus.download import get
 from thence.corpus.labelled import DEFAULT_LABEL, read_labelled
 from thence.corpus.memory import Source, is_path_or_name, read_memory
 from thence.corpus.opening import LOOKED_AT, unpacked_start
@@ -32,7 +32,6 @@ EMPTY: Replacements = MappingProxyType({})
 def load(
     source: Source,
     options: ReadingOptions = ReadingOptions(),
-    progress: Progress | None = None,
 ) -> Documents:
     """Read a source: a path, ``-``, ``hf:NAME``, a bundled text, a set of the catalogue, or texts.
 
@@ -48,14 +47,13 @@ def load(
         return read_memory(source, options)
     if is_one_of(source, BUNDLED):
         return read_bundled(str(source), options)
-    return read_documents(locate(source, progress), options)
+    return read_documents(locate(source), options)
 
 
 def load_labelled(
     source: Source,
     reading: ReadingOptions = ReadingOptions(),
     labelling: LabelOptions = LabelOptions(),
-    progress: Progress | None = None,
 ) -> LabelledDocuments:
     """Read a source as ``load`` does, with its labels.
 
@@ -75,14 +73,13 @@ def load_labelled(
         )
     if is_one_of(source, BUNDLED):
         return as_labelled(read_bundled(str(source), reading, labelling))
-    return read_labelled(locate(source, progress), reading, labelling)
+    return read_labelled(locate(source), reading, labelling)
 
 
 def load_splits(
     source: str | Path,
     reading: ReadingOptions = ReadingOptions(),
     splitting: SplitOptions = SplitOptions(),
-    progress: Progress | None = None,
     labelling: LabelOptions | None = None,
     replacements: Replacements = EMPTY,
 ) -> Splits:
@@ -97,7 +94,6 @@ def load_splits(
         source: A path or a name.
         reading: How the text is read.
         splitting: How it is split, or the files of dev and test.
-        progress: Called during a download.
         labelling: Where the labels are.
         replacements: What replaces the source, or dev or test, if these cannot be read by name: a
             copy of a pipe's text, or documents in memory.
@@ -109,14 +105,14 @@ def load_splits(
     """
     there: Path | Documents | str = replacements.get(str(source), source)
     if is_one_of(there, CATALOGUE):
-        own = text_files_of(str(source), progress)
+        own = text_files_of(str(source))
         splitting = replace(
             splitting, dev=splitting.dev or own.get("dev"), test=splitting.test or own.get("test")
         )
     if labelling is not None:
-        documents: Documents = load_labelled(there, reading, labelling, progress)
+        documents: Documents = load_labelled(there, reading, labelling)
     else:
-        documents = there if isinstance(there, Documents) else load(there, reading, progress)
+        documents = there if isinstance(there, Documents) else load(there, reading)
     splits = split_documents(
         documents, splitting, lambda path: read_held_out(path, reading, replacements, labelling)
     )
@@ -171,7 +167,7 @@ def warn_of_labels(source: Source, options: ReadingOptions) -> None:
         )
 
 
-def locate(source: str | Path, progress: Progress | None) -> str | Path:
+def locate(source: str | Path) -> str | Path:
     """Return the path to read: the source itself, or the file of a set of the catalogue.
 
     Raises:
@@ -182,7 +178,7 @@ def locate(source: str | Path, progress: Progress | None) -> str | Path:
     if name == "-" or name.startswith(HUGGING_FACE) or is_there(path):
         return source
     if name in CATALOGUE:
-        files = text_files_of(name, progress)
+        files = text_files_of(name)
         return files.get("all") or files["train"]
     if exists(path):
         raise TextError(f"{name} is the folder of a run, not a text. Several runs: thence compare.")
@@ -219,7 +215,7 @@ def exists(path: Path) -> bool:
         return True
 
 
-def text_files_of(name: str, progress: Progress | None = None) -> dict[str, str]:
+def text_files_of(name: str) -> dict[str, str]:
     """Return the path of each split of a set of the catalogue, by role.
 
     Raises:
@@ -229,5 +225,5 @@ def text_files_of(name: str, progress: Progress | None = None) -> dict[str, str]
     files = CATALOGUE[name].files
     if any(file.role == "vectors" for file in files):
         raise TextError(f"{name} holds word vectors, not text. Name a text or a folder of texts.")
-    folder = get(name, progress=progress)
+    folder = get(name)
     return {file.role: str(folder / file.name) for file in files}

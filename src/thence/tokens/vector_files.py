@@ -10,7 +10,6 @@ Each may be compressed (``corpus/packing.py``). A first line of two whole number
 header. The rules for the content of rows are in `vectors.py`.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -22,7 +21,6 @@ import numpy as np
 
 from thence.array_types import Float32
 from thence.corpus.decoding import CHUNK, MARK
-from thence.corpus.download import Progress
 from thence.corpus.opening import open_named, refuse_foreign, refuse_odd
 from thence.corpus.packing import unpacking
 from thence.errors import TextError
@@ -245,14 +243,11 @@ def trailing_numbers(line: bytes) -> int:
     return next((count for count, number in enumerate(numbers) if not number), len(parts))
 
 
-def pieces_of(
-    path: Path, progress: Progress | None = None, piece_size: int = CHUNK
-) -> Generator[bytes, None, None]:
+def pieces_of(path: Path, piece_size: int = CHUNK) -> Generator[bytes, None, None]:
     """Yield the decompressed bytes of a file in pieces.
 
     Args:
         path: The file; compression is recognised by its first bytes.
-        progress: Called with the bytes of the file read so far, and its size.
         piece_size: Bytes per piece.
 
     Raises:
@@ -263,11 +258,8 @@ def pieces_of(
     with open_named(path) as file:
         refuse_foreign(file.read(1 << 10), str(path))
         file.seek(0)
-        size = os.fstat(file.fileno()).st_size
         with unpacking(file, str(path)) as stream:
             while piece := _read_piece(stream, path, piece_size):
-                if progress:
-                    progress(file.tell(), size)
                 yield piece
 
 

@@ -38,7 +38,6 @@ import numpy as np
 from thence.array_types import Bool, Float, Float32, Integer
 from thence.atomic import whole_file
 from thence.corpus.decoding import CHUNK
-from thence.corpus.download import Progress
 from thence.errors import RunError, SettingError, TextError
 from thence.tokens.vector_files import BinaryRows, BrokenRowError, TextRows, find_layout, pieces_of
 
@@ -120,19 +119,13 @@ class Tally:
     first: str | None = None
 
 
-def read_vectors(
-    path: str | Path,
-    words: Sequence[str],
-    progress: Progress | None = None,
-    piece_size: int = CHUNK,
-) -> WordVectors:
+def read_vectors(path: str | Path, words: Sequence[str], piece_size: int = CHUNK) -> WordVectors:
     """Read the vectors of some words; the rules are in the module's docstring.
 
     Args:
         path: A file of GloVe, word2vec (text or binary) or fastText (``.vec``), plain or
             compressed by gzip, bzip2, xz or zstd.
         words: The wanted words.
-        progress: Called after each piece with the bytes of the file read so far, and its size.
         piece_size: Bytes of the file that are read at a time.
 
     Raises:
@@ -141,7 +134,7 @@ def read_vectors(
     path = Path(path)
     lowered = [word.lower() for word in words]
     places = {word: place for place, word in enumerate(dict.fromkeys([*words, *lowered]))}
-    with closing(pieces_of(path, progress, piece_size)) as pieces:
+    with closing(pieces_of(path, piece_size)) as pieces:
         sample = next(pieces, b"")
         if not sample:
             raise TextError(f"{path} holds no word vectors: it is empty.")
