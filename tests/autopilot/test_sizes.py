@@ -156,7 +156,8 @@ def test_what_is_trained_for_how_long() -> None:
         "linear 1 tfidf squared_hinge (3, 5), "
         "linear 1 tfidf squared_hinge 0.0 1 (3, 5), "
         "linear 1 squared_hinge (3, 5), "
-        "linear 1 tfidf centroid 0.0 1 1 (3, 4, 5, 6), linear 1 tfidf centroid 0.0 1 1"
+        "linear 1 tfidf centroid 0.0 1 1 (3, 4, 5, 6), linear 1 tfidf centroid 0.0 1 1, "
+        "linear 1 tfidf 1 20, linear 1 tfidf 1 100"
     )
     labels = {
         0: f"{linear}, averaging 0.5",

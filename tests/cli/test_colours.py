@@ -75,5 +75,5 @@ def test_a_look_is_coloured_for_a_person(thence, trained, monkeypatch):
     shown = PLAIN.sub("", thence("look", trained.mlp, "ab").out)
     assert shown == f"ab\n\n{piped.out}"
     lenses = thence("look", trained.mlp, "ab", "--lens", "examples")
-    assert "Where the train text has" in lenses.out
+    assert "The longest n-gram of the train text" in lenses.out
     assert {*thence("look", trained.mlp, "ab", "--json").json()["lenses"]} == set()

@@ -186,4 +186,4 @@ def test_fill_ranks_what_is_given(thence, trained):
     assert len(outcome.out.splitlines()) == 1
     assert outcome.err == "Shares are among all 3 fillings.\n"
     unknown = thence("fill", trained.counts, "a___a", "--among", "x,ö").err
-    assert "in 'ö' never occur in the train text" in unknown
+    assert "in 'ö' never occurs in the train text" in unknown
