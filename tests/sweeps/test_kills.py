@@ -75,13 +75,15 @@ def test_killed_three_times_and_continued_by_two(language, tmp_path, storage):
 
 
 def test_an_unfinished_line_of_the_journal_is_dropped(language, tmp_path):
-    recipe = language("trials = 1\n[sweep.space]\nhidden_size = [2]\n")
+    recipe = language("trials = 1\n[sweep.space]\nhidden_size = [2, 4]\n")
     folder = tmp_path / "sweep"
     sweep(recipe, folder)
     with (folder / "study.log").open("ab") as file:
         file.write(b'{"op_code":4,"trial_id":')
     done = sweep(recipe, folder, trials=2)
     assert [trial.state for trial in done.trials] == ["finished", "finished"]
+    # The first was drawn, the second is what was left.
+    assert sorted(trial.fields["hidden_size"] for trial in done.trials) == [2, 4]
     assert len(open_study(folder, "sweep", None)[0].trials) == 2
 
 

@@ -51,7 +51,7 @@ class SweepOptions(Settings):
     """Begin no trial after this time, such as 90s, 30m or 2h; pauses do not count."""
     sampler: Sampler = "tpe"
     """What is tried next: what is like the best so far (tpe), anything (random), or every \
-combination in order (grid; also the default where the trials suffice for it)."""
+combination in order (grid; also tpe where the trials suffice for it, which would repeat some)."""
     pruner: Pruner = "none"
     """Which trials are ended early, at an evaluation on dev."""
     seed: Seed = 42
@@ -106,10 +106,20 @@ class SweepRecipe:
     @property
     def trials(self) -> int | None:
         """The maximum number of trials; None where only a time limit ends the sweep."""
-        if self.options.sampler != "grid":
+        if not self.is_grid:
             return self.options.trials
         points = len(self.grid())
         return min(points, self.options.trials or points)
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether every combination is tried: asked for, or the trials suffice (``tpe``)."""
+        if self.options.sampler != "tpe":
+            return self.options.sampler == "grid"
+        left = self.options.trials or 0
+        for dimension in self.space.values():
+            left //= len(dimension) or left + 1
+        return left > 0
 
     def names_for(self, model: str) -> list[str]:
         """Return the names in the space that are settings of a model."""
@@ -173,19 +183,9 @@ def read_sweep_recipe(
             time=options.time if time is None else time,
         )
         recipe = _read({**flat_settings(content), **named}, table["space"], options)
-        if "sampler" not in table and _can_try_all(recipe):
-            recipe = replace(recipe, options=replace(options, sampler="grid"))
     except SettingError as error:
         raise SettingError(f"{path}: {as_in_file(error)}") from error
     return recipe
-
-
-def _can_try_all(recipe: SweepRecipe) -> bool:
-    """Return whether the trials suffice for every combination; a sampler would repeat some."""
-    left = recipe.options.trials or 0
-    for dimension in recipe.space.values():
-        left //= len(dimension) or left + 1
-    return left > 0
 
 
 def _read(

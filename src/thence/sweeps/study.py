@@ -150,7 +150,7 @@ def make_sampler(recipe: SweepRecipe, number: int) -> Any:
     interruptions do not change which settings are tried next.
     """
     optuna = import_optuna()
-    if recipe.options.sampler == "grid":
+    if recipe.is_grid:
         return _grid_sampler(recipe.grid())
     seed = int(np.random.SeedSequence([recipe.options.seed, number]).generate_state(1)[0])
     if recipe.options.sampler == "random":
@@ -162,9 +162,17 @@ def make_sampler(recipe: SweepRecipe, number: int) -> Any:
         )
 
 
+def _next_point(study: Any, number: int, points: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first point, as Optuna stores it, that no trial before this number has."""
+    stored = [{name: Choices((p[name],)).encoded[0] for name in p} for p in points]
+    taken = [trial.params for trial in study.get_trials(deepcopy=False) if trial.number < number]
+    return next((point for point in stored if point not in taken), stored[number % len(stored)])
+
+
 def _grid_sampler(points: list[dict[str, Any]]) -> Any:
     """Return a sampler that gives the trial of number n the nth point of the grid.
 
+    If other samplers drew the first trials, it is the first point that no trial before has.
     Optuna's own GridSampler takes points at random, and all of its points have the same settings.
     """
     from optuna.samplers import BaseSampler
@@ -177,8 +185,7 @@ def _grid_sampler(points: list[dict[str, Any]]) -> Any:
             return {}
 
         def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
-            value = points[trial.number % len(points)][name]
-            return Choices((value,)).encoded[0]
+            return _next_point(study, trial.number, points)[name]
 
     return Grid()
 
