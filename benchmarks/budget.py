@@ -190,11 +190,18 @@ def draw(found: Mapping[str, Text], picture: Path) -> None:
     """Draw every text's results against the time, with those of others."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     records = json.loads((RESULTS / "budget.json").read_text("utf-8"))
-    figure = Figure(figsize=(11, 12), layout="constrained")
+    known = {key.split(", ")[0] for key in records}
+    shown = {part: text for part, text in found.items() if part in known}
+    rows = -(-len(shown) // 2)
+    figure = Figure(figsize=(11, 4 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (part, text) in zip(figure.subplots(3, 2).flat, found.items(), strict=False):
+    every = list(figure.subplots(rows, 2, squeeze=False).flat)
+    for axes in every[len(shown) :]:
+        axes.remove()
+    for axes, (part, text) in zip(every, shown.items(), strict=False):
         own = {key: one for key, one in records.items() if key.split(", ")[0] == part}
         limits = [one for key, one in own.items() if key.split(", ")[1][:1].isdigit()]
         for side, label in ((THENCE, "thence best"), ("static", "static"), (BEFORE, "0.1")):
@@ -202,16 +209,24 @@ def draw(found: Mapping[str, Text], picture: Path) -> None:
             points = sorted(_point(one, seconds, side) for one in limits if side in one["runs"])
             if points:
                 axes.plot(*zip(*points, strict=True), "o-", label=label)
-        for key, one in own.items():
-            if one not in limits:
-                point = _point(one, seconds_of(THENCE), "test")
-                axes.plot(*point, "x", color="#8a939c")
-                place: dict[str, Any] = {"xytext": (5, 4), "textcoords": "offset points"}
-                axes.annotate(key.partition(", ")[2], point, size=8, **place)
+        others = [key for key, one in own.items() if one not in limits]
+        points = [_point(own[key], seconds_of(THENCE), "test") for key in others]
+        for point in points:
+            axes.plot(*point, "x", color="#8a939c")
         axes.set(xscale="log", xlabel="seconds, all in", ylabel=f"{text.unit} on test")
+        axes.margins(0.1)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        for number, (key, point) in enumerate(zip(others, points, strict=True)):
+            across = axes.transLimits.transform(axes.transScale.transform(point))[0]
+            to = "right" if across > 0.5 else "left"  # Away from the nearer end.
+            off = (-5 if across > 0.5 else 5, -7 if number % 2 else 3)
+            name = key.partition(", ")[2]
+            axes.annotate(name, point, off, textcoords="offset points", size=8, ha=to)
         axes.set_title(text.title, loc="left")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, loc="center right")
+        axes.legend(frameon=False)
     figure.savefig(picture, dpi=120)
 
 

@@ -33,6 +33,7 @@ from thence.cli.output import (
 )
 from thence.cli.streams import finish_output, print_note, print_styled, print_text
 from thence.corpus import BUNDLED, Documents, ReadingOptions, load
+from thence.corpus.documents import joined_labels
 from thence.corpus.labelled import without_marks
 from thence.corpus.loading import exists
 from thence.corpus.reading import (
@@ -329,7 +330,7 @@ def print_labels(
 
 def _row(found: Classification) -> list[str]:
     """Return the row of a text: the text, its labels, and the probability of the likeliest."""
-    labels = ", ".join(found.labels) or "no label"
+    labels = joined_labels(found.labels)
     labels += " (nothing known)" if found.nothing_known else ""
     return [found.text, labels, f"{found.probabilities[found.likeliest]:.4f}"]
 

@@ -349,3 +349,13 @@ def as_labelled(documents: Documents) -> LabelledDocuments:
     """Return documents as ``LabelledDocuments``; they must have been read with labels."""
     assert isinstance(documents, LabelledDocuments)
     return documents
+
+
+def joined_labels(names: Sequence[str]) -> str:
+    """Return the labels of a document as a text; of several, those with a comma are quoted.
+
+    >>> joined_labels(["bills, refunds", "urgent"])
+    '"bills, refunds", urgent'
+    """
+    several = len(names) > 1
+    return ", ".join(f'"{one}"' if several and "," in one else one for one in names) or "no label"

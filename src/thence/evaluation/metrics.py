@@ -11,7 +11,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Float64, Int64
 from thence.corpus import Documents
-from thence.corpus.documents import Labels
+from thence.corpus.documents import Labels, joined_labels
 from thence.evaluation.intervals import (
     FEWEST_UNITS,
     bootstrap_means,
@@ -303,8 +303,8 @@ def most_confident_mistakes(
         Mistake(
             document=at,
             text=excerpt(documents[at]),
-            label=_together(labels.of(at)),
-            predicted=_together(tuple(labels.names[n] for n in np.flatnonzero(predicted[at]))),
+            label=joined_labels(labels.of(at)),
+            predicted=joined_labels(tuple(labels.names[n] for n in np.flatnonzero(predicted[at]))),
             probability=float(surest[at]),
         )
         for at in places.tolist()
@@ -317,11 +317,7 @@ def most_frequent(truth: YesNo, labels: Labels) -> tuple[str, int]:
     rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
     _, first, counts = np.unique(rows, return_index=True, return_counts=True)
     most = int(counts.argmax())
-    return _together(labels.of(int(first[most]))), int(counts[most])
-
-
-def _together(names: tuple[str, ...]) -> str:
-    return ", ".join(names) if names else "no label"
+    return joined_labels(labels.of(int(first[most]))), int(counts[most])
 
 
 def excerpt(text: str, length: int = EXCERPT) -> str:

@@ -12,6 +12,7 @@ from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, about_rows, tried_rows
 from thence.autopilot.result import duration as time_taken
 from thence.batches.examples import Examples
+from thence.corpus.documents import joined_labels
 from thence.evaluation.baselines import Baselines
 from thence.evaluation.classify import NOTHING_KNOWN, Classification
 from thence.evaluation.compare import Comparison
@@ -183,10 +184,13 @@ def score(found: Score) -> list[Block]:
 
 def classification(found: Classification) -> list[Block]:
     """Show the labels of a text as bars."""
-    labels = ", ".join(found.labels) or "no label"
     rows = [(label, chance, f"{chance:.4f}") for label, chance in found.probabilities.items()]
     warning = [Note(NOTHING_KNOWN)] if found.nothing_known else []
-    return [Caption(labels, short(found.text, LONGEST_TEXT)), _bars(rows), *warning]
+    return [
+        Caption(joined_labels(found.labels), short(found.text, LONGEST_TEXT)),
+        _bars(rows),
+        *warning,
+    ]
 
 
 def explanation(found: Explanation) -> list[Block]:
