@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from thence.atomic import WriteError, clear_dead, write_atomically
-from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
 from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.generation import sample
 from thence.models.registry import get_family
-from thence.reports.best import found_section
 from thence.reports.classifier import classifier_blocks
 from thence.reports.comparison import comparison_html, settings_of, without_folders
 from thence.reports.content import (
@@ -35,12 +33,11 @@ from thence.reports.reading import DevReading, read_dev
 from thence.reports.surprisal import surprisal_section
 from thence.reports.training import training_sections
 from thence.runs import ClassifierRun, Run, open_run
-from thence.runs.description import is_sweep
+from thence.runs.description import BEST_OF_TIME, is_sweep
 from thence.runs.files import find_run
 from thence.runs.looks_at_test import count_inherited
 from thence.runs.provenance import now
 from thence.runs.run import Split
-from thence.sweeps.results import read_sweep
 from thence.training.finetuning import parent_row
 
 SAMPLES = 20
@@ -145,6 +142,7 @@ def report(
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     if len(several) == 1 and not isinstance(several[0], Run) and is_sweep(several[0]):
         from thence.reports.sweep import sweep_html
+        from thence.sweeps.results import read_sweep
 
         folder = find_run(several[0])
         target = _own_or_checked(path, folder / "sweep.html")
@@ -199,15 +197,24 @@ def check_replaceable(path: Path) -> None:
 def report_html(run: Run) -> str:
     """Return the page as HTML; sections that need the text are left out if there is none."""
     found = classifier_blocks(run) if isinstance(run, ClassifierRun) else language_blocks(run)
-    has_search = (run.folder / RESULT).exists()
     blocks = [
         Title(run.name, lead(run)),
         *found,
-        *([found_section(read_best(run.folder))] if has_search else []),
+        *_search_sections(run),
         *([splits_section(run)] if run.has_text else []),
         settings_section(run),
     ]
     return page(f"{run.name}: report", blocks)
+
+
+def _search_sections(run: Run) -> list[Section]:
+    """Return the section on what ``thence best`` tried; none for other runs."""
+    if not (run.folder / BEST_OF_TIME).exists():
+        return []
+    from thence.autopilot.result import read_best
+    from thence.reports.best import found_section
+
+    return [found_section(read_best(run.folder))]
 
 
 def lead(run: Run) -> str:
