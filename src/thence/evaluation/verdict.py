@@ -42,7 +42,7 @@ FAR = 0.3
 LITTLE = 0.02
 """Share of the uniform loss below which a loss on dev leaves hardly anything to learn."""
 STALE = 0.7
-"""If the lowest loss on dev is within this share of the evaluations, dev has stopped falling."""
+"""Dev has stopped falling if its lowest loss is within the first evaluations, this share of all."""
 MOST_BYTES = 6_000_000
 """Largest train split, in bytes, for which the baselines are computed: a second or two of work."""
 

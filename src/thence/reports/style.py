@@ -59,23 +59,18 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def new_stack(
-    width: float, height: float, shares: list[float], share_x: bool = True
-) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure with axes stacked vertically.
+def new_stack(width: float, height: float, shares: list[float]) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure with axes stacked vertically, which share the x axis.
 
     Args:
         width: In inches.
         height: In inches.
         shares: Relative height of each axes, from the top.
-        share_x: Whether they share the x axis; else they share the y axis.
     """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     grid = {"height_ratios": shares}
-    stack = figure.subplots(
-        len(shares), sharex=share_x, sharey=not share_x, squeeze=False, gridspec_kw=grid
-    )[:, 0]
+    stack = figure.subplots(len(shares), sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
     for axes in stack:
         axes.set_facecolor(PAPER)
         axes.spines[["top", "right"]].set_visible(False)

@@ -5,8 +5,8 @@ model shows next tokens, the surprisal of each token, and completions; a classif
 of a text and the weights of its words. Nothing is loaded from elsewhere; the content security
 policy of the page forbids it.
 
-Weights are quantised to the fewest bits that keep log-probabilities within ``TOLERANCE`` of the
-run's, or to as many as fit.
+Weights have 16 bits if that keeps log-probabilities within ``TOLERANCE`` of the run's, else 32 if
+they fit; and fewer than 16 if 16 do not fit.
 """
 
 import base64
