@@ -13,7 +13,7 @@ import pytest
 import thence as library
 from thence.cli.colours import coloured
 from thence.cli.main import main
-from thence.evaluation.explain import Explanation, Part
+from thence.evaluation.explain import Contribution, Explanation
 
 from .conftest import strict_json
 
@@ -110,7 +110,11 @@ def test_colours_and_marks_of_a_terminal(monkeypatch):
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    parts = (Part("good", 2.0, 0), Part("bad", -2.0, 5), Part("\x1b[31m", 0.0, 9))
+    parts = (
+        Contribution("good", 0, 4, 2.0),
+        Contribution("bad", 5, 8, -2.0),
+        Contribution("\x1b[31m", 9, 14, 0.0),
+    )
     text = coloured(Explanation("good bad \x1b[31m", "pos", 0.75, parts))
     assert text.splitlines()[0] == "\x1b[1mpos  0.7500\x1b[0m"
     assert "\x1b[1;30;48;2;0;158;115mgood\x1b[0m" in text  # bold, on bluish green

@@ -9,7 +9,7 @@ import pytest
 import thence
 from thence.errors import TextError
 from thence.evaluation.embeddings import embedding_table
-from thence.evaluation.explain import Explanation, Part
+from thence.evaluation.explain import Contribution, Explanation
 from thence.models.labels.linear import Linear
 from thence.models.registry import families, get_family
 from thence.reports import plot, report
@@ -54,7 +54,11 @@ def run(request: pytest.FixtureRequest, classifier_of: MakeClassifier) -> thence
 
 
 def test_a_space_that_speaks_for_a_label_is_seen() -> None:
-    parts = (Part("I", -0.5, 0), Part(" ", 2.7, 1), Part("O", 2.32, 2))
+    parts = (
+        Contribution("I", 0, 1, -0.5),
+        Contribution(" ", 1, 2, 2.7),
+        Contribution("O", 2, 3, 2.32),
+    )
     assert causes_of(Explanation("I O", "Romania", 0.56, parts)) == "␣ +2.70, O +2.32"
 
 

@@ -20,7 +20,7 @@ from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.disagreements import Disagreement, Disagreements
 from thence.evaluation.embeddings import SimilarWords
-from thence.evaluation.explain import Explanation, Part
+from thence.evaluation.explain import Contribution, Explanation
 from thence.evaluation.pairs import PairScores, pair_report
 from thence.evaluation.rescoring import Rescored, Rescoring, Utterance, Weights
 from thence.evaluation.unusual import fit_calibration
@@ -29,7 +29,7 @@ from thence.generation import Completion, Completions, Filling, Fillings, NextTo
 from thence.hooks import repr_html
 from thence.inspection import LabelLook, Look
 from thence.inspection.examples import Examples, Line
-from thence.inspection.result import Contribution, MemberPrediction
+from thence.inspection.result import MemberPrediction
 from thence.inspection.tokens import Following, Likely, Tokens
 from thence.reports.content import Bars, Plot
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, display
@@ -91,7 +91,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield Fillings(text, [Filling([text], text, 0.5, -3.0)], 7, False)
     yield SimilarWords(text, [(text, 0.5), ("a", -0.5)])
     yield Classification(text, (text,), {text: 0.75, f"{text}2": 0.25})
-    yield Explanation(text, text, 0.5, (Part(text, -1.5, 0),))
+    yield Explanation(text, text, 0.5, (Contribution(text, 0, len(text), -1.5),))
     yield displayed(score_of(text), "")
     yield look_at(text)
     parts = (Contribution(text, 0, len(text), -1.5),)
@@ -295,12 +295,14 @@ def test_labels_and_explanations_show_their_numbers(opinions: thence.Run) -> Non
 
 
 def test_signs_of_weights_are_told_without_colours_too() -> None:
-    parts = (Part("good", 2.0, 0), Part("bad", -1.0, 5))
+    parts = (Contribution("good", 0, 4, 2.0), Contribution("bad", 5, 8, -1.0))
     shown = repr_html(Explanation("good bad", "pos", 0.5, parts))
     assert re.search(r"underline dotted\" title=\"-1.00 nats\">bad<", shown)
     assert re.search(rf"0 158 115 / {STRONGEST}%[^<]*>good<", shown)
     # Without any weight at all nothing is divided by.
-    assert "good" in page_of(Explanation("good", "pos", 1.0, (Part("good", 0.0, 0),))).text
+    assert (
+        "good" in page_of(Explanation("good", "pos", 1.0, (Contribution("good", 0, 4, 0.0),))).text
+    )
 
 
 def test_reports_show_their_rows(sentences: thence.Run, opinions: thence.Run) -> None:

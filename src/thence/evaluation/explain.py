@@ -48,18 +48,20 @@ CHARACTERS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
-class Part:
-    """A word, a punctuation mark or a character of a document, or a run of them.
+class Contribution:
+    """The weight of a word, a punctuation mark or a character, or of a run of them, for a label.
 
     Attributes:
         text: As written in the document.
-        weight: Evidence for the label, in nats of its log-odds; negative: against it.
         start: Index of its first character in the document.
+        end: Index after its last character.
+        weight: Evidence for the label, in nats of its log-odds; negative: against it.
     """
 
     text: str
-    weight: float
     start: int
+    end: int
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Explanation(Result):
     text: str
     label: str
     probability: float
-    tokens: tuple[Part, ...]
+    tokens: tuple[Contribution, ...]
 
     @property
     def largest(self) -> float:
@@ -88,7 +90,7 @@ class Explanation(Result):
         found, end = [], 0
         for part in self.tokens:
             found += [(self.text[end : part.start], 0.0), (part.text, part.weight)]
-            end = part.start + len(part.text)
+            end = part.end
         found.append((self.text[end:], 0.0))
         return [(text, weight) for text, weight in found if text]
 
@@ -127,7 +129,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     odds = _log_odds(whole[None], index, run.classes.multilabel)[0]
     weights = odds - log_odds_without(run, text, bounds, index)
     tokens = tuple(
-        Part(text[start:end], weight, start)
+        Contribution(text[start:end], start, end, weight)
         for (start, end), weight in zip(bounds.tolist(), weights.tolist(), strict=True)
     )
     return Explanation(text, names[index], math.exp(whole[index]), tokens)

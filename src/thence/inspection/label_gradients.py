@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from thence.array_types import Float64, Int64
 from thence.corpus import Documents
-from thence.inspection.result import Contribution
+from thence.evaluation.explain import Contribution
 from thence.inspection.spans import Lines, token_spans
 from thence.models.labels.neural import NeuralClassifier
 from thence.runs import ClassifierRun

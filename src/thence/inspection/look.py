@@ -18,7 +18,7 @@ from thence.inspection.lenses import (
     label_lenses_of,
     lenses_of,
 )
-from thence.inspection.result import Contribution, LabelLook, Look, MemberPrediction
+from thence.inspection.result import LabelLook, Look, MemberPrediction
 from thence.inspection.spans import split_lines, token_spans
 from thence.inspection.subject import Subject, find_token, is_by_lines
 from thence.inspection.tokens import Tokens
@@ -146,17 +146,13 @@ def look_at_labels(
     chosen = choose_label_lenses(run, lenses)
     explained = explain(run, text, label)
     (found,) = classify(run, [text], top=len(run.label_names))
-    parts = tuple(
-        Contribution(part.text, part.start, part.start + len(part.text), part.weight)
-        for part in explained.tokens
-    )
     return LabelLook(
         run.name,
         run.recipe.model,
         text,
         explained.label,
         found.probabilities,
-        parts,
+        explained.tokens,
         _members(run, text),
         found.nothing_known,
         run.classes.multilabel,

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from thence.evaluation.explain import Explanation, Part
+from thence.evaluation.explain import Contribution, Explanation
 from thence.inspection.columns import LensTable, short
 from thence.inspection.text import lens_tables, likely_tokens, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
@@ -126,23 +126,6 @@ class Look(Result):
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """The weight of a word, or another part of a document, for a label.
-
-    Attributes:
-        text: As written in the document.
-        start: Index of its first character in the document.
-        end: Index after its last character.
-        weight: Evidence for the label, in nats of its log-odds; negative: against it.
-    """
-
-    text: str
-    start: int
-    end: int
-    weight: float
-
-
-@dataclass(frozen=True)
 class MemberPrediction:
     """The prediction of one member of an ensemble.
 
@@ -191,8 +174,7 @@ class LabelLook(Result):
     @property
     def explanation(self) -> Explanation:
         """The weights as an ``Explanation``."""
-        parts = tuple(Part(one.text, one.weight, one.start) for one in self.tokens)
-        return Explanation(self.text, self.label, self.probabilities[self.label], parts)
+        return Explanation(self.text, self.label, self.probabilities[self.label], self.tokens)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and a row for each part of the text."""
