@@ -82,7 +82,7 @@ def test_the_report_has_its_sections(run: thence.Run) -> None:
     is_trained = get_family(run.recipe.model).method == "train"
     assert page.headings == [
         "Most confident mistakes",
-        "Which labels it takes for which",
+        "Confusion matrix",
         "Calibration",
         *(["Training"] if is_trained else []),
         by,

@@ -112,7 +112,7 @@ def test_the_report_says_nothing_of_the_machine_and_repeats_no_section(folder: P
     page = Page(html)
     assert str(folder) not in html and "/dev/shm" not in html
     assert len(set(page.headings)) == len(page.headings)
-    assert "How far back it knows the text" in page.headings
+    assert "Longest known n-grams" in page.headings
     assert page.is_harmless() and page.tags["details"] > 5 and page.tags["ruby"] > 20
 
 

@@ -182,7 +182,7 @@ def charts(done: Best) -> list[Block]:
     drawn = [one for one in series if one is not None]
     y = f"dev loss (nats per {done.unit})"
     chart = Chart(
-        "What each second bought", description, drawn, "seconds (logarithmic)", y, True,
+        "Loss against time", description, drawn, "seconds (logarithmic)", y, True,
         limits=(low, high), height=20,
     )  # fmt: skip
     blocks: list[Block] = [*([_accuracies(done)] if done.accuracy is not None else []), chart]

@@ -75,7 +75,7 @@ def classifier_blocks(run: ClassifierRun) -> list[Block]:
         Folded("in other units", [Pairs(report.rows())]),
         *cut,
         mistakes_section(run, report),
-        Section("Which labels it takes for which", _confusion(report)),
+        Section("Confusion matrix", _confusion(report)),
         Section("Calibration", [reliability_chart(report)]),
         *training_sections(run),
         *basis,

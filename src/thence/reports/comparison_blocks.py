@@ -89,8 +89,8 @@ def costs(runs: Mapping[str, Run], scores: Sequence[float], unit: str) -> list[B
     times = [float((run.metrics() or [{}])[-1].get("seconds") or math.nan) for run in runs.values()]
     charts = []
     for title, x, values in (
-        ("What size buys", "parameters (logarithmic)", sizes),
-        ("What time buys", "seconds of training (logarithmic)", times),
+        ("Result by size", "parameters (logarithmic)", sizes),
+        ("Result by training time", "seconds of training (logarithmic)", times),
     ):
         points = list(zip(values, scores, strict=True))
         abouts = [
@@ -171,12 +171,12 @@ def disputed_texts(runs: Mapping[str, Run], losses: ModelLosses) -> list[Block]:
     order = np.argsort(store.sum_by_document(saved) / store.target_counts, kind="stable")
     run, other = names[best], names[second]
     explained = (
-        f"Blue: {run} foresaw the token better, orange: {other}; the stronger, the more bits. Open "
-        f"a text for the bits of each token: above 0 they are saved by {run}."
+        f"Blue: {run} predicts the token better, orange: {other}; the stronger, the more bits. "
+        f"Open a text for the bits of each token: above 0 they are saved by {run}."
     )
-    blocks: list[Block] = [Subtitle("Where the two best differ most"), Note(explained)]
+    blocks: list[Block] = [Subtitle("Largest differences between the two best"), Note(explained)]
     for name, chosen in ((run, order[::-1]), (other, order)):
-        blocks.append(Subtitle(f"{name} foresees better"))
+        blocks.append(Subtitle(f"{name} predicts better"))
         shown: set[bytes] = set()
         for index in chosen.tolist():
             content = store.document(index).tobytes()
@@ -214,7 +214,7 @@ def disputed_labels(
     names = list(runs)
     best, second = np.argsort(-right.sum(axis=1), kind="stable")[:2].tolist()
     documents = runs[names[best]].documents("dev")
-    blocks: list[Block] = [Subtitle("Where the two best differ")]
+    blocks: list[Block] = [Subtitle("Differences between the two best")]
     for one, other in ((best, second), (second, best)):
         chosen = np.flatnonzero(right[one] & ~right[other])
         title = f"{len(chosen):,} documents that {names[one]} has right and {names[other]} wrong"

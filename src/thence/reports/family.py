@@ -54,7 +54,7 @@ def _orders_section(run: Run, model: NGram, reading: DevReading | None) -> list[
             "length, and how many bits such targets cost on average."
         )
         blocks += [Note(explained), Bars(rows, max(share for _, share, _ in rows))]
-    name = "How far back it knows the text" if blocks else "The counts"
+    name = "Longest known n-grams" if blocks else "The counts"
     return [Section(name, [*blocks, Folded("n-grams and discounts of each order", [Pairs(facts)])])]
 
 

@@ -80,14 +80,14 @@ def _gates(layer: GatedLayer, tokens: Sequence[str], token: str) -> list[Block]:
     ]
     blocks: list[Block] = []
     if series:
-        title = f"{layer.name}: how open its gates are, the mean of all units"
+        title = f"{layer.name}: gates, mean over all units"
         means = ", ".join(f"{one.name} {layer.gates[one.name].mean():.2f}" for one in series)
         chart = Chart(
             title,
             f"{title}: {means}.",
             series,
             f"after the {token}",
-            "0 is shut, 1 open",
+            "0: closed, 1: open",
             tick_names=tokens,
             height=10,
         )

@@ -60,7 +60,7 @@ def gain_section(reading: DevReading) -> list[Section]:
         f"next {token}",
         f"{token} before",
     )
-    return [Section("What it learned that counting did not", [Note(explained), heat_map])]
+    return [Section("Gain over pair counts", [Note(explained), heat_map])]
 
 
 class _PairTable:
@@ -103,7 +103,7 @@ class _PairTable:
 def where_section(reading: DevReading) -> list[Section]:
     """Return charts of the bits by place in the document, and by length of the document."""
     charts = [chart for chart in (_by_place(reading), _by_length(reading)) if chart is not None]
-    return [Section("Where it is surprised", charts)] if charts else []
+    return [Section("Loss by position and by length", charts)] if charts else []
 
 
 def _by_place(reading: DevReading) -> Chart | None:

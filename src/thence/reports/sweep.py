@@ -67,10 +67,10 @@ def chart_sections(sweep: Sweep) -> list[Section]:
     costs = [charts.pop("size"), charts.pop("seconds")]
     return [
         in_order,
-        Section("What matters", what_matters(sweep)),
-        Section("Fields side by side", [charts.pop("parallel")]),
+        Section("Importance of the fields", what_matters(sweep)),
+        Section("Parallel coordinates", [charts.pop("parallel")]),
         Section("Against each field", [Beside([*charts.values()], wide=True)]),
-        Section("What it costs", [Beside(costs, wide=True)]),
+        Section("Size and training time", [Beside(costs, wide=True)]),
     ]
 
 

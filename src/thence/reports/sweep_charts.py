@@ -128,8 +128,8 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
         charts["parallel"] = parallel_coordinates(sweep, fields)
         for field in fields:
             charts[f"against-{field.name.replace('_', '-')}"] = against_field(sweep, field)
-        charts["size"] = cost(sweep, "parameters", "What size buys", "parameters")
-        charts["seconds"] = cost(sweep, "seconds", "What time buys", "seconds of training")
+        charts["size"] = cost(sweep, "parameters", "Result by size", "parameters")
+        charts["seconds"] = cost(sweep, "seconds", "Result by training time", "seconds of training")
     return charts
 
 
@@ -273,7 +273,7 @@ def parallel_coordinates(sweep: Sweep, fields: Sequence[Field]) -> Chart:
     names = [*(field.name for field in fields), result_name(sweep).partition(" (")[0]]
     described = ", ".join(names[:-1])
     return Chart(
-        "All fields side by side (orange: the best)",
+        "Parallel coordinates (orange: the best)",
         f"Each finished trial as a line from field to field: {described}. The best is orange.",
         series,
         "",

@@ -30,6 +30,8 @@ def plot_importance(sweep: Sweep) -> style.Plot:
     style.in_percent(axes.xaxis)
     style.add_grid(axes, "x")
     x = "share of the differences between trials that the field explains by itself"
-    style.add_titles(axes, "What matters", x, "")
+    style.add_titles(axes, "Importance of the fields", x, "")
     listed = ", ".join(f"{name} {share:.0%}" for name, share in sweep.importances.items())
-    return style.Plot("importance", "What matters", f"{x.capitalize()}: {listed}.", figure)
+    return style.Plot(
+        "importance", "Importance of the fields", f"{x.capitalize()}: {listed}.", figure
+    )
