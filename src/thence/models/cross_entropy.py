@@ -49,8 +49,8 @@ def chunked_cross_entropy(
         # One buffer holds the logits of a chunk, then its probabilities, then their gradient.
         buffer = narrow.new_empty(min(chunk, len(hidden)), len(weight))
         parts = (torch.split(tensor, chunk) for tensor in (hidden, d_hidden, targets))
-        for index, (states, d_states, wanted) in enumerate(zip(*parts, strict=True)):
-            states, column = states.to(dtype), wanted[:, None]
+        for index, (states, d_states, ids) in enumerate(zip(*parts, strict=True)):
+            states, column = states.to(dtype), ids[:, None]
             logits = torch.addmm(low, states, narrow.T, out=buffer[: len(states)])
             probs = torch.softmax(logits, dim=1, out=logits)
             loss -= _log(probs.gather(1, column)).sum()

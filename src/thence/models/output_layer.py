@@ -120,15 +120,15 @@ class FullSoftmax(nn.Module):
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood of the targets, in nats."""
         flat = hidden.flatten(0, -2)  # (N, H)
-        wanted = targets.flatten(0, hidden.dim() - 2)  # (N) ids or (N, V) counts
+        flat_targets = targets.flatten(0, hidden.dim() - 2)  # (N) ids or (N, V) counts
         weight = getattr(self.project, "weight", None)
-        if wanted.dim() == 1 and isinstance(weight, Tensor):
+        if flat_targets.dim() == 1 and isinstance(weight, Tensor):
             rows = self._rows(len(weight))
             if len(flat) > rows:
                 bias = cast(Tensor, self.project.bias)
-                return chunked_cross_entropy(flat, weight, bias, wanted, rows)
+                return chunked_cross_entropy(flat, weight, bias, flat_targets, rows)
         logits = at_least_single(self.project(flat))
-        return functional.cross_entropy(logits, wanted, reduction="sum")
+        return functional.cross_entropy(logits, flat_targets, reduction="sum")
 
     def init_bias(self, counts: Float[Tensor, " vocab"]) -> None:
         """Set the biases to the logarithms of the symbols' frequencies.
@@ -149,9 +149,9 @@ class FullSoftmax(nn.Module):
     ) -> Float[Tensor, " batch"]:
         """Return the log-probability of one symbol for each hidden state, in nats."""
         found = []
-        for part, wanted in _parts(self._rows(self.project(hidden[:1]).shape[-1]), hidden, targets):
+        for part, ids in _parts(self._rows(self.project(hidden[:1]).shape[-1]), hidden, targets):
             logits = self.project(part).float()
-            chosen = logits.gather(1, wanted[:, None])[:, 0]
+            chosen = logits.gather(1, ids[:, None])[:, 0]
             found.append(chosen - torch.logsumexp(logits, dim=1))
         return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
 
@@ -281,8 +281,8 @@ class AdaptiveSoftmax(nn.Module):
         """Return the log-probability of one symbol for each hidden state, in nats."""
         rows = max(1, self.memory // (4 * self.vocabulary_size))
         found = [
-            self.clusters(part, self._ranked(wanted)).output.float()
-            for part, wanted in _parts(rows, hidden, targets)
+            self.clusters(part, self._ranked(ids)).output.float()
+            for part, ids in _parts(rows, hidden, targets)
         ]
         return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
 

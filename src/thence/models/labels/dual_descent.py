@@ -78,11 +78,11 @@ def learn_hinge(
         visit = descend_in_numpy if library() is None else descend
         for _ in range(MAX_PASSES):
             order = random.permutation(counted)
-            apart = visit(
+            spread = visit(
                 bags.features, values, bags.offsets, order,
                 signs, curvatures, diagonal, upper, alphas, weights,
             )  # fmt: skip
-            if apart < tolerance or should_stop():
+            if spread < tolerance or should_stop():
                 break
         return weights
 

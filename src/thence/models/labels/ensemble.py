@@ -155,8 +155,8 @@ class Ensemble:
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label; members of weight 0 are skipped."""
-        asked = np.flatnonzero(self.weights)
-        return pooled([self.members[at].classify(texts) for at in asked], self.weights[asked])
+        used = np.flatnonzero(self.weights)
+        return pooled([self.members[at].classify(texts) for at in used], self.weights[used])
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
         """Return whether each document has a character n-gram that a member knows."""

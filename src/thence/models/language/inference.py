@@ -198,8 +198,8 @@ class InferenceModel:
         rows, found = max(1, CELLS // self.vocabulary_size), [np.zeros(0, np.float32)]
         for first in range(0, len(targets), rows):
             log_probs = self._after(hidden[None, first : first + rows])[0]
-            wanted = targets[first : first + rows]
-            found.append(log_probs[np.arange(len(wanted)), wanted])
+            ids = targets[first : first + rows]
+            found.append(log_probs[np.arange(len(ids)), ids])
         return np.concatenate(found)
 
 

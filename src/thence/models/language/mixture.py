@@ -163,14 +163,14 @@ class Mixture:
 
     def decisions(self, number: int, store: TokenStore, carry_context: bool) -> LogOdds:
         """Return the log-odds of every decision of a store by the inputs of a context mixing."""
-        said = []
+        distributions = []
         for of in self.options.members[number].inputs:
             member = self.options.members[of]
             carries = carry_context and member.carry_context
             rule = None if member.dynamic is None or not carries else self.rule(of)
-            said.append(distributions_of(self.models[of], store, carries, rule))
+            distributions.append(distributions_of(self.models[of], store, carries, rule))
         mixer = cast(ContextMixing, self.models[number])
-        return mixer.log_odds(store.targets.astype(np.int32), said)
+        return mixer.log_odds(store.targets.astype(np.int32), distributions)
 
     def rule(self, number: int) -> "UpdateRule":
         """Return the update rule of a member with dynamic evaluation."""
@@ -244,8 +244,8 @@ class Mixture:
             if begins.any() and not member.carry_context:
                 old = reset_rows(old, model.start(len(ids)), begins)
             if member.inputs:
-                said = [log_probs[of] for of in member.inputs]
-                member_log_probs, new = cast(ContextMixing, model).step(ids, old, said)
+                inputs = [log_probs[of] for of in member.inputs]
+                member_log_probs, new = cast(ContextMixing, model).step(ids, old, inputs)
             else:
                 member_log_probs, new = model.step(ids, old)
             log_probs.append(member_log_probs)

@@ -184,8 +184,8 @@ class NeuralLanguageModel(NetworkModel):
         self, hidden: Float[Tensor, "read hidden"], targets: Int64[np.ndarray, " read"]
     ) -> Array:
         """Return the log-probability of each hidden state's target."""
-        (wanted,) = self.to_device(targets)
-        log_probs: Array = self.output_layer.target_log_probs(hidden, wanted).cpu().numpy()
+        (ids,) = self.to_device(targets)
+        log_probs: Array = self.output_layer.target_log_probs(hidden, ids).cpu().numpy()
         return log_probs
 
     def context_log_probs(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:

@@ -24,8 +24,8 @@ def log_likelihood(
     """Return the log-probability of the counted text itself, in nats, without reading the text.
 
     In its own text every target ends a known n-gram of the highest order or, near the beginning of
-    a document, of a lower one. So the sum over n-grams is that of the counts without those in which
-    a longer n-gram ends, times the log-probabilities.
+    a document, of a lower one. So the log-probability of each n-gram counts as often as it is the
+    longest: its count minus the counts of the longer n-grams that end with it.
 
     Args:
         counts: The counts of orders 1 to N.
