@@ -30,17 +30,17 @@ def text(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_a_wish_and_is_given_back(number: signal.Signals) -> None:
+def test_a_signal_asks_to_stop_and_its_handler_is_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with stop_on_signals() as wish:
-        assert not wish.is_set()
+    with stop_on_signals() as stop:
+        assert not stop.is_set()
         signal.raise_signal(number)
-        assert wish.is_set() and exit_code(wish.number) == 128 + number
+        assert stop.is_set() and exit_code(stop.number) == 128 + number
     assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_where_nobody_grants_the_wish_it_is_raised(number: signal.Signals) -> None:
+def test_a_signal_is_raised_where_nothing_stops_on_it(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with pytest.raises(Stopped) as caught, signals_as_exceptions():
         signal.raise_signal(number)
@@ -51,9 +51,9 @@ def test_where_nobody_grants_the_wish_it_is_raised(number: signal.Signals) -> No
 def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals_as_exceptions(), stop_on_signals() as wish:
+        with signals_as_exceptions(), stop_on_signals() as stop:
             signal.raise_signal(signal.SIGHUP)
-            assert not wish.is_set()
+            assert not stop.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)
 

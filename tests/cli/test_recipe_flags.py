@@ -9,9 +9,9 @@ import pytest
 import tomli_w
 
 from thence.errors import ThenceError
-from thence.models.registry import families, get_family
+from thence.models.registry import families
 from thence.recipes import Recipe
-from thence.recipes.recipe import GROUPS
+from thence.recipes.recipe import setting_groups
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -36,10 +36,6 @@ def recipe_of(thence, monkeypatch):
         return seen[0]
 
     return parse
-
-
-def groups_of(model: str) -> dict[str, Any]:
-    return {"options": get_family(model).options_class(), **GROUPS}
 
 
 def another_value(kind: Any, default: Any) -> Any:
@@ -72,7 +68,7 @@ WRITTEN = {
 
 def other_settings(model: str) -> dict[str, dict[str, Any]]:
     settings = {}
-    for group, kind in groups_of(model).items():
+    for group, kind in setting_groups(model).items():
         hints = get_type_hints(kind)
         settings[group] = {
             item.name: WRITTEN.get(item.name)
@@ -99,7 +95,7 @@ def as_flags(settings: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("model", MADE_FROM_TEXT)
 def test_every_setting_is_a_flag_and_a_key(recipe_of, model):
     settings = other_settings(model)
-    made = {group: kind(**settings[group]) for group, kind in groups_of(model).items()}
+    made = {group: kind(**settings[group]) for group, kind in setting_groups(model).items()}
     expected = Recipe("some-text", model, **made)
     flags = [flag for group in settings.values() for flag in as_flags(group)]
     assert recipe_of("some-text", "--model", model, *flags) == expected
@@ -117,7 +113,7 @@ def test_every_setting_is_a_flag_and_a_key(recipe_of, model):
 @pytest.mark.parametrize("model", MADE_FROM_TEXT)
 def test_help_mentions_every_setting(thence, command, model):
     text = thence(command, "--model", model, "--help").out
-    settings = [item.name for kind in groups_of(model).values() for item in fields(kind)]
+    settings = [item.name for kind in setting_groups(model).values() for item in fields(kind)]
     own = {
         "train": ["output", "logs", "no-report", "json"],
         "find-lr": ["output", "low", "high", "rates"],

@@ -193,12 +193,12 @@ def _fields(
 
 def _groups(arguments: Sequence[str]) -> dict[str, type[Any]]:
     """Return the settings classes of a training by heading, with those of the chosen model."""
-    from thence.models.registry import get_family
-    from thence.recipes.recipe import GROUPS, groups_of
+    from thence.recipes.recipe import GROUPS, setting_groups
 
     model = chosen_model(arguments)
-    groups = {TITLES[name]: kind for name, kind in (groups_of(model) if model else GROUPS).items()}
-    return groups | ({f"Model {model}": get_family(model).options_class()} if model else {})
+    groups = setting_groups(model) if model else dict(GROUPS)
+    options = {f"Model {model}": groups.pop("options")} if model else {}
+    return {TITLES[name]: kind for name, kind in groups.items()} | options
 
 
 def chosen_model(arguments: Sequence[str]) -> str | None:

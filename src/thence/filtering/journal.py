@@ -86,7 +86,7 @@ class Journal:
                 file.flush()
         except OSError as error:
             raise WriteError(
-                self._folder, error, "The same command goes on from what was judged."
+                self._folder, error, "The same command continues from what was scored."
             ) from error
         self.parts.append(part)
 

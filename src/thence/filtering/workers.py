@@ -93,7 +93,7 @@ class _Process:
             kind, _, rest = _receive(self._process.stdout).partition(b"\n")
         except (OSError, EOFError) as error:
             raise TrainingError(
-                f"A process that judges texts has ended (exit code {self._process.wait()}), most "
+                f"A process that scores texts has ended (exit code {self._process.wait()}), most "
                 "likely for want of memory. Take fewer `processes`; the same command goes on where "
                 "it was."
             ) from error

@@ -108,7 +108,7 @@ class Recipe:
         content: dict[str, Any] = {"text": self.text, "model": self.model}
         if self.from_run is not None:
             content[FROM_RUN] = self.from_run
-        for group in ("options", *groups_of(self.model)):
+        for group in setting_groups(self.model):
             content[group] = _without_none(asdict(getattr(self, group)))
         if provenance:
             content[PROVENANCE] = dict(provenance)
@@ -136,7 +136,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
     text, model = validate("text", text, str), validate("model", model, str)
     settings = dict(settings)
     from_run = validate(FROM_RUN, settings.pop(FROM_RUN, None), str | None)
-    groups = {"options": get_family(model).options_class(), **groups_of(model)}
+    groups = setting_groups(model)
     known = known_settings(model)
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
     for name, value in settings.items():
@@ -180,13 +180,14 @@ def hint_for_unknown(name: str, model: str) -> str:
 
 def known_settings(model: str) -> dict[str, str]:
     """Return the group of every setting of a model by name; ``options`` for the model's own."""
-    groups = {"options": get_family(model).options_class(), **groups_of(model)}
-    return {item.name: group for group, kind in groups.items() for item in fields(kind)}
+    groups = setting_groups(model).items()
+    return {item.name: group for group, kind in groups for item in fields(kind)}
 
 
-def groups_of(model: str) -> Mapping[str, type[Any]]:
-    """Return the dataclass of each group of settings of a model, without ``options``."""
-    return CLASSIFIER_GROUPS if is_classifier(model) else GROUPS
+def setting_groups(model: str) -> dict[str, type[Any]]:
+    """Return the dataclass of each group of settings; ``options`` are the model's own."""
+    groups = CLASSIFIER_GROUPS if is_classifier(model) else GROUPS
+    return {"options": get_family(model).options_class(), **groups}
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from thence.errors import RunError, ThenceError
 from thence.evaluation.metrics import finite, perplexity
 from thence.locks import can_lock, is_locked
 from thence.models.registry import get_family
-from thence.recipes.recipe import groups_of
+from thence.recipes.recipe import setting_groups
 from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.files import number_of_values
 from thence.runs.folder import CURVE
@@ -201,7 +201,7 @@ def settings_of(run: Run) -> dict[str, Setting]:
     recipe = run.recipe
     found: dict[str, Setting] = {"model": recipe.model}
     has_steps = get_family(recipe.model).method == "train"
-    for group in ("options", *groups_of(recipe.model)):
+    for group in setting_groups(recipe.model):
         for name, value in asdict(getattr(recipe, group)).items():
             if value is None or (group == "training" and not has_steps and name not in OF_COUNTS):
                 continue

@@ -26,10 +26,10 @@ from thence.recipes.options import seconds_of
 from thence.recipes.recipe import (
     Recipe,
     flat_settings,
-    groups_of,
     known_settings,
     make_recipe,
     read_toml,
+    setting_groups,
 )
 from thence.settings import PositiveInt, Seed, Settings, as_in_file, declared_types, validate
 from thence.sweeps.space import Choices, Range, Space, grid_points, read_dimension
@@ -251,7 +251,7 @@ def _numbers(name: str, models: tuple[str, ...]) -> tuple[type, ...]:
     """Return which of ``int`` and ``float`` a setting may be."""
     model = next(model for model in models if name in known_settings(model))
     group = known_settings(model)[name]
-    kind = {"options": get_family(model).options_class(), **groups_of(model)}[group]
+    kind = setting_groups(model)[group]
     hint = get_type_hints(kind)[name]
     return tuple(one for one in (get_args(hint) or (hint,)) if one in (int, float))
 
