@@ -33,7 +33,7 @@ MAX_WEIGHT = 1e6
 far larger weights overflow to probabilities that are NaN."""
 
 
-class Learned(Protocol):
+class Model(Protocol):
     """Any model whose parameters are saved to a weights file and loaded from it."""
 
     def tensors(self) -> dict[str, Array]:
@@ -51,7 +51,7 @@ class Learned(Protocol):
 
 
 @runtime_checkable
-class LanguageModel(Learned, Protocol):
+class LanguageModel(Model, Protocol):
     """Next-token distributions, step by step, and the score of a whole store.
 
     ``step`` and ``score`` give the same numbers: the score of a target is the log-probability
@@ -202,7 +202,7 @@ class Classes:
 
 
 @runtime_checkable
-class Classifier(Learned, Protocol):
+class Classifier(Model, Protocol):
     """Predicts the labels of texts."""
 
     classes: Classes

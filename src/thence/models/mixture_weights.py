@@ -21,7 +21,7 @@ from thence._core import library
 from thence.array_types import Float, Float64, Int64
 from thence.deadline import past_deadline
 from thence.lbfgs import minimize
-from thence.models.base import Array, Learned, log_softmax
+from thence.models.base import Array, Model, log_softmax
 
 ITERATIONS = 100
 """Iterations of expectation maximisation (EM)."""
@@ -217,7 +217,7 @@ def adapt_gate_in_numpy(
     return found
 
 
-def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
+def join_tensors(models: Sequence[Model]) -> dict[str, Array]:
     """Return the tensors of several models as one dictionary, under names ``NUMBER/name``."""
     return {
         f"{number}/{name}": value
@@ -226,7 +226,7 @@ def join_tensors(models: Sequence[Learned]) -> dict[str, Array]:
     }
 
 
-def load_joined(models: Sequence[Learned], tensors: Mapping[str, Array]) -> dict[str, Array]:
+def load_joined(models: Sequence[Model], tensors: Mapping[str, Array]) -> dict[str, Array]:
     """Load what ``join_tensors`` returned into the models; return the tensors of none of them.
 
     Raises:

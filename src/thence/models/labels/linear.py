@@ -63,7 +63,7 @@ from thence.models.labels.linear_choice import (
     on_dev,
     on_folds,
 )
-from thence.models.labels.linear_fit import Learned, Loss, Problem, label_columns
+from thence.models.labels.linear_fit import LinearWeights, Loss, Problem, label_columns
 from thence.models.memory_guard import Size
 from thence.settings import NonNegativeFloat, PositiveFloat, Range, Settings
 from thence.tokens import Texts
@@ -276,7 +276,7 @@ class Linear:
         documents = self._in_latent_dimensions(self._features(dev[0]))
         return on_dev(problem, sample_weight, (documents, dev[1]))
 
-    def _take(self, learned: Learned, temperature: float) -> None:
+    def _take(self, learned: LinearWeights, temperature: float) -> None:
         """Set the weights, divided by the temperature."""
         self._temperature = temperature
         weights = learned.weights

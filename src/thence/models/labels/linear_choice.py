@@ -22,7 +22,7 @@ from thence.corpus.documents import Labels
 from thence.models.base import Array, Classes, class_log_probs, log_probs_of_truth
 from thence.models.labels.design import Design
 from thence.models.labels.latent import LatentDesign
-from thence.models.labels.linear_fit import Learned, Loss, Problem
+from thence.models.labels.linear_fit import LinearWeights, Loss, Problem
 
 FIRST: dict[Loss, float] = {"log_loss": 30.0, "squared_hinge": 1.0, "hinge": 1.0, "centroid": 1.0}
 """The strength that is tried first, and used if there are no held-out documents. It does not affect
@@ -56,7 +56,7 @@ class Trial:
     strength: float
     likelihood: float
     temperature: float
-    learned: Sequence[Learned]
+    learned: Sequence[LinearWeights]
     log_probs: Float32[np.ndarray, "documents classes"]
 
 
@@ -113,7 +113,7 @@ def on_folds(
 def _trial(
     classes: Classes,
     strength: float,
-    learned: Sequence[Learned],
+    learned: Sequence[LinearWeights],
     columns: Array,
     labels: Labels,
     calibrated: bool,

@@ -31,7 +31,7 @@ HISTORY = 10
 
 
 @dataclass(frozen=True)
-class Learned:
+class LinearWeights:
     """Learned weights of the rows of the design matrix.
 
     Attributes:
@@ -77,7 +77,7 @@ class Problem:
         strength: float,
         sample_weight: Float32[np.ndarray, " documents"],
         start: Float32[np.ndarray, "rows+1 columns"] | None = None,
-    ) -> Learned:
+    ) -> LinearWeights:
         """Return the weights that minimise the loss.
 
         Args:
@@ -101,7 +101,7 @@ class Problem:
                 design, ratios, self.is_label, costs, self.loss, self.should_stop
             )
         weights = solution[:-1] if ratios is None else ratios * solution[:-1]
-        return Learned(weights, solution[-1], solution)
+        return LinearWeights(weights, solution[-1], solution)
 
     def _minimize_log_loss(
         self, strength: float, ratios: Array | None, sample_weight: Array, start: Array | None
