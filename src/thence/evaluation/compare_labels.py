@@ -91,7 +91,7 @@ class LabelComparison(BestFirst):
 
 
 def check_same_labels(runs: Sequence[ClassifierRun]) -> None:
-    """Refuse classifiers of different labels."""
+    """Raise ``RunError`` if classifiers have different labels."""
     for run in runs[1:]:
         if set(run.label_names) != set(runs[0].label_names):
             raise RunError(

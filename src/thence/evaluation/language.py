@@ -26,7 +26,7 @@ from thence.runs.run import Run
 from thence.tokens import TokenStore
 
 MUCH_LAYOUT = 0.01
-"""Share of the bytes that words drop from which bits per byte say little beside characters."""
+"""Share of bytes (white space) that word tokens drop above which bits per byte do not compare."""
 MANY_UNKNOWN = 0.05
 """Share of unknown targets (0 to 1) above which the report warns that its likelihood says little:
 predicting ``<unk>`` is easy, and says nothing of the word that stood there."""

@@ -40,7 +40,7 @@ RISE_TOGETHER = 0.05
 FAR = 0.3
 """Difference from which on train is far below dev."""
 LITTLE = 0.02
-"""Share of the uniform loss below which a loss on dev leaves hardly anything to learn."""
+"""Share of the uniform loss below which a loss on dev leaves hardly anything to improve."""
 STALE = 0.7
 """Dev has stopped falling if its lowest loss is within the first evaluations, this share of all."""
 MOST_BYTES = 6_000_000

@@ -247,7 +247,7 @@ def _explained(run: ClassifierRun, mistake: Mistake, text: str, short: str, abou
 
 
 def causes_of(found: Explanation) -> str:
-    """Return what speaks most for a label, with its weights; a space is shown as ␣."""
+    """Return the words with the largest weights for a label, as text; a space is shown as ␣."""
     parts = sorted(found.tokens, key=lambda part: -part.weight)[:CAUSES]
     return ", ".join(
         f"{part.text.strip() or '␣'} {part.weight:+.2f}" for part in parts if part.weight > 0

@@ -22,7 +22,7 @@ from thence.settings import Kind, as_in_file, from_json
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MODEL_FILES = (".arpa", ".bin", ".binary", ".klm", ".ftz", ".gz")
-"""Endings of models of other programs, of which ``thence import`` makes runs."""
+"""Suffixes of model files of other programs, which ``thence import`` converts to runs."""
 RUNS = Path("runs")
 """Where runs are made unless another folder is named, and where their names are looked for."""
 HEADER = "thence"

@@ -48,7 +48,7 @@ IN_MEMORY: Mapping[str, str] = {role: f"{role} in memory" for role in ROLES}
 
 
 def named_sources(recipe: Recipe) -> dict[str, str]:
-    """Return the names of the sources of a recipe by their role (``ROLES``), those it has."""
+    """Return the names of the sources that a recipe has, by their role (``ROLES``)."""
     found = {"text": recipe.text, "dev": recipe.splitting.dev, "test": recipe.splitting.test}
     if recipe.labelling is not None:
         found["unlabelled"] = recipe.labelling.unlabelled
