@@ -113,7 +113,7 @@ def test_the_best_so_far_is_written_whatever_stops_it(text: Path, tmp_path: Path
     folder = tmp_path / "best"
     process = thence("best", text, "--steps=100000000", "-o", folder)
     for line in process.stderr:
-        if "best so far" in line:
+        if "combined so far" in line:
             break
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=120)

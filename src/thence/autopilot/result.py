@@ -180,7 +180,7 @@ def read_best(folder: str | Path) -> Best:
     return found
 
 
-COLUMNS = ("tried", "seconds", "loss on dev", "best so far", "weight")
+COLUMNS = ("tried", "seconds", "loss on dev", "combined so far", "weight")
 """The headings of ``tried_rows``."""
 
 

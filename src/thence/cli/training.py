@@ -294,7 +294,7 @@ def _note_candidate(one: "Tried") -> None:
 
     so_far = loss_text(one.so_far, one.accuracy_so_far)
     loss = loss_text(one.nats, one.accuracy)
-    print_note(f"{one.ended:7.1f} s  {one.name}: dev {loss}, best so far {so_far}")
+    print_note(f"{one.ended:7.1f} s  {one.name}: dev {loss}, combined so far {so_far}")
 
 
 def _print_best(done: "Best") -> None:
