@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from thence.autopilot import Best, Tried, read_best
-from thence.autopilot.result import RESULT, about_rows, frontier, tried_rows
+from thence.autopilot.result import RESULT, about_rows, tried_rows
 from thence.errors import RunError
 from thence.reports.best import best_html, charts
 from thence.reports.content import Chart
@@ -70,21 +70,6 @@ def test_an_infinite_loss_is_null_in_strict_json(tmp_path: Path) -> None:
     json.dumps(whole.to_json(), allow_nan=False)
     assert read_best(tmp_path) == whole
     assert tried_rows(whole)[0][2] == "inf"
-
-
-def test_the_frontier_by_hand() -> None:
-    assert frontier([]) == []
-    assert frontier(COUNTS) == [(1.5, 3.0), (2.0, 2.5)]
-    assert frontier([*COUNTS, *NETWORKS]) == [(1.5, 3.0), (2.0, 2.5), (4.0, 2.25), (8.0, 2.0)]
-    useless = tried("mlp 32", 6.0, 2.25, curve=True)
-    assert frontier([*COUNTS, NETWORKS[0], useless, NETWORKS[1]])[2:] == [(4.0, 2.25), (8.0, 2.0)]
-
-
-def test_what_is_fitted_after_a_network_takes_nothing_back() -> None:
-    # As for labels, where a linear classifier, which has no curve, follows word averaging.
-    network = tried("averaging", 2.0, 0.5, curve=True)
-    assert frontier([network, tried("linear", 9.0, 0.5)]) == [(2.0, 0.5)]
-    assert frontier([network, tried("linear", 9.0, 0.4)]) == [(2.0, 0.5), (9.0, 0.4)]
 
 
 def test_the_outlook_by_hand(tmp_path: Path) -> None:

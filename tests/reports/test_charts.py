@@ -70,6 +70,7 @@ def test_numbers_at_a_logarithmic_axis() -> None:
     assert [text for _, text in _log_ticks(2, 9)] == ["2", "3", "4", "6", "8"]
     # Not 60k, 70k, 80k, 90k and 100k, which would touch each other on a telephone.
     assert [text for _, text in _log_ticks(55_000, 153_000)] == ["60k", "80k", "100k"]
+    assert [text for _, text in _log_ticks(2.53, 4.78)] == ["3.0", "3.5", "4.0", "4.5"]
     assert [text for _, text in _log_ticks(0.02, 0.5)] == ["0.02", "0.05", "0.1", "0.2", "0.5"]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -153,15 +152,6 @@ class Best(Saved):
         write_atomically(
             self.folder / RESULT, json.dumps(content, indent=1, allow_nan=False).encode("utf-8")
         )
-
-
-def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
-    """Return the seconds at which the best loss so far fell, and its new value."""
-    points: list[tuple[float, float]] = []
-    for one in tried:
-        if not points or one.so_far < points[-1][1]:
-            points.append((one.ended, one.so_far))
-    return points
 
 
 def read_best(folder: str | Path) -> Best:

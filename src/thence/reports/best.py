@@ -13,7 +13,6 @@ from thence.autopilot.result import (
     Tried,
     about_rows,
     duration,
-    frontier,
     loss_text,
     tried_rows,
 )
@@ -159,24 +158,25 @@ def _shown(setting: Any) -> str:
 
 
 def charts(done: Best) -> list[Block]:
-    """Return charts of all models and of the best so far against the time."""
+    """Return charts of all models, and of them combined, against the time."""
     low, high = loss_limits(done)
     above = [one for one in done.tried if not one.nats <= high]
     losses = [(one.ended, one.nats) for one in done.tried]
     outlook = [(done.seconds, done.nats), *done.outlook()]
     networks = [one for one in done.tried if one.curve]
+    combined = sorted((one.ended, one.so_far) for one in done.tried)
     series = [
         *(
             Series("" if place else "a network in training", one.curve, GREY, abouts=_abouts(one))
             for place, one in enumerate(networks)
         ),
-        Series("best so far", [*frontier(done.tried), (done.seconds, done.nats)], BLUE, "steps"),
+        Series("combined so far", [*combined, (done.seconds, done.nats)], BLUE, "steps"),
         Series("likely with more time", outlook, BLUE, "dashes") if len(outlook) > 1 else None,
         Series("each model", losses, ORANGE, "points", [_about(one) for one in done.tried]),
     ]
     reached = "" if done.accuracy is None else f", with an accuracy of {done.accuracy:.2%},"
     description = (
-        f"Loss on dev of the {len(done.tried)} models that were tried, and of the best so far, "
+        f"Loss on dev of the {len(done.tried)} models that were tried, and of them combined, "
         f"against the time. It ends at {done.nats:.4f}{reached} after {done.seconds:.1f} seconds."
     )
     drawn = [one for one in series if one is not None]
@@ -201,12 +201,12 @@ def _abouts(one: Tried) -> list[str]:
 
 
 def _accuracies(done: Best) -> Chart:
-    """Return a chart of the accuracy of all models and of the best so far against the time."""
+    """Return a chart of the accuracy of all models, and of them combined, against the time."""
     own = [(one.ended, _share(one.accuracy)) for one in done.tried]
     best = [(one.ended, _share(one.accuracy_so_far)) for one in done.tried]
     best.append((done.seconds, _share(done.accuracy)))
     series = [
-        Series("best so far", best, BLUE, "steps"),
+        Series("combined so far", best, BLUE, "steps"),
         Series("each model", own, ORANGE, "points", [_about(one) for one in done.tried]),
     ]
     description = f"Accuracy on dev against the time; it ends at {done.accuracy:.2%}."

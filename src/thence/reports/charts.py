@@ -289,7 +289,7 @@ def _linear_ticks(
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Return ticks for a logarithmic axis at round numbers, with their texts."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    chosen = [low, high]
+    chosen: list[float] = []
     for leading in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1,)):
         found = [times * 10.0**power for power in powers for times in leading]
         found = [one for one in found if low * 0.999 <= one <= high * 1.001]
@@ -298,6 +298,8 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
         chosen = found
         if len(found) <= TICKS + 1:
             break
+    if not chosen:  # So short an axis is hardly a logarithmic one.
+        return _linear_ticks(low, high)
     apart = 0.999 * math.log(high / low) / (TICKS + 1)
     kept = chosen[:1]
     for one in chosen[1:]:
