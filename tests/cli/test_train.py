@@ -67,6 +67,16 @@ def test_progress_and_remarks_stay_off_standard_output(thence, small):
     )
 
 
+def test_settings_of_steps_are_said_to_be_unused_without_any(thence):
+    flags = ["text.txt", "--model", "ngram", "--no-report", "-o", "run"]
+    outcome = thence("train", *flags, "--steps", 5, "--batch-size", 9)
+    note = "A model 'ngram' is made in one step; without effect: --steps, --batch-size.\n"
+    assert note in outcome.err
+    outcome = thence("train", *flags, "text.txt")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "text.txt is left over. To read several files, name a folder with them" in outcome.err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fast", [False, True])
 def test_an_imitated_bfloat16_is_said(thence, small, monkeypatch, fast):

@@ -5,6 +5,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_origin
 
@@ -62,7 +63,10 @@ def explain(error: CycloptsError, arguments: Sequence[str] = ()) -> str:
         ):
             return f'Unknown command "{name}". Here it is: {here}.'
         case UnusedCliTokensError():
-            return f"Too many arguments: {' '.join(error.unused_tokens or [])} is left over."
+            left = error.unused_tokens or [""]
+            files = "To read several files, name a folder with them, or join them: cat A B | ... -"
+            way_out = f" {files}." if Path(left[0]).is_file() else ""
+            return f"Too many arguments: {' '.join(left)} is left over.{way_out}"
         case CoercionError() if (
             error.token is not None and get_origin(error.target_type) != Literal
         ):

@@ -24,7 +24,7 @@ from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.processes import is_first_process
-from thence.recipes import Recipe
+from thence.recipes import Recipe, make_recipe
 from thence.runs import ClassifierRun, Run
 from thence.runs.sources import display_name
 from thence.terminal import print_prose
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from thence.autopilot import Best, Tried
     from thence.training.lr_finder import LearningRateCurve
 
+OF_STEPS = ("epochs", "steps", "batch_size", "optimizer", "lr", "schedule", "clip", "patience")
+"""Settings that only a training in steps has a use for."""
 DEFAULT_PICTURE = Path("learning-rate.png")
 
 
@@ -60,7 +62,10 @@ def print_trained(
         print_note(f"Reading {display_name(given.recipe.text)} ...")
     if given.recipe.training.precision == "bfloat16":
         _remark_on_imitation(given.recipe)
-    print_trained_run(call(progress=progress_for(json), logs=logs), report, json)
+    run = call(progress=progress_for(json), logs=logs)
+    if not json:
+        _remark_on_unused(given.recipe)
+    print_trained_run(run, report, json)
 
 
 def _remark_on_imitation(recipe: Recipe) -> None:
@@ -73,6 +78,17 @@ def _remark_on_imitation(recipe: Recipe) -> None:
             "This machine emulates bfloat16, which is slower than float32; --precision auto uses "
             "the faster one."
         )
+
+
+def _remark_on_unused(recipe: Recipe) -> None:
+    """Print a note on settings of gradient steps that were given for a model without any."""
+    if is_classifier(recipe.model) or get_family(recipe.model).method != "fit":
+        return
+    given, usual = recipe.training, make_recipe(recipe.text, recipe.model, {}).training
+    unused = [name for name in OF_STEPS if getattr(given, name) != getattr(usual, name)]
+    if unused:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        print_note(f"A model '{recipe.model}' is made in one step; without effect: {flags}.")
 
 
 def print_learning_rate(
