@@ -8,8 +8,9 @@ block.
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from tempfile import TemporaryFile
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from weakref import finalize
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from thence.errors import RunError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+SEARCHED_AT_ONCE = 32
+"""Values that are searched in a mapped array together: about 20 MB of it are read."""
 
 
 class Column(Protocol):
@@ -105,11 +108,36 @@ def map_file(file: Any, dtype: Any, size: int, offset: int = 0) -> Array:
     return np.asarray(np.memmap(file, dtype, "r", offset, size))
 
 
+def pieces(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield consecutive ranges of ``size`` numbers from ``start`` to ``stop``, the last smaller."""
+    return pairwise([*range(start, stop, size), stop]) if start < stop else iter(())
+
+
 def release(*arrays: Array) -> None:
     """Drop the pages of memory-mapped arrays that were read; other arrays are left as they are."""
     for base in map(_base, arrays):
         if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Not on Windows.
             base.madvise(mmap.MADV_DONTNEED)
+
+
+def on_disk(array: Array) -> Array:
+    """Return a copy of an array in a temporary file, memory-mapped."""
+    copy = Spool(array.dtype)
+    copy.append(array)
+    return copy.array()
+
+
+def search(ordered: Array, wanted: Array, side: Literal["left", "right"] = "left") -> Array:
+    """Return what ``np.searchsorted`` does, for few values in a large array that may be mapped.
+
+    A search reads pages from all over the file, and the system those around them (64 KiB).
+    """
+    places = np.empty(len(wanted), np.int64)
+    for first in range(0, len(wanted), SEARCHED_AT_ONCE):
+        some = slice(first, first + SEARCHED_AT_ONCE)
+        places[some] = np.searchsorted(ordered, wanted[some], side)
+        release(ordered)
+    return places
 
 
 def is_mapped(array: Array) -> bool:
@@ -124,17 +152,23 @@ def _base(array: Any) -> Any:
 
 
 @contextmanager
-def explain_disk_errors(memory: int | None) -> Iterator[None]:
+def explain_disk_errors(memory: int | None = None) -> Iterator[None]:
     """Context manager: turn an OSError of temporary files into a RunError that says what to do.
 
     Args:
-        memory: The limit in bytes that makes the temporary files necessary, for the message.
+        memory: The limit in bytes that makes the temporary files necessary, for the message; None:
+            the size of the text does.
+
+    Raises:
+        RunError: If the files cannot be written.
     """
     try:
         yield
     except OSError as error:
+        what, more = "A large text", ""
+        if memory is not None:
+            what, more = f"Working in {memory} bytes of memory", ", or give more memory"
         raise RunError(
-            f"Working in {memory} bytes of memory needs room for temporary files, which cannot be "
-            f"written ({error.strerror or error}); free some space, set TMPDIR to another folder, "
-            "or give more memory."
+            f"{what} needs room for temporary files, which cannot be written "
+            f"({error.strerror or error}); free some space, or set TMPDIR to another folder{more}."
         ) from error

@@ -27,8 +27,7 @@ from thence.models.ngram.model import NGram, NGramOptions
 from thence.models.ngram.pruning import prune
 from thence.models.ngram.queries import Queries
 from thence.models.ngram.smoothing import OrderTable
-from thence.tokens import TokenStore
-from thence.tokens import words as word_tokens
+from thence.tokens import TokenStore, word_counts
 from thence.tokens.characters import character_counts, character_places
 from thence.tokens.hashing import HashTable
 from thence.tokens.vocabulary import choose_symbols
@@ -107,18 +106,20 @@ def test_counted_words(texts, max_size, min_count, unknown):
     found = find_words(documents, "whitespace")
     expected = Counter(found.words(np.arange(len(found.starts))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_tokens, "FIRST_BITS", 2)  # Which is soon too small.
+        for name, value in {"FIRST_BITS": 2, "FEWEST": 2, "AT_ONCE": 2, "MOST_RUNS": 2}.items():
+            patch.setattr(word_counts, name, value)  # Which is soon too small.
         results = []
         for core in (library(), None):
-            patch.setattr(word_tokens, "library", lambda core=core: core)
-            counter = word_tokens.WordCounter()
+            patch.setattr(word_counts, "library", lambda core=core: core)
+            counter = word_counts.WordCounter()
             numbers = [counter.add(found).tolist() for _ in range(2)]
-            counts = counter.counts()
-            kept, left = counter.choose(max_size, 2 * min_count, unknown)
-            left = counter.ordered(left, by_count=False)
-            words = [list(counter.words.take(some)) for some in (kept, left)]
-            results.append((numbers, counts, words))
-    assert results[0] == results[1]
+            spilled = word_counts.count_words([found, found], memory=1)
+            for counted in (counter.counted(), spilled):
+                kept, left = counted.choose(max_size, 2 * min_count, unknown)
+                words = [list(counted.words.in_order(kept)), counted.spread(left, 1000)]
+                results.append((numbers, counted.counts(), words))
+    counts, words = results[0][1:]
+    assert all(result == results[0] for result in results)
     assert counts == {word: 2 * count for word, count in expected.items()}
     assert words[0] == choose_symbols(expected, max_size, min_count, unknown)
     others = set(expected) - set(words[0]) - ({"<unk>"} if unknown == "symbol" else set())

@@ -41,7 +41,9 @@ def test_strings_come_back(strings: list[str]) -> None:
 
 @given(texts, st.integers(1, 20))
 def test_chunks_are_the_documents_in_order(strings: list[str], size: int) -> None:
-    chunks = list(Documents.from_strings(strings).chunks(size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "FEW", 2)
+        chunks = list(Documents.from_strings(strings).chunks(size))
     assert [string for chunk in chunks for string in chunk] == strings
     assert all(len(chunk) == 1 or chunk.num_bytes <= size for chunk in chunks)
 
@@ -68,9 +70,10 @@ def test_shuffled_documents_on_disk_are_put_in_order(texts: list[str], random: R
     order = random.sample(range(len(texts)), len(texts))
     on_disk = Spool(np.uint8)
     on_disk.append(made.text)
-    shuffled = Documents(on_disk.array(), made.starts, made.ends).take(np.array(order, np.int64))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents, "PART", 4)
-        found = shuffled.in_order_on_disk()
+        for name, value in {"PART": 4, "AT_ONCE": 3, "FEW": 2}.items():
+            patch.setattr(documents, name, value)
+        whole = Documents(on_disk.array(), made.starts, made.ends)
+        found = whole.in_order(np.array(order, np.int32))
     assert list(found) == [texts[at] for at in order]
     assert (found.starts[1:] >= found.ends[:-1]).all()

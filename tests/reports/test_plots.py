@@ -7,6 +7,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
+from thence.models.memory_guard import within_memory
 from thence.reports import plot, report
 from thence.reports.content import SURPRISING, RunningText
 from thence.reports.formatting import duration, symbol_text, visible
@@ -275,6 +276,8 @@ def test_a_symbol_that_is_a_script_is_escaped(tmp_path):
     run = make_run(tmp_path, "mlp", embedding_size=2, **settings)
     page = Page(to_html([samples_section(run), surprisal_section(read_dev(run))]))
     assert page.tags["script"] == 0 and SCRIPT in page.text
+    with within_memory(100):  # Less than choosing from so many words takes.
+        assert "None were drawn" in Page(to_html([samples_section(run)])).text
     assert to_svg(plot_embeddings(run).figure).count(b"<script") == 0
 
 

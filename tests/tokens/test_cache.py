@@ -7,6 +7,7 @@ import pytest
 from thence import locks
 from thence.corpus import Documents
 from thence.errors import RunError, UnknownSymbolError
+from thence.mapped import is_mapped
 from thence.tokens import Tokenizer, TokenOptions, TokenStore, make_tokenizer, tokenizer
 
 from .chunks import large
@@ -49,7 +50,7 @@ def test_on_disk_and_in_memory_are_equal(options: TokenOptions, home: Path) -> N
     in_memory = made.encode(TEXTS)
     assert cached(home) == []
     on_disk = made.encode(LARGE)
-    assert isinstance(on_disk.ids, np.memmap)
+    assert is_mapped(on_disk.ids)
     assert_equal(on_disk, in_memory)
 
 
@@ -73,7 +74,7 @@ def test_another_text_or_tokenizer_is_another_entry(home: Path) -> None:
     assert len(cached(home)) == 3
 
 
-@pytest.mark.parametrize("name", ["ids.bin", "target_counts.npy", "store.json"])
+@pytest.mark.parametrize("name", ["ids.bin", "offsets.bin", "store.json"])
 @pytest.mark.parametrize("kind", ["cut", "empty", "gone", "flipped"])
 def test_a_damaged_entry_is_made_again(name: str, kind: str, home: Path) -> None:
     made = make_tokenizer(TEXTS, TokenOptions())
@@ -105,7 +106,7 @@ def test_a_full_disk_is_a_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tokenizer, "write_store_tables", full)
+    monkeypatch.setattr(tokenizer, "write_store_meta", full)
     with pytest.raises(RunError, match=r"\(No space left on device\); free some space"):
         make_tokenizer(TEXTS, TokenOptions()).encode(LARGE)
     assert cached(home) == []
@@ -118,7 +119,7 @@ def test_an_interrupted_build_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise interruption
 
-    monkeypatch.setattr(tokenizer, "write_store_tables", interrupt)
+    monkeypatch.setattr(tokenizer, "write_store_meta", interrupt)
     with pytest.raises(interruption):
         make_tokenizer(TEXTS, TokenOptions()).encode(LARGE)
     assert cached(home) == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
+from thence.tokens.word_counts import count_words
 from thence.tokens.word_splitting import (
     COMBINING,
     LATEST,
@@ -22,7 +23,6 @@ from thence.tokens.word_splitting import (
     find_words,
     hash_strings,
 )
-from thence.tokens.words import count_words
 
 JOINERS = "\u200c\u200d"
 

@@ -142,6 +142,5 @@ def test_what_was_read_and_counted_is_not_read_again(text: Path, tmp_path: Path)
     bounded = train(text, model="ngram", memory="64MB", output=tmp_path / "bounded")
     assert run.num_parameters == bounded.num_parameters == open_run(run.folder).num_parameters
     text.unlink()
-    assert len(run.documents("train")) > len(run.documents("dev")) > 0
-    with pytest.raises(TextError, match="no longer there"):  # The memory has a bound.
-        bounded.documents("train")
+    for one in (run, bounded):
+        assert len(one.documents("train")) > len(one.documents("dev")) > 0

@@ -7,7 +7,7 @@ documents have one label each, or any number of them.
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePath
 
@@ -16,15 +16,19 @@ import numpy as np
 from thence._core import library
 from thence._core.words import copy_documents
 from thence.allocator import trim
-from thence.array_types import Float32, Int64, UInt8
+from thence.array_types import Float32, Int64, Integer, UInt8
 from thence.errors import SettingError, TextError
-from thence.mapped import Spool, is_mapped, release
+from thence.mapped import Spool, explain_disk_errors, is_mapped, release
 from thence.settings import Settings
 
 SPACES = np.frombuffer(b" \t\v\f\r\n", np.uint8)
 """White space of ASCII."""
 PART = 1 << 25
 """Bytes of a shuffled text on disk that are written in order at a time."""
+AT_ONCE = 1 << 18
+"""Documents whose offsets are read at a time where they may be on disk (4 MB)."""
+FEW = 1 << 12
+"""The same for short reads: about as many documents as a chunk has."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Documents:
         text: Valid UTF-8 bytes; those between documents (line ends, commas) belong to none.
         starts: Offset of the first byte of each document.
         ends: Offset after the last byte of each document.
+
+    For a large text all three arrays are memory-mapped.
     """
 
     text: UInt8[np.ndarray, " bytes"]
@@ -100,9 +106,16 @@ class Documents:
     @property
     def num_bytes(self) -> int:
         """Bytes of text in all documents together, without the bytes between them."""
-        return int(self.ends.sum()) - int(self.starts.sum())
+        return sum(int(sizes.sum()) for sizes in self.sizes())
 
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Documents":
+    def sizes(self) -> Iterator[Int64[np.ndarray, " some"]]:
+        """Yield the bytes of all documents, of some at a time."""
+        for first in range(0, len(self), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            yield self.ends[some] - self.starts[some]
+            release(self.starts, self.ends)
+
+    def take(self, indices: Integer[np.ndarray, " chosen"] | slice) -> "Documents":
         """Return the chosen documents in that order, sharing the same text buffer."""
         return Documents(self.text, self.starts[indices], self.ends[indices])
 
@@ -134,14 +147,23 @@ class Documents:
 
         A document is never split, so one that is larger than ``size`` is a chunk of its own.
         """
-        cumulative = np.cumsum(self.ends - self.starts)
         first = 0
         while first < len(self):
-            before = int(cumulative[first - 1]) if first else 0
-            last = max(first + 1, int(np.searchsorted(cumulative, before + size, "right")))
+            last = max(first + 1, self._last_within(first, size))
             yield Documents(self.text, self.starts[first:last], self.ends[first:last]).compact()
-            release(self.text)
+            release(self.text, self.starts, self.ends)
             first = last
+
+    def _last_within(self, first: int, size: int) -> int:
+        """Return the end of the longest range from ``first`` that has at most ``size`` bytes."""
+        for start in range(first, len(self), FEW):
+            some = slice(start, start + FEW)
+            cumulative = np.cumsum(self.ends[some] - self.starts[some])
+            fitting = int(np.searchsorted(cumulative, size, "right"))
+            if fitting < len(cumulative):
+                return start + fitting
+            size -= int(cumulative[-1])
+        return len(self)
 
     def layout_bytes(self) -> int:
         """Return how many bytes are indentation, or white space after white space.
@@ -159,26 +181,42 @@ class Documents:
             total += int(np.count_nonzero(is_space & follows))
         return total
 
-    def in_order_on_disk(self) -> "Documents":
-        """Return the documents with a memory-mapped text copied into their order, if shuffled.
+    @explain_disk_errors()
+    def in_order(self, indices: Integer[np.ndarray, " chosen"]) -> "Documents":
+        """Return the chosen documents, with a memory-mapped text copied into their order.
 
         Reading shuffled documents of a mapped text would bring most of it into memory at once. So
         for each part of the copy the text is read once from beginning to end.
         """
-        if not is_mapped(self.text) or np.all(self.starts[1:] >= self.ends[:-1]):
-            return self
-        sizes = self.ends - self.starts
-        parts = np.searchsorted(np.cumsum(sizes), np.arange(PART, sizes.sum(), PART))
-        copy = Spool(np.uint8)
-        for part in np.split(np.arange(len(self)), parts):
-            order = part[np.argsort(self.starts[part], kind="stable")]
-            ascending = Documents.join(
-                [Documents.from_strings([]), *self.take(order).chunks(1 << 20)]
-            )
-            copy.append(ascending.take(np.argsort(order)).compact().text)
+        if not is_mapped(self.text):
+            return self.take(indices)
+        copy, edges = Spool(np.uint8), Spool(np.int64)
+        edges.append(np.zeros(1, np.int64))
+        for first in range(0, len(indices), AT_ONCE):
+            some = self._take_ascending(indices[first : first + AT_ONCE])
+            cumulative = np.cumsum(some.ends - some.starts)
+            edges.append(copy.size + cumulative)
+            parts = np.searchsorted(cumulative, np.arange(PART, cumulative[-1], PART))
+            for part in np.split(np.arange(len(some)), parts):
+                order = part[np.argsort(some.starts[part], kind="stable")]
+                ascending = Documents.join(
+                    [Documents.from_strings([]), *some.take(order).chunks(1 << 20)]
+                )
+                copy.append(ascending.take(np.argsort(order)).compact().text)
         trim()
-        edges = bounds(sizes)
-        return replace(self, text=copy.array(), starts=edges[:-1], ends=edges[1:])
+        found = edges.array()
+        return Documents(copy.array(), found[:-1], found[1:])
+
+    def _take_ascending(self, indices: Integer[np.ndarray, " chosen"]) -> "Documents":
+        """Return what ``take`` does, reading offsets on disk from beginning to end."""
+        order = np.argsort(indices, kind="stable")
+        bounds = np.empty((2, len(indices)), np.int64)
+        for first in range(0, len(order), FEW):
+            some = order[first : first + FEW]
+            for mine, values in zip(bounds, (self.starts, self.ends), strict=True):
+                mine[some] = values[indices[some]]
+                release(values)
+        return Documents(self.text, *bounds)
 
     def content_hash(self) -> str:
         """Return the SHA-256 (hex) of the documents' bytes and boundaries, in order."""
@@ -293,7 +331,7 @@ class Labels:
         matrix[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.ids] = 1
         return matrix
 
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Labels":
+    def take(self, indices: Integer[np.ndarray, " chosen"] | slice) -> "Labels":
         """Return the labels of the chosen documents, in that order."""
         sizes = np.diff(self.offsets)[indices]
         offsets = bounds(sizes)
@@ -329,7 +367,7 @@ class LabelledDocuments(Documents):
         """Return documents with their labels."""
         return cls(documents.text, documents.starts, documents.ends, labels)
 
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledDocuments":
+    def take(self, indices: Integer[np.ndarray, " chosen"] | slice) -> "LabelledDocuments":
         """Return the chosen documents in that order, sharing the same text buffer."""
         return self.of(super().take(indices), self.labels.take(indices))
 

@@ -58,7 +58,7 @@ from thence.corpus.tables import (
     parquet_rows,
 )
 from thence.errors import SettingError, TextError
-from thence.mapped import Spool, release
+from thence.mapped import Columns, MemoryColumn, Spool, explain_disk_errors, is_mapped, release
 from thence.settings import Settings
 
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
@@ -179,7 +179,7 @@ def read_file(path: Path) -> Bytes:
 
 
 def large_text(
-    path: Path, options: ReadingOptions, at_least: int = LARGE_FILE
+    path: Path, options: ReadingOptions, at_least: int | None = None
 ) -> UInt8[np.ndarray, " bytes"] | None:
     """Return a large plain text as a temporary copy, memory-mapped; None if it must be read whole.
 
@@ -188,7 +188,7 @@ def large_text(
     Args:
         path: The file.
         options: How it is read.
-        at_least: Minimal size in bytes.
+        at_least: Minimal size in bytes; None: ``LARGE_FILE``.
     """
     is_plain = options.column is None and inner_suffix(path) not in TABLES
     is_utf8 = find_codec(options.encoding).name in ("utf-8", "utf-8-sig")
@@ -196,7 +196,8 @@ def large_text(
         return None
     copy, left = Spool(np.uint8), b""
     try:
-        if not path.is_file() or path.stat().st_size < at_least:
+        least = LARGE_FILE if at_least is None else at_least
+        if not path.is_file() or path.stat().st_size < least:
             return None
         with open_named(path) as file:
             while piece := file.read(CHUNK):
@@ -267,9 +268,8 @@ def documents_in(text: UInt8[np.ndarray, " bytes"], options: ReadingOptions) -> 
     """Return the documents of a plain text: its lines, or the whole text."""
     if options.document == "file":
         documents = Documents(text, np.zeros(1, np.int64), np.full(1, len(text), np.int64))
-    else:
-        documents = Documents(text, *line_bounds(text))
-    return documents if options.keep_empty else without_empty(documents)
+        return documents if options.keep_empty else without_empty(documents)
+    return Documents(text, *line_bounds(text, keep_empty=options.keep_empty))
 
 
 def only(options: ReadingOptions) -> Choose:
@@ -327,35 +327,40 @@ def without_empty(documents: Documents) -> Documents:
     return Documents(documents.text, documents.starts[full], documents.ends[full])
 
 
+@explain_disk_errors()
 def line_bounds(
-    text: UInt8[np.ndarray, " bytes"], chunk_size: int = CHUNK
+    text: UInt8[np.ndarray, " bytes"], chunk_size: int = CHUNK, keep_empty: bool = True
 ) -> tuple[Int64[np.ndarray, " lines"], Int64[np.ndarray, " lines"]]:
-    r"""Return the start and end of each line, without its line end.
+    r"""Return the start and end of each line, without its line end; on disk if the text is.
 
     >>> line_bounds(np.frombuffer(b"emma\r\nzo", np.uint8))
     (array([0, 6]), array([4, 8]))
     """
-    unfinished = len(text) > 0 and text[-1] != LINE_FEED
+    column: Columns = Spool if is_mapped(text) else MemoryColumn
     # Counting first is cheap, and avoids joining large arrays.
-    num_lines = sum(map(len, occurrences(text, LINE_FEED, chunk_size))) + unfinished
-    ends = np.full(num_lines, len(text), np.int64)
-    filled = 0
-    for found in occurrences(text, LINE_FEED, chunk_size):
-        ends[filled : filled + len(found)] = found
-        filled += len(found)
-    starts = np.zeros_like(ends)
-    np.add(ends[:-1], 1, out=starts[1:])
-    # Only a CR right before an LF belongs to the line end.
-    for found in occurrences(text, CARRIAGE_RETURN, chunk_size):
-        closing = found[text[np.minimum(found + 1, len(text) - 1)] == LINE_FEED]
-        ends[np.searchsorted(ends, closing)] -= 1
-    return starts, ends
+    num_lines = 1 + sum(map(len, _line_feeds(text, chunk_size)))
+    starts, ends = column(np.int64, num_lines), column(np.int64, num_lines)
+    begin = 0
+    for found in _line_feeds(text, chunk_size):
+        first = np.append(begin, found[:-1] + 1)
+        # Only a CR right before an LF belongs to the line end.
+        last = found - ((found > 0) & (text[found - 1] == CARRIAGE_RETURN))
+        kept = slice(None) if keep_empty else last > first
+        starts.append(first[kept])
+        ends.append(last[kept])
+        begin = int(found[-1]) + 1
+    if begin < len(text):
+        starts.append(np.array([begin]))
+        ends.append(np.array([len(text)]))
+    return starts.array(), ends.array()
 
 
-def occurrences(
-    text: UInt8[np.ndarray, " bytes"], byte: int, chunk_size: int = CHUNK
+def _line_feeds(
+    text: UInt8[np.ndarray, " bytes"], chunk_size: int
 ) -> Iterator[Int64[np.ndarray, " found"]]:
-    """Yield the positions of ``byte``, one array per chunk of the text."""
+    """Yield the positions of line feeds, one array per chunk of the text that has any."""
     for start in range(0, len(text), chunk_size):
-        yield np.flatnonzero(text[start : start + chunk_size] == byte) + start
+        found = np.flatnonzero(text[start : start + chunk_size] == LINE_FEED) + start
+        if len(found):
+            yield found
         release(text)

@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from thence.array_types import Bool, Float64, Int64, UInt8, UInt64
+from thence.array_types import Bool, Float64, Int64, Integer, UInt8, UInt64
 from thence.corpus.decoding import CHUNK
-from thence.corpus.documents import Documents, LabelledDocuments, Labels
+from thence.corpus.documents import AT_ONCE, Documents, LabelledDocuments, Labels
 from thence.corpus.reading import read_documents
 from thence.errors import SettingError, TextError
 from thence.settings import Seed, Settings
@@ -143,14 +143,13 @@ def cut(
             )
     if one_text:
         return cut_characters(documents, bounds)
-    order = np.arange(total)
-    if options.by == "shuffle":
-        order = shuffled(total, options.split_seed)
-        if isinstance(documents, LabelledDocuments):
-            order, bounds = stratify(order, strata(documents.labels), shares)
-            refuse_rare(np.diff(bounds), shares)
-    parts = (documents.take(order[start:end]) for start, end in pairwise(bounds))
-    return [part.in_order_on_disk() for part in parts]
+    if options.by == "position":
+        return [documents.take(slice(*part)) for part in pairwise(bounds)]
+    order = shuffled(total, options.split_seed)
+    if isinstance(documents, LabelledDocuments):
+        order, bounds = stratify(order, strata(documents.labels), shares)
+        refuse_rare(np.diff(bounds), shares)
+    return [documents.in_order(order[start:end]) for start, end in pairwise(bounds)]
 
 
 def refuse_rare(sizes: Int64[np.ndarray, "parts"], shares: tuple[float, float, float]) -> None:
@@ -175,11 +174,11 @@ def cut_points(total: int, shares: tuple[float, float, float]) -> tuple[int, int
     return 0, train_end, dev_end, total
 
 
-def shuffled(total: int, seed: int) -> Int64[np.ndarray, " total"]:
+def shuffled(total: int, seed: int) -> Integer[np.ndarray, " total"]:
     """Return 0 to total - 1, shuffled by ``random.Random(seed).shuffle``."""
-    order = array("q", range(total))
+    order = array("i" if total <= 1 << 31 else "q", range(total))
     Random(seed).shuffle(order)
-    return np.frombuffer(order, np.int64)
+    return np.asarray(order)
 
 
 def strata(labels: Labels) -> Int64[np.ndarray, " documents"]:
@@ -193,10 +192,10 @@ def strata(labels: Labels) -> Int64[np.ndarray, " documents"]:
 
 
 def stratify(
-    order: Int64[np.ndarray, " total"],
+    order: Integer[np.ndarray, " total"],
     strata: Int64[np.ndarray, " total"],
     shares: tuple[float, float, float],
-) -> tuple[Int64[np.ndarray, " total"], tuple[int, ...]]:
+) -> tuple[Integer[np.ndarray, " total"], tuple[int, ...]]:
     """Split documents so that each stratum has its share in train, dev and test.
 
     Of each stratum dev and test get their share, rounded down or up, and train at least one
@@ -302,7 +301,11 @@ def seen_in(train: Documents, other: Documents) -> Bool[np.ndarray, " other"]:
     It compares 64-bit hashes: the probability of an error among a million new documents and a
     million seen ones is about 1e-5.
     """
-    return np.isin(hashes(other), hashes(train))
+    wanted = hashes(other)
+    found = np.zeros(len(other), bool)
+    for first in range(0, len(train), AT_ONCE):  # Which bounds the memory.
+        found |= np.isin(wanted, hashes(train.take(slice(first, first + AT_ONCE))))
+    return found
 
 
 def count_shared(train: Documents, other: Documents) -> int:

@@ -243,9 +243,8 @@ def choose_at(
         likeliest: Integer[np.ndarray, " batch"] = log_probs.argmax(axis=1)
         return likeliest
     filtered = apply_filters(log_probs, options)
-    cumulative = np.exp(
-        np.subtract(filtered, filtered.max(axis=1, keepdims=True), dtype=np.float64)
-    )
+    cumulative = np.subtract(filtered, filtered.max(axis=1, keepdims=True), dtype=np.float64)
+    np.exp(cumulative, out=cumulative)
     np.cumsum(cumulative, axis=1, out=cumulative)
     thresholds = uniforms[:, None] * cumulative[:, -1:]
     first_above: Integer[np.ndarray, " batch"] = (cumulative > thresholds).argmax(axis=1)
@@ -288,13 +287,14 @@ def _are_copies(run: Run, drawn: list[Ids]) -> list[bool] | None:
     boundary = run.tokenizer.vocabulary.boundary_id
     documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
     # In running text the inner boundaries stay, so only a single document can match.
-    rows = np.flatnonzero(np.isin(train.target_counts, [len(ids) + 1 for ids in documents]))
+    lengths = [len(ids) + 1 for ids in documents]
     wanted = {ids.astype(train.ids.dtype).tobytes() for ids in documents}
     known, size, data = set(), train.ids.itemsize, train.ids.view(np.uint8).data
-    for first in range(0, len(rows), DOCUMENTS_AT_ONCE):
-        some = rows[first : first + DOCUMENTS_AT_ONCE]
-        starts, ends = train.offsets[some] * size, (train.offsets[some + 1] - 1) * size
+    for first in range(0, train.num_documents, DOCUMENTS_AT_ONCE):
+        bounds = train.offsets[first : first + DOCUMENTS_AT_ONCE + 1]
+        some = np.flatnonzero(np.isin(np.diff(bounds), lengths))
+        starts, ends = bounds[some] * size, (bounds[some + 1] - 1) * size
         places = zip(starts.tolist(), ends.tolist(), strict=True)
         known |= wanted.intersection(bytes(data[a:b]) for a, b in places)
-        release(train.ids)
+        release(train.ids, train.offsets)
     return [ids.astype(train.ids.dtype).tobytes() in known for ids in documents]

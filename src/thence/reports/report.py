@@ -10,6 +10,7 @@ from thence.corpus import count_shared
 from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.generation import sample
+from thence.models.memory_guard import fits_into_memory, gigabytes
 from thence.models.registry import get_family
 from thence.reports.classifier import classifier_blocks
 from thence.reports.comparison import comparison_html, settings_of, without_folders
@@ -47,6 +48,8 @@ SHORT_TEXT = 30
 """Length of the longest sample, in characters, up to which samples are shown side by side."""
 COPY = "0 158 115"
 """Colour of samples that are copies of train documents, as red, green and blue."""
+BYTES_PER_SYMBOL = 128
+"""Memory that sampling needs for each symbol of the vocabulary: its id and its probability."""
 REPLACED = "\ufffd stands for an unknown symbol, or for bytes that make no character"
 
 
@@ -80,6 +83,11 @@ def dev_sections(reading: DevReading) -> list[Section]:
 
 def samples_section(run: Run) -> Section:
     """Return texts sampled from the model, with copies of train documents marked."""
+    size = len(run.tokenizer.vocabulary)
+    if not fits_into_memory(size * BYTES_PER_SYMBOL):
+        needed = gigabytes(size * BYTES_PER_SYMBOL)
+        why = f"None were drawn: with a vocabulary of {size:,} this needs {needed} of memory"
+        return Section("Samples", [Note(f"{why}; `thence sample` draws them.")])
     drawn = sample(run, SAMPLES)
     about = f"{SAMPLES} texts drawn at temperature 1"
     if drawn.copies is not None:

@@ -13,6 +13,9 @@ from thence.array_types import Int32, Int64, Integer, UInt64
 
 SLOTS_PER_HASH = 2
 """Minimal slots per hash (load factor 1/2); with fewer, probe sequences are longer."""
+MANY = 1 << 20
+"""Number of hashes from which on the load factor may be 4/5, for half the memory; the hashes that
+were added first, which are those of frequent words, keep short probe sequences."""
 AT_ONCE = 1 << 18
 """Hashes that are inserted together, which bounds the memory."""
 
@@ -20,11 +23,15 @@ Hashes = UInt64[np.ndarray, " hashes"]
 
 
 class HashTable:
-    """A table from well-mixed 64-bit hashes, such as those of ``hash_words``, to numbers."""
+    """A table from well-mixed 64-bit hashes, such as those of ``hash_words``, to numbers.
 
-    def __init__(self) -> None:
+    Args:
+        size: How many there will be, if that is known.
+    """
+
+    def __init__(self, size: int = 0) -> None:
         self._size = 0
-        self._make_slots(16)
+        self._make_slots(max(16, _bits_for(size)))
 
     def _make_slots(self, bits: int) -> None:
         self._bits = bits
@@ -65,10 +72,17 @@ class HashTable:
         self._make_slots(bits)
         self._insert(hashes, numbers)
 
+    def sorted(self) -> tuple[Hashes, Int32[np.ndarray, " hashes"]]:
+        """Return all hashes in order, and their numbers."""
+        taken = self._numbers >= 0
+        hashes, numbers = self._hashes[taken], self._numbers[taken]
+        order = np.argsort(hashes, kind="stable")
+        return hashes[order], numbers[order]
+
     def add(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
         """Add new hashes with their numbers, which are distinct and at least 0."""
         self._size += len(hashes)
-        bits = (SLOTS_PER_HASH * self._size).bit_length()
+        bits = _bits_for(self._size)
         if bits > self._bits:
             self.enlarge(bits)
         self._insert(hashes, numbers)
@@ -89,3 +103,8 @@ class HashTable:
             self._hashes[slots[is_in]] = hashes[is_in]
             hashes, numbers, slots = hashes[~is_in], numbers[~is_in], slots[~is_in] + 1
             slots %= len(self._numbers)
+
+
+def _bits_for(size: int) -> int:
+    """Return the logarithm of how many slots a table of so many hashes has."""
+    return (size * 5 // 4 if size >= MANY else SLOTS_PER_HASH * size).bit_length()

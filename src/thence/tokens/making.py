@@ -11,6 +11,7 @@ from thence.allocator import trim
 from thence.array_types import Int32
 from thence.corpus import Documents
 from thence.errors import RunError, SettingError
+from thence.mapped import is_mapped
 from thence.tokens.characters import (
     ByteTokenizer,
     CharacterTokenizer,
@@ -32,8 +33,9 @@ from thence.tokens.tokenizer import (
     store_of,
 )
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary, choose_symbols, read_word_list
+from thence.tokens.word_counts import CountedWords, WordCounter, count_words
 from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words, hash_strings
-from thence.tokens.words import WordCounter, WordTokenizer, count_words
+from thence.tokens.words import WordTokenizer
 
 FORMATS: tuple[Edition, ...] = (1, 2)
 """Format numbers of ``tokenizer.json``: 2 for the second edition of the word-splitting rules."""
@@ -54,8 +56,13 @@ UNUSABLE = (
 """Errors that reading a damaged ``tokenizer.json`` may raise."""
 
 
-def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
+def make_tokenizer(train: Documents, options: TokenOptions, memory: int | None = None) -> Tokenizer:
     """Learn a tokenizer from the train split, with the options' list of symbols if there is one.
+
+    Args:
+        train: Its documents.
+        options: How text becomes tokens.
+        memory: About how many bytes to count words in, which are then on disk; None: no bound.
 
     Raises:
         SettingError: If the options contradict each other.
@@ -63,9 +70,7 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
     """
     _check_list(options)
     if options.tokens == "words" and options.vocabulary is None:
-        return _word_tokenizer(
-            count_words(found for found, _ in _found_words(train, options)), options
-        )[0]
+        return _word_tokenizer(_counted_words(train, options, memory), options)[0]
     if options.tokens in COUNTED:
         return tokenizer_from_counts(count_symbols(train, options), options)
     level = learned(options.tokens, "make")(normalized_chunks(train, options), options)
@@ -117,54 +122,60 @@ def _listed(path: str, options: TokenOptions) -> list[str]:
     return symbols
 
 
-def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
+def learn_tokens(
+    train: Documents, options: TokenOptions, memory: int | None = None
+) -> tuple[Tokenizer, TokenStore]:
     """Return a tokenizer learned from the train split, and the tokens of that split.
 
     The words of texts up to ``LARGEST_AT_ONCE`` are found only once.
     """
     once = options.tokens == "words" and options.unknown == "symbol"
-    once = once and options.vocabulary is None
+    once = once and options.vocabulary is None and memory is None
     if not once or train.num_bytes >= LARGEST_AT_ONCE:
         trim()  # Return the memory that reading took,
-        tokenizer = make_tokenizer(train, options)
+        tokenizer = make_tokenizer(train, options, memory)
         trim()  # and the memory that counting took.
         return tokenizer, tokenizer.encode(train)
     counter, parts = WordCounter(), []
-    for found, characters in _found_words(train, options):
-        parts.append((counter.add(found), found.lengths, characters))
-    tokenizer, kept = _word_tokenizer(counter, options)
-    of_number = np.full(len(counter), tokenizer.vocabulary.unknown_id or 0, np.int32)
+    for found, *sizes in _found_words(train, options):
+        parts.append((counter.add(found), found.lengths, *sizes))
+    counted = counter.counted()
+    tokenizer, kept = _word_tokenizer(counted, options)
+    of_number = np.full(len(counted), tokenizer.vocabulary.unknown_id or 0, np.int32)
     of_number[kept] = np.arange(len(kept))
     boundary, dtype = tokenizer.vocabulary.boundary_id, tokenizer.vocabulary.dtype
-    encoded = [
-        EncodedChunk(
-            insert_boundaries(of_number[numbers], lengths, boundary, dtype), lengths + 1, characters
-        )
-        for numbers, lengths, characters in parts
-    ]
-    return tokenizer, store_of(tokenizer, train, encoded)
+    encoded = []
+    for numbers, lengths, *sizes in parts:
+        targets = insert_boundaries(of_number[numbers], lengths, boundary, dtype)
+        encoded.append(EncodedChunk(targets, lengths + 1, *sizes))
+    return tokenizer, store_of(tokenizer, encoded)
 
 
-def _counted_words(train: Documents, options: TokenOptions) -> WordCounter:
-    return count_words(found for found, _ in _found_words(train, options))
+def _counted_words(
+    train: Documents, options: TokenOptions, memory: int | None = None
+) -> CountedWords:
+    return count_words((found for found, *_ in _found_words(train, options)), memory)
 
 
 def _word_tokenizer(
-    counter: WordCounter, options: TokenOptions
+    counted: CountedWords, options: TokenOptions
 ) -> tuple[Tokenizer, Int32[np.ndarray, " kept"]]:
     """Return a tokenizer of counted words, and the counter's number of each word by id."""
-    kept, left = counter.choose(options.max_size, options.min_count, options.unknown)
-    left = counter.ordered(left, by_count=False)[:: -(-len(left) // MOST_LEFT_OUT) or 1]
-    left_out = tuple(counter.words.take(left))
-    return tokenizer_of(counter.words.take(kept).compact(), options, left_out=left_out), kept
+    kept, left = counted.choose(options.max_size, options.min_count, options.unknown)
+    left_out = counted.spread(left, MOST_LEFT_OUT) if options.unknown == "symbol" else []
+    words = counted.words.in_order(kept)
+    words = words if is_mapped(words.text) else words.compact()
+    return tokenizer_of(words, options, left_out=tuple(left_out)), kept
 
 
-def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:
-    """Yield the words of each chunk, and the number of characters of each of its documents."""
+def _found_words(
+    documents: Documents, options: TokenOptions
+) -> Iterator[tuple[FoundWords, Sizes, Sizes]]:
+    """Yield the words of each chunk, and the numbers of characters and bytes of its documents."""
 
-    def find(chunk: Documents) -> tuple[FoundWords, Sizes]:
+    def find(chunk: Documents) -> tuple[FoundWords, Sizes, Sizes]:
         found = find_words(normalized(chunk, options), options.word_split)
-        return found, character_counts(chunk)
+        return found, character_counts(chunk), chunk.ends - chunk.starts
 
     return in_threads(find, chunks_of(documents))
 

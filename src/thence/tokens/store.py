@@ -18,10 +18,10 @@ import numpy as np
 
 from thence.array_types import Int64, Integer, UInt
 from thence.errors import RunError
-from thence.mapped import release
+from thence.mapped import map_file, release
 
-TABLES = ("target_counts", "byte_counts", "character_counts")
-"""The saved arrays of a store with one number per document."""
+TABLES = ("offsets", "byte_counts", "character_counts")
+"""The saved arrays of a store beside the ids, in the order of the fields of ``TokenStore``."""
 BLOCK = 1 << 22
 """Ids that are counted at a time, which bounds the memory."""
 
@@ -34,7 +34,7 @@ class TokenStore:
         ids: Boundary, document, boundary, document, ..., boundary, in the smallest unsigned
             type that holds the vocabulary; memory-mapped when large.
         offsets: Where each document's targets begin in ``ids``, and the end of the last;
-            shape (documents + 1,).
+            shape (documents + 1,). Like the next two memory-mapped when large.
         byte_counts: UTF-8 bytes of each document's text, before normalisation.
         character_counts: Code points of each document's text, before normalisation.
         boundary_id: Id of the boundary symbol.
@@ -59,7 +59,7 @@ class TokenStore:
     @property
     def bytes_per_target(self) -> float:
         """Mean bytes of text per target, with one byte for each document's end; 0 if empty."""
-        return float((self.byte_counts + 1).sum()) / max(self.num_targets, 1)
+        return float(self.byte_counts.sum() + self.num_documents) / max(self.num_targets, 1)
 
     @property
     def targets(self) -> UInt[np.ndarray, " targets"]:
@@ -74,8 +74,8 @@ class TokenStore:
     def id_counts(self, vocabulary_size: int) -> Int64[np.ndarray, " vocab"]:
         """Return how often each id of the vocabulary is a target."""
         counts = np.zeros(vocabulary_size, np.int64)
-        for start in range(1, len(self.ids), BLOCK):  # bincount converts its input to int64.
-            counts += np.bincount(self.ids[start : start + BLOCK], minlength=vocabulary_size)
+        for start in range(1, len(self.ids), BLOCK):  # NumPy would turn all ids into 64 bits.
+            np.add.at(counts, self.ids[start : start + BLOCK], 1)
             release(self.ids)
         return counts
 
@@ -156,41 +156,43 @@ def insert_boundaries(
     return targets
 
 
-def write_store_tables(store: TokenStore, folder: Path) -> None:
-    """Write all arrays but the ids, which ``encode`` has streamed to ``ids.bin``, and hashes."""
-    for name in TABLES:
-        np.save(folder / f"{name}.npy", getattr(store, name))
-    files = ("ids.bin", *(f"{name}.npy" for name in TABLES))
+def store_files(folder: Path) -> list[Path]:
+    """Return the paths of the ids and of the arrays of ``TABLES``."""
+    return [folder / f"{name}.bin" for name in ("ids", *TABLES)]
+
+
+def write_store_meta(dtype: np.dtype[np.unsignedinteger], boundary_id: int, folder: Path) -> None:
+    """Write the description of a store whose arrays ``encode`` has streamed to their files."""
     meta = {
-        "dtype": str(store.ids.dtype),
-        "boundary": store.boundary_id,
-        "sha256": {name: _hash(folder / name) for name in files},
+        "dtype": str(dtype),
+        "boundary": boundary_id,
+        "sha256": {path.name: _hash(path) for path in store_files(folder)},
     }
     (folder / "store.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
 def load_store(folder: Path) -> TokenStore:
-    """Open a store written by ``encode``; the ids are memory-mapped.
+    """Open a store written by ``encode``, memory-mapped.
 
     Raises:
         RunError: If a file is missing or unreadable, or its hash differs from the saved one.
     """
     try:
         meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-        for name, written in meta["sha256"].items():
-            if _hash(folder / name) != written:
-                raise ValueError(f"{name} is not what was written")
-        tables = [np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in TABLES]
-        ids = np.memmap(folder / "ids.bin", meta["dtype"], mode="r")
-        boundary_id = int(meta["boundary"])
+        files = store_files(folder)
+        for path in files:
+            if _hash(path) != meta["sha256"][path.name]:
+                raise ValueError(f"{path.name} is not what was written")
+        dtypes = [np.dtype(meta["dtype"]), *(np.dtype(np.int64) for _ in TABLES)]
+        ids, offsets, byte_counts, character_counts = (
+            map_file(path, dtype, path.stat().st_size // dtype.itemsize)
+            for path, dtype in zip(files, dtypes, strict=True)
+        )
+        return TokenStore(ids, offsets, byte_counts, character_counts, int(meta["boundary"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"The cached tokens in {folder} cannot be read ({error}); delete that folder."
         ) from error
-    target_counts, byte_counts, character_counts = tables
-    offsets = np.ones(len(target_counts) + 1, np.int64)
-    offsets[1:] += np.cumsum(target_counts)
-    return TokenStore(ids, offsets, byte_counts, character_counts, boundary_id)
 
 
 def _hash(path: Path) -> str:

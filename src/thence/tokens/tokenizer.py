@@ -4,7 +4,7 @@ import json
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -20,7 +20,6 @@ from thence.corpus import Documents, cache_folder, documents_of
 from thence.corpus.documents import bounds
 from thence.corpus.opening import free_memory
 from thence.errors import RunError, TextError
-from thence.mapped import MemoryColumn
 from thence.tokens.characters import (
     CharacterTokenizer,
     character_counts,
@@ -28,7 +27,13 @@ from thence.tokens.characters import (
 )
 from thence.tokens.options import COUNTED, LearnedTokenizer, LevelTokenizer, TokenOptions
 from thence.tokens.parallel import in_threads
-from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
+from thence.tokens.store import (
+    TokenStore,
+    insert_boundaries,
+    load_store,
+    store_files,
+    write_store_meta,
+)
 from thence.tokens.symbols import Symbols
 from thence.tokens.vocabulary import RefusedError, Vocabulary
 from thence.tokens.word_splitting import (
@@ -188,12 +193,15 @@ def chunks_of(documents: Documents) -> Iterator[Documents]:
     Raises:
         TextError: If there is not enough memory for the longest document.
     """
-    sizes = documents.ends - documents.starts
-    longest = int(sizes.max(initial=0))
+    longest, place, before = 0, 0, 0
+    for sizes in documents.sizes():
+        if sizes.max() > longest:
+            longest, place = int(sizes.max()), before + int(sizes.argmax())
+        before += len(sizes)
     needed = longest * BYTES_FOR_A_BYTE
     if longest > LONG and needed > free_memory():
         raise TextError(
-            f"Document {int(sizes.argmax()) + 1:,} alone has {longest / 1e6:,.0f} MB, and to "
+            f"Document {place + 1:,} alone has {longest / 1e6:,.0f} MB, and to "
             f"tokenise it takes about {needed / 1e9:,.1f} GB of memory, more than is free. A "
             "document is a line of plain text: are there line ends? Cut it into shorter ones."
         )
@@ -229,11 +237,13 @@ class EncodedChunk:
         targets: Ids, with a boundary after each document.
         target_counts: Number of targets of each document.
         character_counts: Code points of each document before normalisation.
+        byte_counts: Its bytes before normalisation.
     """
 
     targets: UInt[np.ndarray, " targets"]
     target_counts: Int64[np.ndarray, " documents"]
     character_counts: Int64[np.ndarray, " documents"]
+    byte_counts: Int64[np.ndarray, " documents"]
 
 
 def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[EncodedChunk]:
@@ -257,22 +267,25 @@ def _encode_chunk(tokenizer: Tokenizer, chunk: Documents) -> EncodedChunk:
     vocabulary = tokenizer.vocabulary
     ids, lengths = tokenizer.level.encode_chunk(normalized(chunk, tokenizer.options))
     targets = insert_boundaries(ids, lengths, vocabulary.boundary_id, vocabulary.dtype)
-    return EncodedChunk(targets, lengths + 1, character_counts(chunk))
+    return EncodedChunk(targets, lengths + 1, character_counts(chunk), chunk.ends - chunk.starts)
 
 
 def encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     """Return the token store of documents in memory, without the cache, however large."""
-    return store_of(tokenizer, documents, list(_encode_chunks(tokenizer, documents)))
+    return store_of(tokenizer, list(_encode_chunks(tokenizer, documents)))
 
 
-def store_of(tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedChunk]) -> TokenStore:
+def store_of(tokenizer: Tokenizer, encoded: list[EncodedChunk]) -> TokenStore:
     """Return the token store of documents from their encoded chunks."""
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
     ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
     none = np.zeros(0, np.int64)
-    target_counts = np.concatenate([none, *(chunk.target_counts for chunk in encoded)])
-    characters = np.concatenate([none, *(chunk.character_counts for chunk in encoded)])
-    return _assemble(tokenizer, documents, ids, target_counts, characters)
+    target_counts, sizes, characters = (
+        np.concatenate([none, *(getattr(chunk, name) for chunk in encoded)])
+        for name in ("target_counts", "byte_counts", "character_counts")
+    )
+    offsets = bounds(target_counts) + 1
+    return TokenStore(ids, offsets, sizes, characters, tokenizer.vocabulary.boundary_id)
 
 
 def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
@@ -301,30 +314,20 @@ def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
 
 def _stream_to(tokenizer: Tokenizer, documents: Documents, folder: Path) -> None:
     """Write the store of a text to a folder, one chunk at a time."""
-    vocabulary, size = tokenizer.vocabulary, len(documents)
-    target_counts, characters = MemoryColumn(np.int64, size), MemoryColumn(np.int64, size)
-    with (folder / "ids.bin").open("wb") as file:
-        file.write(np.array([vocabulary.boundary_id], vocabulary.dtype).tobytes())
+    vocabulary, targets = tokenizer.vocabulary, 1
+    with ExitStack() as stack:
+        ids, *tables = (stack.enter_context(path.open("wb")) for path in store_files(folder))
+        ids.write(np.array([vocabulary.boundary_id], vocabulary.dtype).tobytes())
+        tables[0].write(np.ones(1, np.int64).tobytes())
         for chunk in _encode_chunks(tokenizer, documents):
-            file.write(chunk.targets.data)
-            target_counts.append(chunk.target_counts)
-            characters.append(chunk.character_counts)
-    ids = np.memmap(folder / "ids.bin", vocabulary.dtype, mode="r")
-    of_documents = target_counts.array(), characters.array()
-    write_store_tables(_assemble(tokenizer, documents, ids, *of_documents), folder)
-
-
-def _assemble(
-    tokenizer: Tokenizer,
-    documents: Documents,
-    ids: UInt[np.ndarray, " positions"],
-    target_counts: Sizes,
-    characters: Sizes,
-) -> TokenStore:
-    """Return a store of ids and the sizes of documents."""
-    offsets = bounds(target_counts) + 1
-    sizes = documents.ends - documents.starts
-    return TokenStore(ids, offsets, sizes, characters, tokenizer.vocabulary.boundary_id)
+            ids.write(chunk.targets.data)
+            offsets = targets + np.cumsum(chunk.target_counts)
+            for table, values in zip(
+                tables, (offsets, chunk.byte_counts, chunk.character_counts), strict=True
+            ):
+                table.write(np.ascontiguousarray(values, np.int64).data)
+            targets += len(chunk.targets)
+    write_store_meta(vocabulary.dtype, vocabulary.boundary_id, folder)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ hash, and would be one word, is about 10^-7.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
@@ -136,12 +136,15 @@ def find_words_in_numpy(
 
 def hash_strings(strings: Sequence[str]) -> UInt64[np.ndarray, " words"]:
     """Return the hashes of words given as strings."""
-    hashes = [np.zeros(0, np.uint64)]
+    return np.concatenate([np.zeros(0, np.uint64), *string_hashes(strings)])
+
+
+def string_hashes(strings: Sequence[str]) -> Iterator[UInt64[np.ndarray, " some"]]:
+    """Yield the hashes of words given as strings, those of some at a time."""
     for chunk in documents_of_symbols(strings).chunks(STEP):
         points, sizes = code_points(chunk)
         ends = np.cumsum(sizes)
-        hashes.append(hash_words(points, ends - sizes, ends))
-    return np.concatenate(hashes)
+        yield hash_words(points, ends - sizes, ends)
 
 
 def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarray, " words"]:

@@ -151,13 +151,13 @@ def tokenize(
         tokenizer = sources[0].tokenizer
         train = tokenizer.encode(splits.train)
     else:
-        tokenizer, train = learn_tokens(splits.train, recipe.tokens)
-        if recipe.tokens.tokens == "words" and not is_classifier(recipe.model):
-            found = symbol_counts(train, splits.train, tokenizer)
-            warn_of_symbols(recipe, found, splits.train)
+        memory = getattr(recipe.options, "memory_bytes", None)
+        tokenizer, train = learn_tokens(splits.train, recipe.tokens, memory)
     _check_context(recipe, train)
     dev = tokenizer.encode(splits.dev)
     tokenizer.release()
+    if not sources and recipe.tokens.tokens == "words" and not is_classifier(recipe.model):
+        warn_of_symbols(recipe, symbol_counts(train, splits.train, tokenizer), splits.train)
     vectors = load_word_vectors(recipe, tokenizer)
     return TrainingData(splits, tokenizer, train, dev, vectors, weights)
 

@@ -232,9 +232,7 @@ def train_recipe(
                         new.fill(lambda path: save_fitted(write(path), fitted))
             with _removed_on(folder, ThenceError):
                 run = shared_run(folder, data, world)
-            if not (run.sources.keep and getattr(recipe.options, "memory_bytes", None)):
-                known["splits"] = data.splits
-            run.set_cached(**known)
+            run.set_cached(**known, splits=data.splits, tokenizer=data.tokenizer)
             if not _is_network(run):
                 log_fitted(run, data.dev, logs)
                 return run

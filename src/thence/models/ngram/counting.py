@@ -18,9 +18,17 @@ from thence._core import counting as core
 from thence._core import library
 from thence.array_types import Int32, Integer
 from thence.deadline import check_deadline
-from thence.mapped import Columns, MemoryColumn, Spool, explain_disk_errors, release
+from thence.mapped import (
+    Columns,
+    MemoryColumn,
+    Spool,
+    explain_disk_errors,
+    on_disk,
+    pieces,
+    release,
+)
 from thence.models.ngram.external import Runs, merge_runs
-from thence.models.ngram.gathering import BLOCK, pieces
+from thence.models.ngram.gathering import BLOCK
 from thence.models.ngram.sorting import (
     OrderCounts,
     number_sorted,
@@ -73,15 +81,17 @@ def count_ngrams(
             for counted, run in zip(found, runs, strict=True):
                 run.add(counted)
         merged = merge_runs(runs, vocabulary_size, memory)
-        return _with_unigrams(store, merged, vocabulary_size)
+        unigrams, *longer = _with_unigrams(store, merged, vocabulary_size)
+        parts = (unigrams.keys, unigrams.counts, unigrams.suffixes)
+        return [OrderCounts(*map(on_disk, parts)), *longer]
 
 
 def _with_unigrams(
     store: TokenStore, longer: list[OrderCounts], vocabulary_size: int
 ) -> list[OrderCounts]:
     nothing = np.zeros(vocabulary_size, np.int32)
-    unigrams = store.id_counts(vocabulary_size)
-    return [OrderCounts(np.arange(vocabulary_size), unigrams, nothing), *longer]
+    unigrams = OrderCounts(np.arange(vocabulary_size), store.id_counts(vocabulary_size), nothing)
+    return [unigrams, *longer]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from thence.array_types import Int64, Integer
-from thence.mapped import Spool, release
-from thence.models.ngram.gathering import BLOCK, pieces
+from thence.mapped import Spool, pieces, release, search
+from thence.models.ngram.gathering import BLOCK
 from thence.models.ngram.sorting import OrderCounts, distinct
 
 BYTES_PER_NGRAM = 96
@@ -133,13 +133,15 @@ def _narrow_ranges(runs: Runs, block: int) -> Iterator[Bounds]:
         return
     step = max(block // (2 * len(runs.bounds)), 1)
     keys = runs.keys.array()
-    samples = [keys[start:stop][step - 1 :: step].copy() for start, stop in runs.bounds]
+    samples = []
+    for start, stop in runs.bounds:
+        samples.append(keys[start:stop][step - 1 :: step].copy())
+        release(keys)
     cuts = np.sort(np.concatenate(samples))[len(runs.bounds) - 1 :: len(runs.bounds)]
     places = [
-        [start, *(start + np.searchsorted(keys[start:stop], cuts, "right")), stop]
+        [start, *(start + search(keys[start:stop], cuts, "right")), stop]
         for start, stop in runs.bounds
     ]
-    release(keys)
     for first, last in pairwise(np.array(places).T.tolist()):
         parts = [(start, stop) for start, stop in zip(first, last, strict=True) if start < stop]
         if parts:

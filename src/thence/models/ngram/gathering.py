@@ -6,24 +6,18 @@ are partitioned by range of indexes first, so that only one range is in memory a
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
 from thence._core import library
 from thence._core.counting import add_by_number
 from thence.array_types import Int64, Integer, Num
-from thence.mapped import Spool, release
+from thence.mapped import Spool, pieces, release
 
 BLOCK = 1 << 18
 """Approximate number of n-grams per block, whose keys stay in the processor's cache."""
 PARTS_OF_MEMORY = 8
 """Each range of values may take one part in this many of the memory."""
-
-
-def pieces(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield consecutive ranges of ``size`` numbers from ``start`` to ``stop``, the last smaller."""
-    return pairwise([*range(start, stop, size), stop]) if start < stop else iter(())
 
 
 class Gathered:

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from thence.array_types import Float, Float32, Int64, Integer, Num
-from thence.mapped import Columns, release
-from thence.models.ngram.gathering import BLOCK, Gathered, pieces
+from thence.mapped import Columns, pieces, release
+from thence.models.ngram.gathering import BLOCK, Gathered
 from thence.models.ngram.smoothing import OrderTable, context_blocks, new_columns
 from thence.models.ngram.sorting import OrderCounts, find
 from thence.tokens import TokenStore

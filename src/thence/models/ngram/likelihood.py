@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from thence.array_types import Float, Int64
-from thence.mapped import release
-from thence.models.ngram.gathering import BLOCK, pieces, sum_by_number
+from thence.mapped import pieces, release
+from thence.models.ngram.gathering import BLOCK, sum_by_number
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.sorting import OrderCounts, opening_targets, sort_with_places
 from thence.tokens import TokenStore

@@ -110,7 +110,7 @@ class NGram:
             SettingError: See ``check_fit``.
         """
         self.check_fit(dev)
-        options, size = self.options, self.vocabulary_size
+        options, size, self.tables = self.options, self.vocabulary_size, []  # Which take memory.
         counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
         return self.fit_counts(counts, carry_context, dev)
 

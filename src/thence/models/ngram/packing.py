@@ -20,9 +20,9 @@ from dataclasses import replace
 import numpy as np
 
 from thence.array_types import Float, Float32, Int64, Integer, UInt8
-from thence.mapped import Array, Column, Columns, MemoryColumn, Spool, release
+from thence.mapped import Array, Column, Columns, MemoryColumn, Spool, pieces, release
 from thence.models.memory_guard import fits_into_memory
-from thence.models.ngram.gathering import blocks, pieces
+from thence.models.ngram.gathering import blocks
 from thence.models.ngram.smoothing import OrderTable, context_blocks, new_columns
 
 LOGARITHMS = ("log_probs", "log_backoffs")

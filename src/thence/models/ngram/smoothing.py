@@ -28,6 +28,7 @@ models in machine translation" (stupid back-off).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -35,7 +36,7 @@ import numpy as np
 
 from thence.array_types import Float, Float32, Int64, Integer
 from thence.deadline import check_deadline
-from thence.mapped import Columns, MemoryColumn, Spool, release
+from thence.mapped import Columns, MemoryColumn, Spool, pieces, release, search
 from thence.models.ngram.gathering import BLOCK, Gathered, blocks, sum_by_number
 from thence.models.ngram.sorting import OrderCounts
 
@@ -235,20 +236,32 @@ def _smooth_order(
     shorter = Gathered(lower, order.suffixes, memory)
     for ngrams, contexts in context_blocks(order.keys, len(lower), vocabulary_size):
         check_deadline()
-        prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
-        size = contexts.stop - contexts.start
-        share = _shares(method, order.counts[ngrams], prefixes, size, discounts)
+        read = partial(_read, order, contexts.start, vocabulary_size, method, discounts)
+        parts = [slice(*part) for part in pieces(ngrams.start, ngrams.stop, 2 * BLOCK)]
+        # What follows a single context may be more than a block: it is read twice then.
+        kept = [read(parts[0])] if len(parts) == 1 else None
+        sums = np.zeros((2, contexts.stop - contexts.start))
+        for some in kept or map(read, parts):
+            for of_contexts, values in zip(sums, (some.counts, some.left), strict=True):
+                if kept is None:  # In order, so that rounding does not depend on the parts.
+                    np.add.at(of_contexts, some.prefixes, values.astype(np.float64))
+                else:
+                    of_contexts[:] = np.bincount(some.prefixes, values, len(of_contexts))
+        share = _shares(method, *sums)
+        for part, some in zip(parts, kept or map(read, parts), strict=True):
+            seen = (some.counts - some.taken) / share.divisors[some.prefixes]
+            found = seen + share.left[some.prefixes] * shorter[part]
+            if is_context:
+                probabilities.append(found)
+            with np.errstate(divide="ignore"):
+                log_probs.append(np.log(found))
+            release(order.keys, order.counts, order.suffixes)
+            shorter.release()
         left = share.left
-        found = share.seen + left[prefixes] * shorter[ngrams]
-        if is_context:
-            probabilities.append(found)
         if method == "stupid-backoff":  # Seen n-grams are not interpolated: f = c / C.
-            left = np.where(share.known, STUPID_WEIGHT, 1.0)
+            left = np.where(sums[0] > 0, STUPID_WEIGHT, 1.0)
         with np.errstate(divide="ignore"):
-            log_probs.append(np.log(found))
             backoffs.append(np.log(left))
-        release(order.keys, order.counts, order.suffixes)
-        shorter.release()
     table = OrderTable(order.keys, log_probs.array(), np.zeros(0, np.float32))
     release(lower)
     return probabilities.array(), table, backoffs.array()
@@ -265,8 +278,8 @@ def context_blocks(
         vocabulary_size: Number of ids (V).
     """
     firsts = np.unique(keys[BLOCK::BLOCK] // vocabulary_size)
-    cuts = np.searchsorted(keys, firsts * vocabulary_size)
     release(keys)
+    cuts = search(keys, firsts * vocabulary_size)
     of_ngrams = pairwise([0, *cuts.tolist(), len(keys)])
     of_contexts = pairwise([0, *firsts.tolist(), contexts])
     for ngrams, some in zip(of_ngrams, of_contexts, strict=True):
@@ -274,39 +287,58 @@ def context_blocks(
 
 
 @dataclass(frozen=True)
-class _Shares:
-    """The estimates of one order for a block of contexts.
+class _Read:
+    """Some n-grams of one order.
 
     Attributes:
-        seen: f of each n-gram.
-        left: g of each context.
-        known: Whether each context was followed by any word.
+        counts: How often each was seen.
+        prefixes: Number of the context of each among those of a block.
+        taken: What is taken off each count.
+        left: What each adds to that which its context leaves to shorter ones.
     """
 
-    seen: Float[np.ndarray, " ngrams"]
+    counts: Int64[np.ndarray, " ngrams"]
+    prefixes: Int64[np.ndarray, " ngrams"]
+    taken: Float[np.ndarray, " ngrams"] | float
+    left: Float[np.ndarray, " ngrams"]
+
+
+def _read(
+    order: OrderCounts,
+    first: int,
+    vocabulary_size: int,
+    method: Smoothing,
+    discounts: tuple[float, float, float],
+    part: slice,
+) -> _Read:
+    counts, prefixes = order.counts[part], order.keys[part] // vocabulary_size - first
+    if method in ("mle", "stupid-backoff"):
+        return _Read(counts, prefixes, 0.0, np.zeros(len(counts)))
+    if method == "witten-bell":
+        return _Read(counts, prefixes, 0.0, (counts > 0).astype(np.float64))
+    taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
+    return _Read(counts, prefixes, taken, taken)
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """What the contexts of a block leave to shorter ones.
+
+    Attributes:
+        divisors: By what counts are divided.
+        left: g of each context.
+    """
+
+    divisors: Float[np.ndarray, " contexts"]
     left: Float[np.ndarray, " contexts"]
-    known: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def _shares(
-    method: Smoothing,
-    counts: Int64[np.ndarray, " ngrams"],
-    prefixes: Int64[np.ndarray, " ngrams"],
-    contexts: int,
-    discounts: tuple[float, float, float],
+    method: Smoothing, totals: Float[np.ndarray, " contexts"], left: Float[np.ndarray, " contexts"]
 ) -> _Shares:
-    totals = np.bincount(prefixes, counts, contexts)
     known = totals > 0
-    safe = np.where(known, totals, 1.0)
-    if method == "witten-bell":
-        types = np.bincount(prefixes, counts > 0, contexts)
-        safe = np.where(known, totals + types, 1.0)
-        return _Shares(counts / safe[prefixes], np.where(known, types / safe, 1.0), known)
-    if method in ("mle", "stupid-backoff"):
-        return _Shares(counts / safe[prefixes], np.where(known, 0.0, 1.0), known)
-    taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
-    left = np.bincount(prefixes, taken, contexts) / safe
-    return _Shares((counts - taken) / safe[prefixes], np.where(known, left, 1.0), known)
+    divisors = np.where(known, totals + left if method == "witten-bell" else totals, 1.0)
+    return _Shares(divisors, np.where(known, left / divisors, 1.0))
 
 
 def _add_k_tables(

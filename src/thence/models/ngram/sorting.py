@@ -13,6 +13,7 @@ import numpy as np
 from thence._core import counting as core
 from thence._core import library
 from thence.array_types import Int32, Int64, Integer
+from thence.mapped import release
 from thence.models.ngram.gathering import BLOCK
 from thence.tokens import TokenStore
 
@@ -52,7 +53,9 @@ def opening_targets(
         return np.zeros(0, np.int64)
     opening = store.offsets[:-1]
     first, last = np.searchsorted(opening, [start, stop])
-    return opening[first:last] - start
+    found: Int64[np.ndarray, " openings"] = opening[first:last] - start
+    release(opening)
+    return found
 
 
 def distinct(
