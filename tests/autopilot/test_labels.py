@@ -86,7 +86,7 @@ def test_of_few_documents_no_network_is_trained(strategy: Callable[..., LabelStr
 def test_what_is_fitted_again_learns_from_dev_too(
     strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FEW", 0)
+    monkeypatch.setattr(module, "FEW_DOCUMENTS", 0)
     made = strategy()
     [one] = made.train(ONLY, None, None)
     assert len(one.scores) == 24
@@ -105,7 +105,7 @@ def test_what_is_fitted_again_learns_from_dev_too(
 def test_a_network_that_is_trained_again_learns_from_dev_and_shares_the_weight(
     strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FEW", 0)
+    monkeypatch.setattr(module, "FEW_DOCUMENTS", 0)
     made = strategy()
     found = ScheduledCandidate("averaging", 1.0, {"ngrams": 1}, trains=True)
     [first] = made.train(found, None, 60)
@@ -146,7 +146,7 @@ def test_without_refit_the_labels_of_dev_change_no_weight(
 def test_a_first_fit_without_time_for_all_learns_from_some(
     strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FEW", 0)
+    monkeypatch.setattr(module, "FEW_DOCUMENTS", 0)
     monkeypatch.setattr(module, "FIRST_DOCUMENTS", 10)
     made = strategy()
     # Six seconds to learn from all, of which half are there.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thence.autopilot import levels
-from thence.autopilot.levels import better_level, bits_per_byte, first_bytes_of, last_bytes_of
+from thence.autopilot.levels import bits_per_byte, choose_level, first_bytes_of, last_bytes_of
 from thence.corpus import Documents, Splits
 from thence.models.ngram import NGram, NGramOptions
 from thence.models.spelling import Spelling
@@ -39,8 +39,8 @@ def test_the_level_follows_from_the_text() -> None:
     chain = iter([before + after for before, after in pairwise(ends)])
     fresh = splits_of(sentences(random, lambda: next(chain)))
     for running in (False, True):
-        assert better_level(OPTIONS, known, running, math.inf) == "words"
-        assert better_level(OPTIONS, fresh, running, math.inf) == "characters"
+        assert choose_level(OPTIONS, known, running, math.inf) == "words"
+        assert choose_level(OPTIONS, fresh, running, math.inf) == "characters"
 
 
 def test_without_time_for_context_mixing_words_win_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +52,9 @@ def test_without_time_for_context_mixing_words_win_sooner(monkeypatch: pytest.Mo
     # The n-gram of 126 bytes of train and 14 of dev takes a second, so mixing 12. In half of 60
     # seconds it reads all, in half of 4 only 140 x 2 / 12 - 14 = 9.3 bytes of train: 3.8 halvings,
     # and 0.93 e^(0.025 x 3.8) is more than 0.98.
-    assert better_level(OPTIONS, splits, True, 60.0) == "characters"
-    assert better_level(OPTIONS, splits, True, 4.0) == "words"
-    assert better_level(OPTIONS, splits, False, 60.0) == "words"
+    assert choose_level(OPTIONS, splits, True, 60.0) == "characters"
+    assert choose_level(OPTIONS, splits, True, 4.0) == "words"
+    assert choose_level(OPTIONS, splits, False, 60.0) == "words"
 
 
 def test_bits_are_of_every_byte_and_of_the_spelling() -> None:
@@ -84,4 +84,4 @@ def test_parts_are_whole_characters_of_either_end(texts: list[str], size: int) -
 
 @pytest.mark.parametrize("lines", [["", "", "a b c d"], ["a"] * 10, ["x y z w v"] * 50])
 def test_odd_texts_have_a_level(lines: list[str]) -> None:
-    assert better_level(OPTIONS, splits_of(lines), True, 1.0) in OPTIONS
+    assert choose_level(OPTIONS, splits_of(lines), True, 1.0) in OPTIONS

@@ -28,12 +28,12 @@ from thence.tokens import TokenStore
 MIN_GAIN = 0.001
 """Nats per token by which a member must lower the loss of a mixture; less is noise, and each member
 makes the mixture slower."""
-LIGHT = 0.10
+MAX_PRUNED_WEIGHT = 0.10
 """Only members below this mean weight are candidates for pruning, to save time."""
 PRUNING_TARGETS = 20_000
 """Number of dev targets used for pruning; more of them rarely change which members are kept."""
 
-BEGINNING = 300
+OVERHEAD_TARGETS = 300
 """Number of dev targets of a first fit of the weights, which only measures the fixed overhead."""
 PROBED, PROBING_SHARE = (2000, 10_000), 0.2
 """Numbers of dev targets of fits that measure how long learning the weights takes, and the largest
@@ -80,7 +80,7 @@ def combine_language_models(
     with suppress(DeadlineError), deadline(ends):
         probed = () if math.isinf(ends) or "learning" in pace.rates else PROBED
         if probed:
-            _mixed(*_on_beginning(kept, dev, BEGINNING), vocabulary_size, 1, pace)
+            _mixed(*_on_beginning(kept, dev, OVERHEAD_TARGETS), vocabulary_size, 1, pace)
         for size in probed:
             probing = _seconds(len(kept), size, 1, pace)
             if made is None or probing <= PROBING_SHARE * (ends - time.monotonic()):
@@ -275,7 +275,7 @@ def prune(
         light = [
             (weight, number)
             for number, weight in enumerate(weights)
-            if weight < LIGHT and members[number].name not in needed
+            if weight < MAX_PRUNED_WEIGHT and members[number].name not in needed
         ]
         last, began = time.monotonic() - began, time.monotonic()
         if not light or began + last > ends:

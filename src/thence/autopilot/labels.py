@@ -52,28 +52,28 @@ from thence.training.fitting import train_classifier
 FIRST_DOCUMENTS, FIRST_STRENGTH = 1000, 30.0
 """Train documents of the first classifier, which is fitted in a moment, and its regularisation
 strength (``LinearOptions.strength``), which is not searched for."""
-FEW = 2000
+FEW_DOCUMENTS = 2000
 """Up to this many documents in train and dev together, classifiers are judged by cross-validation.
 With more, a dev split of a tenth is large enough, and fitting five times would take long."""
 FOLDS = 5
 """Folds of the cross-validation."""
-SAMPLED, FEWEST_SAMPLED = 64, 100
+SAMPLED, MIN_SAMPLED = 64, 100
 """To estimate the time for all documents, the features of every 64th document are computed, but of
 at least 100 documents."""
-TIMES = 3
+REPETITIONS = 3
 """Repetitions of this measurement; the shortest counts, since the first also imports modules."""
-LEARNING, SETTING_UP, LATENT = 4.0, 2.0, 20.0
+FIT_FACTOR, SETUP_FACTOR, LATENT = 4.0, 2.0, 20.0
 """Estimates in multiples of the time to compute all features: of a linear fit, until one was
 measured, of the set-up of a network, and of finding latent dimensions."""
-MORE_EPOCHS = 3.0
+EPOCH_FACTOR = 3.0
 """A network whose loss on dev falls is trained again from the start with this factor of epochs."""
 FIRST_SHARE = 0.7
 """The first fit stops early after this share of the time left: a second classifier gains more than
 the last iterations of the solver."""
-REFITTING = 0.7
+REFIT_FACTOR = 0.7
 """Time kept for refitting a classifier on train and dev, as a multiple of the first fit. Below 1,
 since a refit neither searches for the strength nor classifies dev."""
-MOST_REFITTING = 0.5
+MAX_REFIT_SHARE = 0.5
 """No refit if it would take more than this share of the time left: another classifier gains
 more."""
 
@@ -126,7 +126,7 @@ class LabelStrategy:
     def _few(self) -> bool:
         """Whether documents are so few that classifiers are judged by cross-validation."""
         data = self.autopilot.data
-        few = data.train.num_documents + data.dev.num_documents <= FEW
+        few = data.train.num_documents + data.dev.num_documents <= FEW_DOCUMENTS
         return self.refit and few and bool(_linear(schedule("labels", math.inf, "fit")))
 
     @property
@@ -163,8 +163,8 @@ class LabelStrategy:
     def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         if self._few or not self.refit:
             return 0.0
-        seconds = REFITTING * sum(self._fitting.get(one.name, 0.0) for one in members)
-        return seconds if seconds < MOST_REFITTING * self.autopilot.left() else 0.0
+        seconds = REFIT_FACTOR * sum(self._fitting.get(one.name, 0.0) for one in members)
+        return seconds if seconds < MAX_REFIT_SHARE * self.autopilot.left() else 0.0
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
@@ -180,7 +180,7 @@ class LabelStrategy:
             return self._fit(name, recipe, timed=seconds is not None)
         needed = 0.0
         if seconds is not None and family.bags:
-            needed = SETTING_UP * self._seconds_for_features(recipe.options.bags)[0]
+            needed = SETUP_FACTOR * self._seconds_for_features(recipe.options.bags)[0]
         if self.autopilot.left() < needed:
             return []
         if candidate.seed and self.refit:
@@ -191,10 +191,10 @@ class LabelStrategy:
         """Return estimates for all documents: seconds to compute their features, and how many."""
         data = self.autopilot.data
         total = data.train.num_documents
-        chosen = np.arange(0, total, max(1, min(SAMPLED, total // FEWEST_SAMPLED)))
+        chosen = np.arange(0, total, max(1, min(SAMPLED, total // MIN_SAMPLED)))
         train, documents = data.train.take(chosen), data.splits.train.take(chosen)
         taken = []
-        for _ in range(TIMES):
+        for _ in range(REPETITIONS):
             began = time.perf_counter()
             bags = bags_of(Texts(train, documents, data.tokenizer), options).distinct()
             taken.append(time.perf_counter() - began)
@@ -207,7 +207,9 @@ class LabelStrategy:
         if options.latent_dimensions is not None and data.unlabelled is not None:
             more = len(data.unlabelled) / data.train.num_documents
             return LATENT * seconds * (1 + more), features
-        return (self._per_feature * features if self._per_feature else LEARNING * seconds), features
+        return (
+            self._per_feature * features if self._per_feature else FIT_FACTOR * seconds
+        ), features
 
     def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a classifier; with few documents a linear one is cross-validated."""
@@ -240,9 +242,9 @@ class LabelStrategy:
             if likelier:
                 best, self._networks[name] = made, trained.recipe
             now = self.autopilot.budget.spent()
-            if epochs is None or not likelier or now + MORE_EPOCHS * (now - began) > ends:
+            if epochs is None or not likelier or now + EPOCH_FACTOR * (now - began) > ends:
                 break
-            epochs *= MORE_EPOCHS
+            epochs *= EPOCH_FACTOR
             recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
         return [] if best is None else [best]
 
@@ -276,7 +278,7 @@ class LabelStrategy:
         again = needed + sum(self._fitting.values())  # Of all refits.
         left = self.autopilot.left()
         if self._fitting:  # The first fit matters more than its refit.
-            left -= REFITTING * self.refit * again
+            left -= REFIT_FACTOR * self.refit * again
         if timed and needed > left and not self._few:  # With few documents all are tried.
             if self._fitting:
                 return []

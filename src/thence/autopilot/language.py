@@ -38,15 +38,15 @@ SAMPLES, SMALL = (20_000, 80_000), 3
 """Targets in the samples that are counted to estimate the time for the whole text; the larger
 sample is counted only if the smaller says there is time. A text of up to ``SMALL`` times the larger
 sample is counted without an estimate."""
-MEASURING = 0.1
+MAX_MEASURING_SHARE = 0.1
 """Largest share of the time for counting that counting the larger sample may take."""
-SCORING, MIN_JUDGED = 0.25, 20_000
+MAX_SCORING_SHARE, MIN_JUDGED = 0.25, 20_000
 """Largest share of the time for counting that scoring dev may take. If scoring all of dev would
 take longer, models are judged on its beginning, but on at least ``MIN_JUDGED`` targets."""
-JOINING = 4.0
+MIXER_FACTOR = 4.0
 """Context mixing scores separate documents and then learns them, in about this multiple of the time
 that scoring alone took. In running text, scoring includes learning already."""
-COUNTING, COUNTING_BEFORE = 0.6, 0.5
+COUNTING_SHARE, COUNTING_SHARE_BEFORE_NETWORKS = 0.6, 0.5
 """Shares of the time left that counting may take: with no networks to train afterwards, and
 with."""
 
@@ -82,7 +82,9 @@ class LanguageStrategy:
         """Fit the counted models of each family, and yield them one by one."""
         autopilot, seconds = self.autopilot, self.autopilot.budget.for_training()
         networks = schedule(self.kind, seconds, "train")
-        ends = time.monotonic() + autopilot.left() * (COUNTING_BEFORE if networks else COUNTING)
+        ends = time.monotonic() + autopilot.left() * (
+            COUNTING_SHARE_BEFORE_NETWORKS if networks else COUNTING_SHARE
+        )
         candidates = schedule(self.kind, seconds, "fit")
         for name, some in groupby(candidates, key=lambda one: one.family):
             settings = [one.options for one in some if self._carries or not one.running]
@@ -119,12 +121,12 @@ class LanguageStrategy:
             ended = time.monotonic()
             counting = SAFETY * (counted - began) / part.num_targets
             scoring = SAFETY * (ended - counted) / judged.num_targets * dev.num_targets
-            share = SCORING * seconds / max(scoring, 1e-12)
+            share = MAX_SCORING_SHARE * seconds / max(scoring, 1e-12)
             affordable = (seconds - min(share, 1.0) * scoring) / max(counting, 1e-12)
             seconds -= ended - began
             if affordable >= train.num_targets and share >= 1:
                 return train
-            if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MEASURING * seconds:
+            if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MAX_MEASURING_SHARE * seconds:
                 break  # Counting the larger sample would take too long.
         if affordable < SAMPLES[0]:
             return None
@@ -178,14 +180,14 @@ class LanguageStrategy:
         autopilot = self.autopilot
         left, pace = autopilot.left(), autopilot.pace
         dev = autopilot.data.dev
-        return combining_seconds(len(members) + 1, dev, left, pace) + self._joining_seconds()
+        return combining_seconds(len(members) + 1, dev, left, pace) + self._mixer_seconds()
 
-    def _joining_seconds(self) -> float:
+    def _mixer_seconds(self) -> float:
         """Return the seconds to keep for training the context-mixing model on dev with inputs."""
         targets, pace = self.autopilot.data.dev.num_targets, self.autopilot.pace
-        if "joining" in pace.rates:
-            return pace.expected("joining", targets)
-        times = 1.0 if self._carries else JOINING
+        if "mixer" in pace.rates:
+            return pace.expected("mixer", targets)
+        times = 1.0 if self._carries else MIXER_FACTOR
         return sum(times * pace.expected(one.family, targets) for one in self.mixers)
 
     def train(
@@ -239,12 +241,12 @@ class LanguageStrategy:
         """Return the mixture of the members that lower the loss."""
         autopilot = self.autopilot
         dev, size, pace = autopilot.data.dev, autopilot.vocabulary_size, autopilot.pace
-        needed = self._joining_seconds() + combining_seconds(len(members), dev, math.inf, pace)
+        needed = self._mixer_seconds() + combining_seconds(len(members), dev, math.inf, pace)
         if math.isinf(ends) or time.monotonic() + needed < ends:
             with suppress(DeadlineError), deadline(ends):
                 began, members = time.monotonic(), with_inputs(members, dev)
                 if self.mixers:
-                    pace.measured("joining", time.monotonic() - began, dev.num_targets)
+                    pace.measured("mixer", time.monotonic() - began, dev.num_targets)
         return combine_language_models(members, dev, size, ends, pace)
 
     def finish(self, best: Ensemble) -> Ensemble:

@@ -30,7 +30,7 @@ FIRST_PART, LAST_PART = 1 << 16, 1 << 20
 """Bytes of train text counted first, and at most."""
 DEV_PART = 1 << 16
 """Bytes of the dev text that are predicted, from its beginning."""
-LEAST = 1e-6
+EPSILON = 1e-6
 """Added to bits per byte against a division by zero for a text that is predicted with certainty."""
 TIME_SHARE = 0.04
 """Largest share of the time for the comparison; the first part is always counted."""
@@ -51,7 +51,7 @@ PER_HALVING, UNMIXED_RATIO = 0.025, 0.98
 ``RUNNING_RATIO``, and the largest ratio, which holds without any context mixing."""
 
 
-def better_level(
+def choose_level(
     options: Mapping[str, TokenOptions], splits: Splits, running: bool, seconds: float
 ) -> str:
     """Return the better of ``words`` and ``characters`` by bits per byte on dev.
@@ -70,7 +70,7 @@ def better_level(
         counted = time.monotonic()
         characters = bits_per_byte(options["characters"], ORDERS["characters"], part, dev)
         now = time.monotonic()
-        log_ratios.append(math.log((words + LEAST) / (characters + LEAST)))
+        log_ratios.append(math.log((words + EPSILON) / (characters + EPSILON)))
         whole = size >= train.num_bytes
         # The next part, twice as large, takes about as long as all parts before together.
         if whole or size >= LAST_PART or 2 * (now - began) > TIME_SHARE * seconds:

@@ -61,16 +61,16 @@ CLASSIFYING_SHARE = 0.03
 SCORING_SHARE, MIN_SCORED = 0.1, 20_000
 """A network scores as much of dev as takes this share of its time, and at least ``MIN_SCORED``
 targets."""
-CACHING = 1.0
+CACHE_FACTOR = 1.0
 """Time kept for a neural cache, as a multiple of that for scoring dev."""
-LEARNING = 1.2
+ADAPTING_FACTOR = 1.2
 """Time kept for dynamic evaluation, as a multiple of the measured estimate."""
 MAX_CACHE_SHARE = 0.04
 """No neural cache if scoring dev takes more than this share of the time."""
-MAX_LEARNING_SHARE = 0.2
+MAX_ADAPTING_SHARE = 0.2
 """Largest share of the time, or of the steps, for dynamic evaluation of dev and for choosing its
 learning rates."""
-LEARNING_TARGETS = 4000
+RATE_TARGETS = 4000
 """Number of dev targets that these learning rates are chosen on."""
 MIN_LIMIT = 0.05
 """Least seconds of training, even with no time left: a step or two."""
@@ -276,7 +276,7 @@ def train(
             evaluator = _evaluator(recipe, data, network, seconds, per_target)
             setup = replace(setup, dev_evaluator=evaluator)
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
-            reserve = scoring * (1 + CACHING * with_cache + with_decisions)
+            reserve = scoring * (1 + CACHE_FACTOR * with_cache + with_decisions)
             adapting = _seconds_to_adapt(network, recipe, data, seconds)
             learns = adapting is not None
             reserve += adapting or 0.0
@@ -306,12 +306,12 @@ def _seconds_to_adapt(
     """
     if not recipe.training.carry_context or network.context_length is not None:
         return None
-    windows = windows_to_learn(network, data.dev, LEARNING_TARGETS)
+    windows = windows_to_learn(network, data.dev, RATE_TARGETS)
     if seconds is None:
-        affordable = windows <= MAX_LEARNING_SHARE * (recipe.training.steps or 0)
+        affordable = windows <= MAX_ADAPTING_SHARE * (recipe.training.steps or 0)
         return 0.0 if affordable else None
-    needed = LEARNING * windows * seconds_per_window(network, data.dev)
-    return needed if needed <= MAX_LEARNING_SHARE * seconds else None
+    needed = ADAPTING_FACTOR * windows * seconds_per_window(network, data.dev)
+    return needed if needed <= MAX_ADAPTING_SHARE * seconds else None
 
 
 def with_dynamic_evaluation(
@@ -334,7 +334,7 @@ def with_dynamic_evaluation(
     try:
         with deadline(ends), deterministic_mode(trained.recipe.training):
             sizes = gradient_sizes(model, data.train)
-            made = replace(one, rule=choose_rule(model, dev, sizes, LEARNING_TARGETS))
+            made = replace(one, rule=choose_rule(model, dev, sizes, RATE_TARGETS))
             if mixers:
                 made = with_log_odds(made, mixers, dev)
             else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thence.autopilot.budget import Budget
-from thence.autopilot.levels import better_level
+from thence.autopilot.levels import choose_level
 from thence.autopilot.pace import SAFETY
 from thence.autopilot.profile import TextProfile, profile_text
 from thence.corpus import Documents, Replacements, Splits, load
@@ -88,7 +88,7 @@ def read_text(
         )
     if by_words is not None and profile is not None:
         options = {"words": by_words.tokens, "characters": recipe.tokens}
-        if better_level(options, splits, profile.running, budget.left()) == "words":
+        if choose_level(options, splits, profile.running, budget.left()) == "words":
             recipe = by_words
     learned, unlabelled = splits, read_unlabelled(recipe, replacements)
     if not budget.counts_steps:

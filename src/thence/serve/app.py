@@ -9,7 +9,6 @@ from fastapi.responses import Response
 
 from thence import __version__
 from thence.serve.errors import ERROR_RESPONSES, handle_errors
-from thence.serve.judging import Judge
 from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics, Middleware
@@ -30,6 +29,7 @@ from thence.serve.routes import (
     strips,
 )
 from thence.serve.run_listing import RunListing
+from thence.serve.run_queries import RunQueries
 
 ROUTES = (
     completions,
@@ -68,7 +68,7 @@ def create_app(
     if folders is None:
         folders = dict.fromkeys(loaded.run.folder.resolve().parent for loaded in models.values())
     listing = RunListing(models, tuple(folders))
-    context = Context(models, limits, Metrics(models.values()), listing, Judge(listing))
+    context = Context(models, limits, Metrics(models.values()), listing, RunQueries(listing))
     app = FastAPI(
         title="thence",
         version=__version__,

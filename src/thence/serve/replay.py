@@ -43,19 +43,19 @@ new snapshots need to be computed."""
 
 
 class Replays:
-    """Queries about snapshots, with a cache; ``Judge.ask`` calls its methods."""
+    """Queries about snapshots, with a cache; ``RunQueries.answer`` calls its methods."""
 
     def __init__(self) -> None:
         self._kept = OrderedDict[object, Any]()
 
     def _each(self, run: Run, what: str, *arguments: Any) -> list[Any]:
-        """Return the result of one of ``QUESTIONS`` for each snapshot, from the cache if known."""
+        """Return the result of one of ``QUERIES`` for each snapshot, from the cache if known."""
         found = []
         for step, snapshot in _snapshots_of(run):
             check_deadline()
             key = (snapshot.weights, snapshot.weights.stat().st_mtime_ns, step, what, arguments)
             if key not in self._kept:
-                self._kept[key] = QUESTIONS[what](snapshot, *arguments)
+                self._kept[key] = QUERIES[what](snapshot, *arguments)
                 if len(self._kept) > MOST_KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
@@ -207,7 +207,7 @@ def _rounded(bits: float) -> float | None:
     return round(bits, 3) if math.isfinite(bits) else None
 
 
-QUESTIONS: Mapping[str, Callable[..., Any]] = {
+QUERIES: Mapping[str, Callable[..., Any]] = {
     "samples": _samples,
     "embeddings": _embeddings,
     "reading": _reading,

@@ -12,11 +12,11 @@ from typing import Any, get_type_hints
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from thence.serve.judging import Judge
 from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics
 from thence.serve.run_listing import RunListing
+from thence.serve.run_queries import RunQueries
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Context:
         limits: Limits of requests.
         metrics: Counts of requests and batches.
         listing: The runs of some folders, loaded or not.
-        judge: Answers queries about whole runs.
+        queries: Answers queries about whole runs.
     """
 
     models: dict[str, LoadedRun]
     limits: Limits
     metrics: Metrics
     listing: RunListing
-    judge: Judge
+    queries: RunQueries
 
 
 class JsonRoute(APIRoute):

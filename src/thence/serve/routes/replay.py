@@ -69,7 +69,7 @@ class ReplayReading(BaseModel):
 
 def routes(context: Context) -> APIRouter:
     """Return the endpoints of replays."""
-    router, replays, judge = APIRouter(), Replays(), context.judge
+    router, replays, queries = APIRouter(), Replays(), context.queries
 
     @router.get("/playground/replay")
     async def replay(
@@ -78,13 +78,13 @@ def routes(context: Context) -> APIRouter:
         count: Annotated[int, Query(ge=1, le=MAX_SAMPLES)] = 8,
     ) -> Replay:
         """Return the snapshots of a run, with samples and embeddings of each."""
-        return Replay(**await judge.ask(replays.overview, [run], seed, count))
+        return Replay(**await queries.answer(replays.overview, [run], seed, count))
 
     @router.post("/playground/replay")
     async def read(request: ReplayRequest) -> ReplayReading:
         """Return how each snapshot of a run reads a text."""
         asked = request.text, request.view, request.matrix
-        found = await judge.ask(replays.reading, [request.run], *asked, remember=False)
+        found = await queries.answer(replays.reading, [request.run], *asked, remember=False)
         return ReplayReading(**found)
 
     return router

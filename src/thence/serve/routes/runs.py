@@ -1,7 +1,7 @@
 """All runs of some folders, loaded or not: their table, curves, reports, scores and comparisons.
 
 The table and the curves come from their small files; a model is loaded only to count its
-parameters. What takes longer is asked of a ``Judge``.
+parameters. What takes longer is answered by ``RunQueries``.
 """
 
 import asyncio
@@ -17,14 +17,6 @@ from thence.errors import RunError, ThenceError
 from thence.evaluation.verdict import Unit
 from thence.recipes.options import TrainingOptions
 from thence.runs import Run
-from thence.serve.judging import (
-    MAX_COMPARED,
-    baselines_of,
-    comparison,
-    dev_score,
-    samples,
-    verdict_of,
-)
 from thence.serve.routes import Context
 from thence.serve.run_entries import (
     Integer,
@@ -35,6 +27,14 @@ from thence.serve.run_entries import (
     without_path,
 )
 from thence.serve.run_listing import REPORTS, RunListing
+from thence.serve.run_queries import (
+    MAX_COMPARED,
+    baselines_of,
+    comparison,
+    dev_score,
+    samples,
+    verdict_of,
+)
 from thence.serve.schemas import MAX_NAME, RequestModel, Ruler
 from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
 
@@ -147,7 +147,7 @@ class Curves(BaseModel):
 def routes(context: Context) -> APIRouter:
     """Return the endpoints about all runs."""
     router = APIRouter()
-    listing, judge = context.listing, context.judge
+    listing, queries = context.listing, context.queries
 
     @router.get("/playground/runs")
     async def list_runs() -> RunTable:
@@ -168,17 +168,17 @@ def routes(context: Context) -> APIRouter:
     @router.get("/playground/dev-score")
     async def score_on_dev(run: str) -> DevScore:
         """Return how good a run is on dev, with an interval."""
-        return DevScore(**await judge.ask(dev_score, [run]))
+        return DevScore(**await queries.answer(dev_score, [run]))
 
     @router.get("/playground/baselines")
     async def ruler(run: str) -> Ruler:
         """Return what the loss of a run is held against."""
-        return Ruler(**await judge.ask(baselines_of, [run]))
+        return Ruler(**await queries.answer(baselines_of, [run]))
 
     @router.get("/playground/verdict")
     async def how_it_went(run: str, unit: Unit = "nats") -> TrainingVerdict:
         """Return in words how a training went."""
-        return TrainingVerdict(**await judge.ask(verdict_of, [run], unit))
+        return TrainingVerdict(**await queries.answer(verdict_of, [run], unit))
 
     @router.get("/playground/samples")
     async def draw_samples(
@@ -187,12 +187,12 @@ def routes(context: Context) -> APIRouter:
         count: Annotated[int, Query(ge=1, le=MAX_SAMPLES)] = 8,
     ) -> Texts:
         """Return texts drawn from the best weights so far, also of a training under way."""
-        return Texts(**await judge.ask(samples, [run], seed, count))
+        return Texts(**await queries.answer(samples, [run], seed, count))
 
     @router.post("/playground/compare")
     async def compare_runs(request: RunNames) -> RunComparison:
         """Compare runs on their dev split, and say which documents they disagree on most."""
-        return RunComparison(**await judge.ask(comparison, request.runs))
+        return RunComparison(**await queries.answer(comparison, request.runs))
 
     return router
 

@@ -53,7 +53,7 @@ SECONDS = 100.0
 Answer = TypeVar("Answer")
 
 
-class Judge:
+class RunQueries:
     """Answers queries about runs in a thread of its own, with a cache.
 
     Args:
@@ -63,11 +63,11 @@ class Judge:
     def __init__(self, listing: RunListing) -> None:
         self._listing = listing
         self._found = OrderedDict[object, Any]()
-        self._worker = Worker("judge")
+        self._worker = Worker("run queries")
 
-    async def ask(
+    async def answer(
         self,
-        question: Callable[..., Answer],
+        query: Callable[..., Answer],
         names: Sequence[str],
         *more: Any,
         remember: bool = True,
@@ -75,7 +75,7 @@ class Judge:
         """Return the answer to a query about runs, from the cache if their files are unchanged.
 
         Args:
-            question: A function of a list of runs, and of ``more``.
+            query: A function of a list of runs, and of ``more``.
             names: The names of the runs.
             more: Further arguments of the function.
             remember: Whether to cache the answer; not worth it if it is large or quick to compute.
@@ -87,9 +87,9 @@ class Judge:
         if not 1 <= len(names) <= MAX_COMPARED:
             raise SettingError(f"Name one to {MAX_COMPARED} runs; these are {len(names)}.")
         stamps = await asyncio.to_thread(lambda: tuple(map(self._listing.stamps, names)))
-        key = (question, tuple(names), stamps, more)
+        key = (query, tuple(names), stamps, more)
         if key not in self._found:
-            answer: Answer = await self._worker.call(self._answer, key, question, names, more)
+            answer: Answer = await self._worker.call(self._compute, key, query, names, more)
             if not remember:
                 return answer
             self._found[key] = answer
@@ -99,15 +99,15 @@ class Judge:
         found: Answer = self._found[key]
         return found
 
-    def _answer(
-        self, key: object, question: Callable[..., Any], names: Sequence[str], more: Sequence[Any]
+    def _compute(
+        self, key: object, query: Callable[..., Any], names: Sequence[str], more: Sequence[Any]
     ) -> Any:
         if key in self._found:  # An equal query was answered while this one waited.
             return self._found[key]
         runs = [self._listing.open(name) for name in names]
         try:
             with deadline(time.monotonic() + SECONDS):
-                return question(runs, *more)
+                return query(runs, *more)
         except DeadlineError as error:
             raise RunError(f"That takes longer than {SECONDS:.0f} seconds here.") from error
         except ThenceError as error:
