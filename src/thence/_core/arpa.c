@@ -1,7 +1,7 @@
 /* The lines of an ARPA file: a log10 probability, the words of an n-gram, perhaps a back-off weight.
 
    Only what nearly all lines look like is read here, and what is read is what Python reads: the loop in
-   _read_section of exchange/arpa_reader.py. At the first other line it stops, and Python goes on. */
+   _read_section of exchange/arpa_reader.py. It stops at the first other line, and Python continues. */
 
 #include <string.h>
 

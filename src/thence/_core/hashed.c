@@ -154,7 +154,7 @@ typedef struct { /* A text that is being scored. */
     State states[2];
     int which; /* of the states is the one after the words so far */
     float total;
-    Found *founds; /* where to write what is known of each word, of so many more; or NULL */
+    Found *founds; /* output for the words to come, with this room; or NULL */
     int64_t room;
 } Walk;
 

@@ -47,7 +47,7 @@ typedef struct {
     uint8_t *slots;                /* (2^slot_bits, 8): a check, and the states of seven nodes */
     float *probs, *counts;         /* (CONTEXTS, STATES): of bit 1, and how often seen */
     int32_t *places;               /* (MATCHES, 2^match_bits): after which the last symbols stood */
-    float *match_probs, *match_counts; /* (MATCHES, LENGTHS): that a match goes on */
+    float *match_probs, *match_counts; /* (MATCHES, LENGTHS): that a match continues */
     float *weights, *final_weights;    /* (rows of all sets, inputs), (ROWS, LANES) */
     float *maps;                       /* (MAPS, 2^map_bits, CELLS) */
     int64_t *learned;                  /* symbols */
@@ -56,7 +56,7 @@ typedef struct {
 typedef struct { /* The contexts of a symbol. */
     uint64_t contexts[CONTEXTS];
     int64_t keys[MATCHES]; /* where matches are remembered, -1 for none */
-    int64_t places[MATCHES]; /* where the longest matches go on */
+    int64_t places[MATCHES]; /* where the longest matches continue */
     int32_t expected[MATCHES], lengths[MATCHES]; /* the symbol after a match, -1 for none */
     int32_t last, before, word_length;           /* the last two symbols */
     uint64_t words[WORDS]; /* the last words, from their last symbol back, */

@@ -10,7 +10,7 @@
 typedef struct { /* An open hash table with linear probing: a key of 8 bytes, then what it stands for. */
     const uint8_t *slots;
     uint64_t buckets; /* A key is looked for from slot key mod buckets on; */
-    uint64_t size;    /* there are so many slots, at least as many as buckets. A key of 0 is none. */
+    uint64_t size;    /* number of slots, at least that of buckets. A key of 0 marks a free slot. */
     int64_t stride;   /* Bytes from one slot to the next. */
 } Slots;
 

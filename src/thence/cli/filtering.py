@@ -76,7 +76,7 @@ def print_filtered(
             one_or_all = texts[0] if len(texts) == 1 else texts
             found = call(run=run, texts=one_or_all, **bounds, progress=progress)
     except KeyboardInterrupt:
-        print_note("Interrupted; the same command goes on from what was judged.")
+        print_note("Interrupted; the same command continues from there.")
         raise
     if json:
         print_json(found.to_json())

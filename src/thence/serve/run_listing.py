@@ -84,7 +84,7 @@ class RunListing:
         return paths[name]
 
     def open(self, name: str) -> Run:
-        """Return a run, read anew from the disk.
+        """Return a run, read from the disk again.
 
         Raises:
             UnknownModelError: If there is no run of that name.

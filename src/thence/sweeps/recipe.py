@@ -46,7 +46,7 @@ class SweepOptions(Settings):
     """How the search space is explored."""
 
     trials: PositiveInt | None = None
-    """End after so many trials (default for a grid: every point once)."""
+    """Number of trials (default for a grid: every point once)."""
     time: str | None = None
     """Begin no trial after this time, such as 90s, 30m or 2h; pauses do not count."""
     sampler: Sampler = "tpe"

@@ -2,7 +2,7 @@
 
 import { svg } from "./dom.js";
 
-/** Return round numbers from one to another, about so many. */
+/** Return about a given number of round numbers within a range. */
 export function linearTicks(low, high, about) {
   const rough = (high - low) / Math.max(about, 1) || 1;
   const power = 10 ** Math.floor(Math.log10(rough));

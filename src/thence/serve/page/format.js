@@ -29,7 +29,7 @@ export function percent(probability) {
   return value > 99.95 && value < 100 ? "> 99.9 %" : `${value.toFixed(1)} %`;
 }
 
-/** Return a number with so many digits after the point; null, the surprisal of the impossible, as infinity. */
+/** Return a number with a fixed number of decimals; null, the surprisal of the impossible, as infinity. */
 export function fixed(value, digits = 2) {
   return value === null || value === undefined ? "∞" : value.toFixed(digits);
 }

@@ -186,7 +186,7 @@ export class Lens {
     const strip = model === null ? null : this.strip(model);
     if (strip === null) return; // Asked again when the strip has come.
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
-    const first = Math.max(0, at - AROUND); // A lens that cannot show so many shows the first of them.
+    const first = Math.max(0, at - AROUND); // A lens with a lower limit shows the first of them.
     this.panel.classList.toggle("stale", this.look !== null);
     if (lens.load && at < 0) {
       this.content.replaceChildren(el("p", { class: "hint" }, EMPTY));
@@ -201,7 +201,7 @@ export class Lens {
     // By name: the list of models is read again now and then, and has other objects then.
     if (asked.lens !== this.lens || asked.model.id !== this.subject().model?.id) return; // The newer one is asked for.
     const [first, stop] = shownIn(look, asked.lens);
-    if (asked.chosen >= stop && stop > first) { // Too much of each token for so many: fewer, up to the chosen one.
+    if (asked.chosen >= stop && stop > first) { // The lens has a lower limit: request fewer tokens, up to the chosen one.
       const places = [Math.max(0, asked.chosen + 1 - Math.ceil((stop - first) / 2)), asked.chosen + 1];
       this.asking({ ...asked, body: { ...asked.body, places } });
       return;

@@ -13,7 +13,7 @@ from thence.serve.routes import Context
 from thence.serve.schemas import ModelRequest
 
 MAX_CHARACTERS = 500
-"""Characters of a text with blanks: every filling that is scored has so many."""
+"""Maximum length of a text with blanks, in characters; every candidate that is scored is as long."""
 MAX_BLANKS = 8
 MAX_FILLINGS = 50
 

@@ -40,7 +40,7 @@ class ReadRequest(ModelRequest):
         False,
         description="Let a model of running text that adapts (caches, context mixing, dynamic "
         "evaluation) learn from each token after it is scored; without alternatives. What follows "
-        "is predicted without that, and the next request begins anew.",
+        "is predicted without adaptation, and the next request starts from the saved model.",
     )
 
 
