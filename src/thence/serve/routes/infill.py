@@ -13,7 +13,7 @@ from thence.serve.routes import Context
 from thence.serve.schemas import ModelRequest
 
 MAX_CHARACTERS = 500
-"""Maximum length of a text with blanks, in characters; every candidate that is scored is as long."""
+"""Maximum length of a text with blanks in characters; every scored candidate is as long."""
 MAX_BLANKS = 8
 MAX_FILLINGS = 50
 
