@@ -123,8 +123,7 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
         ),
         (
             ["import", "text.txt", "-o", "x"],
-            "text.txt, line 1: an ARPA file begins with \\data\\; this is not one, nor a file of "
-            "KenLM or fastText.",
+            "text.txt, line 1: an ARPA file begins with \\data\\; this is not one.",
         ),
         (["next", "lm.arpa"], "There is no file lm.arpa."),
         (

@@ -165,11 +165,13 @@ def test_settings_of_the_language_model_can_be_changed(arpa: Path) -> None:
     logits = said("ab b", certain=0.8)
     before = decoder.decode_beams(logits)[0]
     assert before.lm_score == pytest.approx(before.logit_score)
-    decoder.reset_params(beta=2.0)
+    decoder.reset_params(beta=2)  # pyctcdecode refuses whole numbers.
     decoder.reset_params(alpha=None)
     assert decoder.decode_beams(logits)[0].lm_score == pytest.approx(before.logit_score + 2 * 2.0)
     with pytest.raises(ValueError, match="`alpha` is 'much'"):
         decoder.reset_params(alpha="much")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`beta` is 'much'; it must be a number"):
+        build_ctcdecoder(LABELS, arpa, beta="much")  # type: ignore[arg-type]
     build_ctcdecoder(LABELS).reset_params(alpha=1.0)  # Without a language model nothing happens.
 
 

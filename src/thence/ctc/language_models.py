@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ from thence.ctc.constants import (
 from thence.ctc.errors import DecodingError
 from thence.ctc.saved import SETTINGS, files_of_model, load_model, save_model
 from thence.ctc.sources import LN_10, Source, TextState, open_source
+
+_NUMBER = Real, "a number"
+KINDS = {
+    **dict.fromkeys(("alpha", "beta", "unk_score_offset"), _NUMBER),
+    "score_boundary": (bool, "True or False"),
+}
+"""The type of each setting of a language model, and what it is called."""
 
 
 class AbstractLanguageModel(ABC):
@@ -115,6 +123,7 @@ class LanguageModel(AbstractLanguageModel):
         self.source: Source = open_source(kenlm_model)
         self.alpha, self.beta = alpha, beta
         self.unk_score_offset, self.score_boundary = unk_score_offset, score_boundary
+        self.reset_params(**{name: getattr(self, name) for name in KINDS})
         self.unigrams: tuple[str, ...] | None = None
         if unigrams is not None:
             self.set_unigrams(unigrams)
@@ -144,13 +153,12 @@ class LanguageModel(AbstractLanguageModel):
         Raises:
             DecodingError: If one has another type.
         """
-        kinds = {"alpha": float, "beta": float, "unk_score_offset": float, "score_boundary": bool}
-        for name, kind in kinds.items():
+        for name, (kind, said) in KINDS.items():
             value = params.get(name)
             if value is None:
                 continue
             if not isinstance(value, kind):
-                raise DecodingError(f"`{name}` is {value!r}; it must be a {kind.__name__}.")
+                raise DecodingError(f"`{name}` is {value!r}; it must be {said}.")
             setattr(self, name, value)
 
     def set_unigrams(self, unigrams: Collection[str]) -> None:

@@ -147,9 +147,7 @@ def _read_header(lines: _Lines, reader: Iterator[list[bytes]]) -> tuple[list[int
     while first and first[0].startswith(b"#"):  # A comment, which KenLM skips too.
         first = next(reader, [])
     if first not in ([b"\\data\\"], [b"\xef\xbb\xbf\\data\\"]):
-        raise lines.error(
-            "an ARPA file begins with \\data\\; this is not one, nor a file of KenLM or fastText."
-        )
+        raise lines.error("an ARPA file begins with \\data\\; this is not one.")
     announced: dict[int, int] = {}
     section = b" ".join(next(reader, []))
     while count := _COUNT.match(section):
