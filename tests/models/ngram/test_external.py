@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thence import mapped
 from thence.errors import RunError
 from thence.mapped import Spool
 from thence.models.memory_guard import within_memory
@@ -176,3 +177,18 @@ def test_a_model_larger_than_memory_is_asked_from_disk(store_of: StoreOf) -> Non
     with within_memory(100):
         assert model.queries.core is None
     assert np.array_equal(model.score(store), other.score(store))
+
+
+@given(
+    values=st.lists(st.integers(0, 30), min_size=1, max_size=40),
+    wanted=st.lists(st.integers(-1, 31), max_size=9),
+    side=st.sampled_from(["left", "right"]),
+)
+def test_searching_on_disk(values: list[int], wanted: list[int], side: Any) -> None:
+    ordered = np.sort(np.array(values))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mapped, "STRETCH", 4)
+        patch.setattr(mapped, "READ_AT_ONCE", 2)
+        found = mapped.search(mapped.on_disk(ordered), np.array(wanted, np.int64), side)
+        assert mapped.strided(ordered, 3).tolist() == ordered[::3].tolist()
+    assert np.array_equal(found, np.searchsorted(ordered, wanted, side))

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from thence.array_types import Int64, Integer
-from thence.mapped import Spool, pieces, release, search
+from thence.mapped import Spool, pieces, release, search, strided
 from thence.models.ngram.gathering import BLOCK
 from thence.models.ngram.sorting import OrderCounts, distinct
 
@@ -135,8 +135,7 @@ def _narrow_ranges(runs: Runs, block: int) -> Iterator[Bounds]:
     keys = runs.keys.array()
     samples = []
     for start, stop in runs.bounds:
-        samples.append(keys[start:stop][step - 1 :: step].copy())
-        release(keys)
+        samples.append(strided(keys[start + step - 1 : stop], step))
     cuts = np.sort(np.concatenate(samples))[len(runs.bounds) - 1 :: len(runs.bounds)]
     places = [
         [start, *(start + search(keys[start:stop], cuts, "right")), stop]

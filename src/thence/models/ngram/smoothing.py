@@ -36,7 +36,7 @@ import numpy as np
 
 from thence.array_types import Float, Float32, Int64, Integer
 from thence.deadline import check_deadline
-from thence.mapped import Columns, MemoryColumn, Spool, pieces, release, search
+from thence.mapped import Columns, MemoryColumn, Spool, pieces, release, search, strided
 from thence.models.ngram.gathering import BLOCK, Gathered, blocks, sum_by_number
 from thence.models.ngram.sorting import OrderCounts
 
@@ -277,8 +277,7 @@ def context_blocks(
         contexts: Number of contexts.
         vocabulary_size: Number of ids (V).
     """
-    firsts = np.unique(keys[BLOCK::BLOCK] // vocabulary_size)
-    release(keys)
+    firsts = np.unique(strided(keys[BLOCK:], BLOCK) // vocabulary_size)
     cuts = search(keys, firsts * vocabulary_size)
     of_ngrams = pairwise([0, *cuts.tolist(), len(keys)])
     of_contexts = pairwise([0, *firsts.tolist(), contexts])
