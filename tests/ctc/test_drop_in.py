@@ -91,7 +91,7 @@ def test_words_of_other_characters_are_warned_of() -> None:
     [
         (np.zeros((3, 5)), r"shape \(3, 5\); it must be \(frames, 4\)"),
         (np.zeros(4), r"shape \(4,\)"),
-        (np.array([[0.0] * 4, [0, np.nan, 0, 0]]), "frame 1 hold what is no number"),
+        (np.array([[0.0] * 4, [0, np.nan, 0, 0]]), "frame 1 hold NaN"),
     ],
 )
 def test_logits_that_do_not_fit_are_refused(logits: np.ndarray[Any, Any], words: str) -> None:

@@ -298,8 +298,8 @@ class Decoder:
             )
         if np.isnan(found).any():
             raise DecodingError(
-                f"The logits of frame {int(np.isnan(found).any(axis=1).argmax())} hold what is no "
-                "number (NaN)."
+                f"The logits of frame {int(np.isnan(found).any(axis=1).argmax())} hold NaN "
+                "(not a number)."
             )
         if len(found) and math.isclose(found.sum(axis=1).mean(), 1):  # They are probabilities.
             return np.log(np.clip(found, MIN_TOKEN_CLIP_P, 1))

@@ -25,6 +25,7 @@ from thence.ctc.language_models import AbstractLanguageModel
 Frames = tuple[int, int]
 """The first frame of a word, and the frame after its last."""
 NO_FRAMES: Frames = (-1, -1)
+"""Of a beam that is between words; -1 as in pyctcdecode."""
 MOST_PARTIALS = 1 << 16
 """Unfinished words with cached scores; a full cache is emptied."""
 BLANK, SPACE, START, CLOSED, INSIDE = range(5)

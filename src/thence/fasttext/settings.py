@@ -34,6 +34,7 @@ AUTOTUNE: dict[str, Any] = {
     "autotuneValidationFile": "", "autotuneMetric": "f1", "autotunePredictions": 1,
     "autotuneDuration": 300, "autotuneModelSize": "",
 }  # fmt: skip
+"""The arguments of a search for settings: its duration in seconds, the limit of size such as 2M."""
 SUPERVISED: dict[str, Any] = {
     **{name: value for name, value in UNSUPERVISED.items() if name != "model"},
     "lr": 0.1, "minCount": 1, "minn": 0, "maxn": 0, "loss": "softmax", **AUTOTUNE,

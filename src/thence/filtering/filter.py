@@ -223,7 +223,7 @@ def _write(
                 assert target is not None
                 write(new.path / target, file)
     except OSError as error:
-        raise WriteError(output, error, "The same command goes on from here.") from error
+        raise WriteError(output, error, "The same command continues from here.") from error
 
 
 def _result(

@@ -59,8 +59,8 @@ def input_files(
     else:
         if _kind(path) != _kind(output):
             raise SettingError(
-                f"`output` is {output}, but what is kept of {path} is written as it is: let both "
-                "names end alike."
+                f"`output` is {output}, but the records kept from {path} stay in its format: "
+                "give both names the same ending."
             )
         yield [(path, str(path), None)]
 

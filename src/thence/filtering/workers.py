@@ -94,8 +94,8 @@ class _Process:
         except (OSError, EOFError) as error:
             raise TrainingError(
                 f"A process that scores texts has ended (exit code {self._process.wait()}), most "
-                "likely for want of memory. Take fewer `processes`; the same command goes on where "
-                "it was."
+                "likely for want of memory. Take fewer `processes`; the same command continues "
+                "from there."
             ) from error
         if kind == b"error":
             raise TextError(rest.decode("utf-8"))

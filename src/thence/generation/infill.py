@@ -38,7 +38,9 @@ BLANK = "___"
 MAX_EXACT = 8192
 """Up to this many candidates, all are scored rather than searched with a beam."""
 DEFAULT_BEAM = 64
+"""Partial fillings that a search keeps at each token."""
 DEFAULT_COUNT = 5
+"""Fillings that are returned."""
 MAX_LONGEST = 100
 """Maximum tokens in a blank: the time of a search grows with their square."""
 DEFAULT_LONGEST_PIECES = 8
@@ -136,7 +138,9 @@ def fill(
         validate("longest", longest, Annotated[int, Range(ge=1, le=MAX_LONGEST)])
         texts, exact = _propose(run, text, split_blanks(text, blank), longest, beam, max_exact)
     elif longest is not None:
-        raise SettingError("`longest` says how long what is looked for may be; leave it out.")
+        raise SettingError(
+            "`longest` limits a search, and `among` names all candidates; leave one out."
+        )
     else:
         candidates = _check_candidates(among)
         validate("count", count, PositiveInt | None)

@@ -26,6 +26,7 @@ from thence.corpus.packing import unpacking
 from thence.errors import TextError
 
 LARGEST_DIMENSION = 1 << 16
+"""Largest dimension D that is believed: a file that states more is no file of word vectors."""
 LONGEST_LINE = 4 << 20  # bytes; the longest row in text, with room to spare
 LONGEST_WORD = 1 << 16  # bytes
 SAMPLE = 100

@@ -42,6 +42,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.tokens.vector_files import BinaryRows, BrokenRowError, TextRows, find_layout, pieces_of
 
 ENOUGH_ROWS = 10
+"""Rows from which on the share of broken ones says something about the file."""
 BROKEN_SHARE = 0.1
 """A file of at least ``ENOUGH_ROWS`` rows is refused if more than this share is broken."""
 

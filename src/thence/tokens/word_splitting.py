@@ -40,6 +40,7 @@ Edition = Literal[1, 2]
 ``whitespace`` splits at all white space of Unicode, and of ``SYMBOLS`` only those of letters
 between ``<`` and ``>`` are one word."""
 LATEST: Edition = 2
+"""Edition of new tokenizers."""
 SYMBOLS = (
     "<unk>", "<UNK>", "[UNK]", "<s>", "</s>", "<eos>", "</eos>", "<pad>", "[PAD]", "<boundary>",
 )  # fmt: skip

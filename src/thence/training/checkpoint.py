@@ -110,11 +110,11 @@ def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array],
 def check_numbers(name: str, value: Array) -> None:
     """Raise ValueError for numbers that are not finite, and for negative integers (counts)."""
     if not np.isfinite(value).all() or (value.dtype.kind == "i" and np.any(value < 0)):
-        raise ValueError(f"{name} holds what is no usable number")
+        raise ValueError(f"{name} holds a number that is negative, infinite or NaN")
 
 
 def finite(value: float) -> float:
     """Return the value; ValueError if it is infinite or NaN."""
     if not math.isfinite(value):
-        raise ValueError("a loss is no finite number")
+        raise ValueError("a loss is infinite or NaN")
     return value
