@@ -29,11 +29,12 @@ CENTROID_DOCUMENTS = 300.0
 member. Its weight is (CENTROID_DOCUMENTS / documents)² of theirs, since centroids are better than
 other classifiers only with fewer documents."""
 LATENT_DOCUMENTS = 100.0
-"""Labelled documents at which classifiers of latent dimensions together have the weight of all
-others, if they are as likely; with fewer documents they have LATENT_DOCUMENTS / documents of it."""
+"""Number of labelled documents at which the classifiers of latent dimensions together have the same
+weight as all others together, if both groups have the same loss. With n documents their weight is
+LATENT_DOCUMENTS / n of that of the others."""
 SPREAD = 0.3
-"""Standard deviation of the difference between two classifiers' losses of a document, in nats: that
-of their mean is this, divided by the square root of the documents."""
+"""Standard deviation s of the difference between two classifiers' losses of a document, in nats.
+Their mean losses on n documents differ by about s / sqrt(n) by chance."""
 
 
 def combine_classifiers(
@@ -97,9 +98,10 @@ def average_few(
 def _weights_of_few(members: Sequence[TrainedCandidate], labels: Labels) -> Float64[Any, "members"]:
     """Return the weights of classifiers that learned from few documents, which sum to 1.
 
-    Those of latent dimensions, which know words from documents without labels, are weighed against
-    the others by how likely the labels are in cross-validation, as far as the number of documents
-    makes that certain.
+    The classifiers of latent dimensions learned about words from documents without labels. Their
+    group has a weight in relation to the group of all others: with n documents and the losses L of
+    the groups in cross-validation, LATENT_DOCUMENTS / n * exp(-(L_latent - L_other) / (SPREAD /
+    sqrt(n))). So a difference in loss counts in multiples of what chance alone would give.
     """
     documents = max(1, len(labels))
     dimensions = np.array([getattr(one.options, "latent_dimensions", None) or 0 for one in members])
@@ -109,19 +111,19 @@ def _weights_of_few(members: Sequence[TrainedCandidate], labels: Labels) -> Floa
     if latent.all() or not latent.any():
         return weights / weights.sum()
 
-    def likelier(nats: Any) -> Any:
-        return np.exp(-np.clip(nats * documents**0.5 / SPREAD, -50, 50))
+    def relative_weight(difference: Any) -> Any:
+        return np.exp(-np.clip(difference * documents**0.5 / SPREAD, -50, 50))
 
     nats = np.array([one.nats for one in members])
-    # More dimensions than documents cannot all be learned.
-    known = np.minimum(1.0, documents / np.maximum(dimensions, 1))
-    weights = np.where(latent, known * likelier(nats - nats[latent].min()), weights)
+    # With fewer documents than dimensions, not all dimensions can be learned.
+    learnable = np.minimum(1.0, documents / np.maximum(dimensions, 1))
+    weights = np.where(latent, learnable * relative_weight(nats - nats[latent].min()), weights)
     losses = []
     for group in (latent, ~latent):
         weights[group] /= weights[group].sum()
         scores = [one.scores for one, its in zip(members, group, strict=True) if its]
         losses.append(evaluate_labels(classifiers.pooled(scores, weights[group]), labels).nats)
-    odds = LATENT_DOCUMENTS / documents * likelier(losses[0] - losses[1])
+    odds = LATENT_DOCUMENTS / documents * relative_weight(losses[0] - losses[1])
     return np.where(latent, odds, 1.0) * weights / (1 + odds)
 
 

@@ -47,8 +47,8 @@ MIXER_FACTOR = 4.0
 """Context mixing scores separate documents and then learns them, in about this multiple of the time
 that scoring alone took. In running text, scoring includes learning already."""
 COUNTING_SHARE, COUNTING_SHARE_BEFORE_NETWORKS = 0.6, 0.5
-"""Shares of the time left that counting may take: with no networks to train afterwards, and
-with."""
+"""Shares of the time left that counting may take: without networks to train afterwards,
+and with networks."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ ORDERS: Mapping[str, int] = {"words": 3, "characters": 6}
 """Order of the n-gram model of each kind. Higher orders take longer, and gain at most 1 % for words
 and 4 % for characters."""
 FIRST_PART, LAST_PART = 1 << 16, 1 << 20
-"""Bytes of train text counted first, and at most."""
+"""Bytes of train text that are counted first, and the most that are counted."""
 DEV_PART = 1 << 16
 """Bytes of the dev text that are predicted, from its beginning."""
 EPSILON = 1e-6
@@ -38,17 +38,18 @@ USUAL_CHANGE = -0.01
 """Change of the log-ratio of bits (words / characters) per doubling of the text, where only one
 part was counted. Measured: 0 for plays to -0.014 for news."""
 RUNNING_RATIO, APART_RATIO = 0.93, 1.0
-"""Words are chosen if their n-gram model needs at most this ratio of the bits of that of
-characters, in running text and in separate documents. In running text (plays, Wikipedia,
-newspapers) the result of 10 to 60 seconds needs 12 to 18 % less than the n-gram model for
-characters, 5 to 10 % less for words; in separate documents (reviews, news), about as much less for
-both."""
+"""Words are chosen if the bits of their n-gram model, divided by those of the n-gram model of
+characters, are at most this: the first for running text, the second for separate documents. In
+running text (plays, Wikipedia, newspapers) the result of a search of 10 to 60 seconds needs 12 to
+18 % fewer bits than the n-gram model for characters, but only 5 to 10 % fewer for words. In
+separate documents (reviews, news) the two gains are about equal."""
 MIXING_TIME, MIXING_SHARE = 12.0, 0.5
-"""Time of context mixing of characters as a multiple of that of their n-gram model, and the share
-of the budget that it gets."""
+"""Time that context mixing of characters takes, as a multiple of the time of their n-gram model,
+and the share of the budget that it gets."""
 PER_HALVING, UNMIXED_RATIO = 0.025, 0.98
-"""What each halving of the text that context mixing has time to read adds to the logarithm of
-``RUNNING_RATIO``, and the largest ratio, which holds without any context mixing."""
+"""With too little time, context mixing reads only a part of the text. Each halving of that part
+adds ``PER_HALVING`` to the logarithm of ``RUNNING_RATIO``, up to the ratio ``UNMIXED_RATIO``, which
+holds without context mixing."""
 
 
 def choose_level(
