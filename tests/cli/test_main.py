@@ -81,6 +81,10 @@ def test_help_explains_every_flag(thence, command, flags):
         ("sample run --top-p much", "--top-p is much; it must be a number."),
         ("sample run --seed 1 --seed 2", "--seed is given more than once."),
         ("train text --lr fast", "--lr is fast; it must be a number or auto."),
+        (
+            "evaluate run --text other.txt",
+            "Unknown option: --text. TEXT is written without it: thence evaluate RUN TEXT.",
+        ),
         ("train text --lrr 1", "Unknown option: --lrr. Did you mean --lr?"),
         ("train text --nfc=maybe", "--nfc is maybe; it must be true or false."),
         ("train text --add-k 1", "Unknown option: --add-k."),

@@ -80,12 +80,16 @@ def explain(error: CycloptsError, arguments: Sequence[str] = ()) -> str:
 
 
 def _unknown_option(error: UnknownOptionError, arguments: Sequence[str]) -> str:
-    flag = error.token.keyword or ""
+    flag = (error.token.keyword or error.token.value).partition("=")[0]
     if arguments[0] == "best" and flag in TRAIN_FLAGS:
         return (
             f"thence best has no {flag}: it chooses models and their settings itself. Choose them "
             "with thence train."
         )
+    places = [one.name for one in error.argument_collection or () if one.index is not None]
+    if (place := flag.removeprefix("--").upper()) in places:
+        usage = " ".join([arguments[0], *places])
+        return f"Unknown option: {flag}. {place} is written without it: thence {usage}."
     entry = COMMANDS.get(arguments[0])
     if entry is not None and entry.takes_recipe:
         from thence.recipes.recipe import hint_for_unknown
