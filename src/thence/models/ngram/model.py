@@ -48,7 +48,8 @@ class NGramOptions(Settings):
     prune_entropy: Fraction | None = None
     """Leave out n-grams that raise the perplexity by less than this share, such as 1e-8."""
     memory: str | None = None
-    """Train within so much memory, such as 1GB, spilling to disk (default: as much as needed)."""
+    """Train in so much memory, such as 1GB, the rest on disk; 50 bytes per distinct word are \
+needed in any case (default: no limit)."""
     bits: Annotated[int, Range(ge=2, le=16)] | None = None
     """Save each logarithm in so many bits, such as 8, and words packed: a third of the size."""
 
