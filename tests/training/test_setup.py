@@ -1,16 +1,20 @@
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
-from thence.errors import SettingError
+from thence.errors import SettingError, ThenceWarning
 from thence.recipes import make_recipe
 from thence.recipes.options import TrainingOptions
+from thence.training import dev_evaluation
 from thence.training import setup as networks
 from thence.training.data import load_data
+from thence.training.dev_evaluation import language_evaluator
 from thence.training.device import choose_device, deterministic_mode
 from thence.training.setup import fastest, new_network, resolve_training
 
@@ -115,3 +119,18 @@ def test_a_new_network_depends_on_the_seed_alone(text: Path) -> None:
     for name in one:
         assert one[name].tobytes() == two[name].tobytes()
     assert any(one[name].tobytes() != other[name].tobytes() for name in one)
+
+
+def test_an_evaluation_that_a_time_limit_has_no_room_for_is_said_once(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev = load_data(make_recipe(text, "mlp", {})).dev
+    model = SimpleNamespace(score=lambda store, carry_context: np.full(store.num_targets, -1.0))
+    clock = count(0, 6)  # Each evaluation takes six seconds.
+    monkeypatch.setattr(dev_evaluation, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for limit in (None, 31.0):  # A fifth of 31 s is more than six.
+        assert cast(Any, language_evaluator)(model, dev, False, 9, limit).evaluate().nats == 1
+    evaluate = cast(Any, language_evaluator)(model, dev, False, 9, 29.0).evaluate
+    with pytest.warns(ThenceWarning, match=r"takes 6 s, much of the 29 s that `time` allows"):
+        evaluate()
+    evaluate()

@@ -130,7 +130,8 @@ def cut(
     if one_text and options.by == "shuffle" and shares[0] < 100:
         raise TextError(
             "The text is a single document, so its documents cannot be shuffled into splits. Use "
-            "`by='position'` to cut the text itself, or give text with one document per line."
+            "`by='position'` to cut the text itself (a network then needs `carry_context` to be "
+            "fast), or give text with one document per line."
         )
     total = num_characters(documents) if one_text else len(documents)
     bounds: Sequence[int] = cut_points(total, shares)

@@ -1,5 +1,7 @@
 """Evaluation of a network on dev during its training, for language models and classifiers."""
 
+import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import log
@@ -7,12 +9,15 @@ from math import log
 import numpy as np
 
 from thence.corpus import Labels
+from thence.errors import ThenceWarning
 from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.tokens import Texts, TokenStore
 
 TIE_BREAK = 1e-9
 """Weight of the loss (nats) in the selection loss of classifiers: it orders equal accuracies, and
 never outweighs a single document."""
+SLOW_FRACTION, SLOW_SECONDS = 0.2, 5.0
+"""An evaluation is slow from this fraction of a time limit on, if it takes so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,32 @@ class DevEvaluator:
 
 
 def language_evaluator(
-    model: LanguageModel, dev: TokenStore, carry_context: bool, vocabulary_size: int
+    model: LanguageModel,
+    dev: TokenStore,
+    carry_context: bool,
+    vocabulary_size: int,
+    limit: float | None = None,
 ) -> DevEvaluator:
-    """Return the evaluator of a language model, by its loss on dev."""
+    """Return the evaluator of a language model, by its loss on dev.
+
+    It warns once if it takes much of a time limit (seconds): the training cannot keep to it then.
+    """
+    told = limit is None
 
     def evaluate() -> EvalResult:
+        nonlocal told
+        began = time.monotonic()
         nats = -float(np.mean(model.score(dev, carry_context), dtype=np.float64))
+        seconds = time.monotonic() - began
+        if not told and seconds > max(SLOW_FRACTION * (limit or 0.0), SLOW_SECONDS):
+            told = True
+            warnings.warn(
+                f"An evaluation on dev ({dev.num_targets:,} tokens) takes {seconds:.0f} s, much of "
+                f"the {limit:.0f} s that `time` allows, so the training ends late. Keep less for "
+                "dev, such as `split='98/1/1'`.",
+                ThenceWarning,
+                stacklevel=2,
+            )
         return EvalResult(nats, selection_loss(nats))
 
     return DevEvaluator("token", log(vocabulary_size), evaluate if dev.num_documents else None)

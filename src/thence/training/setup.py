@@ -67,7 +67,8 @@ def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> Train
     if fresh and (parent := parent_run(recipe)) is not None:
         network.load_tensors(parent.model.tensors())
     carry_context = recipe.training.carry_context
-    evaluator = language_evaluator(network, data.dev, carry_context, vocabulary_size)
+    limit = recipe.training.seconds
+    evaluator = language_evaluator(network, data.dev, carry_context, vocabulary_size, limit)
     batches = network_batches(recipe, network, data.train)
     return TrainingSetup(network, batches, evaluator, partial(NetworkLearner, network))
 
