@@ -35,6 +35,14 @@ def test_every_public_function_has_a_row() -> None:
     assert [name for name in functions if f"| `thence.{name}` |" not in page] == []
 
 
+def test_help_speaks_of_files_and_flags_not_of_python() -> None:
+    page = (DOCS / "reference" / "commands.md").read_text("utf-8")
+    flags = [line for line in page.splitlines() if line.startswith("| `--")]
+    assert len(flags) > 150
+    python = ("themselves", "in memory", "available has", "LabelledDocuments")
+    assert [line for line in flags if any(words in line for words in python)] == []
+
+
 def test_every_command_and_model_has_its_table() -> None:
     commands = (DOCS / "reference" / "commands.md").read_text("utf-8")
     names = [name for name in COMMANDS if not name.startswith("data ")]

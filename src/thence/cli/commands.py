@@ -52,6 +52,8 @@ LITERAL_HELP = (
     "A file or folder, - for standard input, or a bundled text; anything else is the text itself."
 )
 
+OTHER_TEXT = "Another text to evaluate on instead: a file, a folder, - or a named text."
+
 COMMANDS: Mapping[str, Command] = {
     "train": Command(
         "Train a model on a text, and write a run folder with a report.",
@@ -94,6 +96,7 @@ COMMANDS: Mapping[str, Command] = {
         ("folder",),
         hidden=("progress", "logs"),
         renamed={"folder": "run"},
+        help={"text": "The text again, if the run has kept only its hash: its path, or -."},
     ),
     "find-lr": Command(
         "Train one step at each of many learning rates, and suggest one for thence train --lr.",
@@ -127,6 +130,7 @@ COMMANDS: Mapping[str, Command] = {
         "evaluating:print_evaluation",
         ("run", "text"),
         ("labelling",),
+        help={"text": OTHER_TEXT},
     ),
     "compare": Command(
         "Evaluate several runs on the same text, with intervals of all differences.",
@@ -134,6 +138,7 @@ COMMANDS: Mapping[str, Command] = {
         "evaluating:print_comparison",
         ("runs",),
         ("labelling",),
+        help={"text": OTHER_TEXT},
     ),
     "mix": Command(
         "Average the models of several runs, with weights from dev.",
@@ -163,6 +168,10 @@ COMMANDS: Mapping[str, Command] = {
         "looking:print_look",
         ("run", "text"),
         renamed={"lenses": "lens"},
+        help={
+            "lenses": "What to show of each token; a name that is not known lists all of them. By "
+            "default what costs little."
+        },
     ),
     "pairs": Command(
         "Judge models by minimal pairs: which of two sentences is likelier (BLiMP).",
@@ -178,6 +187,7 @@ COMMANDS: Mapping[str, Command] = {
         "evaluation.surprisal:surprisal",
         "judging:print_surprisals",
         ("run", "text"),
+        help={"text": "A file (of a table all other columns are kept), - or a named text."},
     ),
     "rescore": Command(
         "Rerank the n-best lists of a recogniser with language models.",
