@@ -44,7 +44,7 @@ def test_evaluate_reads_standard_input_and_files(thence, trained, folder, run):
     of_file = thence("evaluate", getattr(trained, run), "other.txt", "--json").json()
     of_input = thence("evaluate", getattr(trained, run), "-", "--json", stdin="axa\nbyd\n").json()
     assert of_file.pop("text") == "other.txt"
-    assert of_input.pop("text") == "-"
+    assert of_input.pop("text") == "standard input"
     assert of_input == of_file
     assert of_file["documents"] == 2
 
@@ -76,7 +76,7 @@ def test_compare_json_and_another_text(thence, trained, folder):
     runs = [trained.mlp, trained.counts]
     assert thence("compare", *runs, "--json").json() == compare(runs).to_json()
     found = thence("compare", *runs, "--text", "-", "--json", stdin="axa\nbyd\n").json()
-    assert (found["text"], found["documents"]) == ("-", 2)
+    assert (found["text"], found["documents"]) == ("standard input", 2)
 
 
 def test_compare_says_what_to_know(thence, trained, folder):

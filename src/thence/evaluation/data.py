@@ -14,7 +14,7 @@ from thence.corpus import (
     load_labelled,
 )
 from thence.corpus.documents import as_labelled
-from thence.corpus.reading import inner_suffix
+from thence.corpus.reading import STANDARD_INPUT, inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, TextError
 from thence.models.base import LanguageModel, static_model
@@ -22,7 +22,7 @@ from thence.results import Result
 from thence.runs import ClassifierRun
 from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split
-from thence.runs.sources import IN_MEMORY
+from thence.runs.sources import IN_MEMORY, display_name
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class EvaluationData:
         """Return the name to show: a split of the run's text, or another text."""
         if self.text is None:
             return f"{self.split} split of {run.text_name}"
-        return str(self.text) if isinstance(self.text, str | Path) else IN_MEMORY["text"]
+        if not isinstance(self.text, str | Path):
+            return IN_MEMORY["text"]
+        return STANDARD_INPUT if str(self.text) == "-" else display_name(str(self.text))
 
     def is_in_order(self, run: Run) -> bool:
         """Return whether neighbouring documents depend on each other, which widens intervals.
