@@ -53,6 +53,14 @@ def test_config_read_back_is_the_recipe_with_everything_resolved(
     assert (recipe.options.dropout, recipe.training.momentum) == (0.25, 0.5)
 
 
+def test_a_run_keeps_the_tokens_it_was_trained_on(small: SmallTrain) -> None:
+    run = small()
+    kept, read = run.store("train"), Run(run.folder).store("train")
+    assert run.store("train") is kept
+    assert np.array_equal(kept.ids, read.ids) and np.array_equal(kept.offsets, read.offsets)
+    assert "_train_store" not in run.__getstate__()
+
+
 def test_a_run_can_be_repeated_from_its_config(small: SmallTrain, tmp_path: Path) -> None:
     run = small()
     again = train(config=run.folder / "config.toml", output=tmp_path / "again")

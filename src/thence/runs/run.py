@@ -107,8 +107,9 @@ class Run(RunFolder):
         return (self.folder,)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickling, without ``text_scorer``, which cannot be pickled."""
-        return {name: value for name, value in self.__dict__.items() if name != "text_scorer"}
+        """Return the state for pickling, without ``text_scorer`` and the tokens of train."""
+        left_out = ("text_scorer", "_train_store")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {describe(self)})"
@@ -213,7 +214,14 @@ class Run(RunFolder):
 
     def store(self, split: Split) -> TokenStore:
         """Return the tokens of a split; for test, this is recorded as an evaluation."""
+        if split == "train":
+            return self._train_store
         return self.encode(self.documents(split), "store")
+
+    @cached_property
+    def _train_store(self) -> TokenStore:
+        """The tokens of the train split, which a report reads again and again."""
+        return self.tokenizer.encode(self.documents("train"))
 
     def encode(self, documents: Documents, command: str) -> TokenStore:
         """Return the tokens of documents to evaluate on.

@@ -232,7 +232,8 @@ def train_recipe(
                         new.fill(lambda path: save_fitted(write(path), fitted))
             with _removed_on(folder, ThenceError):
                 run = shared_run(folder, data, world)
-            run.set_cached(**known, splits=data.splits, tokenizer=data.tokenizer)
+            kept = {"splits": data.splits, "tokenizer": data.tokenizer, "_train_store": data.train}
+            run.set_cached(**known, **kept)
             if not _is_network(run):
                 log_fitted(run, data.dev, logs)
                 return run
