@@ -279,13 +279,13 @@ def _sort(counted: CountedWords, most: int, by_count: bool) -> CountedWords:
         return -int(of_part.totals[at]) if by_count else 0, of_part.words[at]
 
     whole, longest = _Run(), max(parts, key=len, default=counted)
-    cuts = [place(longest, at) for at in range(0, len(longest), most // max(len(parts), 1) or 1)][
-        1:
-    ]
-    bounds = [
-        [0, *(bisect_left(range(len(one)), cut, key=partial(place, one)) for cut in cuts), len(one)]
-        for one in parts
-    ]
+    step = max(most // max(len(parts), 1), 1)
+    cuts = [place(longest, at) for at in range(step, len(longest), step)]
+    bounds = []
+    for one in parts:
+        of_cuts = (bisect_left(range(len(one)), cut, key=partial(place, one)) for cut in cuts)
+        bounds.append([0, *of_cuts, len(one)])
+        _release(one)
     for ranges in _ranges(bounds):
         _sorted(_join(parts, ranges), whole, by_count)
     return whole.counted(most)
@@ -309,5 +309,10 @@ def _join(counted: Sequence[CountedWords], parts: Sequence[slice]) -> CountedWor
     words = Documents.join([one.words.take(part).compact() for one, part in both])
     totals = np.concatenate([one.totals[part] for one, part in both])
     for one in counted:
-        release(one.words.text, one.words.starts, one.words.ends, one.totals)
+        _release(one)
     return CountedWords(words, totals)
+
+
+def _release(counted: CountedWords) -> None:
+    """Release the memory that was read of words on disk."""
+    release(counted.words.text, counted.words.starts, counted.words.ends, counted.totals)
