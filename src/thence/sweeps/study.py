@@ -143,7 +143,7 @@ def make_pruner(recipe: SweepRecipe) -> Any:
     return pruners.NopPruner()
 
 
-def make_sampler(recipe: SweepRecipe, number: int) -> Any:
+def make_sampler(recipe: SweepRecipe, study: Any, number: int) -> Any:
     """Return Optuna's sampler, which chooses the settings of a trial.
 
     Each trial has a sampler of its own, seeded by the sweep's seed and the trial's number, so that
@@ -151,7 +151,7 @@ def make_sampler(recipe: SweepRecipe, number: int) -> Any:
     """
     optuna = import_optuna()
     if recipe.is_grid:
-        return _grid_sampler(recipe.grid())
+        return _grid_sampler(study, recipe.grid())
     seed = int(np.random.SeedSequence([recipe.options.seed, number]).generate_state(1)[0])
     if recipe.options.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
@@ -169,7 +169,7 @@ def _next_point(study: Any, number: int, points: list[dict[str, Any]]) -> dict[s
     return next((point for point in stored if point not in taken), stored[number % len(stored)])
 
 
-def _grid_sampler(points: list[dict[str, Any]]) -> Any:
+def _grid_sampler(study: Any, points: list[dict[str, Any]]) -> Any:
     """Return a sampler that gives the trial of number n the nth point of the grid.
 
     If other samplers drew the first trials, it is the first point that no trial before has.
@@ -184,7 +184,8 @@ def _grid_sampler(points: list[dict[str, Any]]) -> Any:
         def sample_relative(self, study: Any, trial: Any, space: Any) -> dict[str, Any]:
             return {}
 
-        def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+        def sample_independent(self, part: Any, trial: Any, name: str, distribution: Any) -> Any:
+            # Not of `part`: where a pruner has brackets, it is the trials of one bracket only.
             return _next_point(study, trial.number, points)[name]
 
     return Grid()

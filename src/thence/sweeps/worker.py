@@ -86,7 +86,7 @@ def lease_trial(sweep: OpenSweep) -> Lease | None:
                     return lease
         if is_complete(sweep.recipe, trials):
             return None
-        sweep.study.sampler = make_sampler(sweep.recipe, len(trials))
+        sweep.study.sampler = make_sampler(sweep.recipe, sweep.study, len(trials))
         trial = sweep.study.ask()
         lock = _lock(sweep, trial.number)
         lock.take()
@@ -100,7 +100,7 @@ def _take_over(sweep: OpenSweep, number: int) -> Lease | None:
     if sweep.trials()[number].state.is_finished():  # Its process finished it, then released it.
         lock.release()
         return None
-    sweep.study.sampler = make_sampler(sweep.recipe, number)
+    sweep.study.sampler = make_sampler(sweep.recipe, sweep.study, number)
     return _begin(sweep, sweep.running_trial(number), lock)
 
 
