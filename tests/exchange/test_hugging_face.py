@@ -110,8 +110,11 @@ def test_transformers_loads_and_generates(network: Network, tmp_path: Path) -> N
         assert np.array(found["log_probs"]) == pytest.approx(expected, abs=1e-5)
         of_next = [expected[place, index] for place, index in enumerate(ids[0][1:])]
         assert found["loss"] == pytest.approx(-np.mean(of_next), abs=1e-5)
+        # Samples keep the prefix as it was typed; transformers decodes its ids, without symbols.
         greedy = [
-            sample(run, 1, prefix=text, greedy=True, max_length=10).texts[0] for text in texts
+            run.tokenizer.decode(np.array(known[1:]))
+            + sample(run, 1, prefix=text, greedy=True, max_length=10).texts[0].removeprefix(text)
+            for known, text in zip(ids, texts, strict=True)
         ]
         assert found["written"] == [text.replace("\ufffd", "") for text in greedy]
         assert not found["thence"]

@@ -203,8 +203,11 @@ def is_there(path: Path) -> bool:
 
 
 def is_run(path: Path) -> bool:
-    """Return whether a folder is a run."""
-    return (path / "config.toml").is_file() and (path / "tokenizer.json").is_file()
+    """Return whether a folder is a run; False where that cannot be found out."""
+    try:
+        return (path / "config.toml").is_file() and (path / "tokenizer.json").is_file()
+    except OSError:
+        return False
 
 
 def exists(path: Path) -> bool:
