@@ -12,7 +12,7 @@ import pytest
 
 import thence
 from thence.models.base import ReadsAtOnce, read
-from thence.serve import open_runs
+from thence.serve import Limits, open_runs
 from thence.serve.batching import Read, Reading, Work, Worker, call, together
 from thence.serve.completion_stream import read_text
 from thence.serve.errors import ThreadEndedError
@@ -21,7 +21,8 @@ from thence.serve.loaded_runs import LoadedRun
 
 Made = Callable[..., thence.Run]
 CLOSE = 1e-5
-LONG = 2000
+LONG = 200_000
+"""Tokens of a text that takes seconds to write: longer than a server needs to notice a client."""
 SLOWER = ("transformer", "mlp", "mixture", "running")
 
 
@@ -183,7 +184,7 @@ def test_a_client_that_goes_away_ends_its_text(
 ) -> None:
     models = open_runs([made("lasting", "lstm", tokens="words", carry_context=True)])
     worker = models["lasting"].worker
-    with serving(models) as client:
+    with serving(models, Limits(max_tokens=LONG)) as client:
         connection = client.connect()
         body = f'{{"max_tokens": {LONG}, "n": 2, "stream": {str(stream).lower()}}}'
         connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
