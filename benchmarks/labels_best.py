@@ -39,7 +39,7 @@ from thence.tokens import encode_texts
 
 SEED = 7
 HELD_OUT, UNLABELLED = 2000, 10_000
-UNLABELLED_SIDE = "thence best, unlabelled text too"
+UNLABELLED_SIDE = "with unlabelled text"
 RESULTS = Results(
     "labels_best", "python benchmarks/labels_best.py DATA", ("torch", "numpy", "scikit-learn")
 )
@@ -166,12 +166,7 @@ def compare(
         folder = Path(kept)
         ours, note = best(train, test, given.time, folder)
         found = {
-            f"thence best, {given.time}": ours,
-            **(
-                {"with unlabelled text": best(train, test, given.time, folder, more)[0]}
-                if more
-                else {}
-            ),
+            "thence": ours,
             "TF-IDF words + LinearSVC": linear_svc(train, test, "word", 2),
             "TF-IDF characters + LinearSVC": linear_svc(train, test, "char_wb", 5),
         }
