@@ -17,9 +17,9 @@ WORDS = 10_000_000
 """Words of train at most, as in BabyLM's track ``strict-small``."""
 DEV_EVERY = 150
 """One document (a review, a paragraph) of so many is kept for dev."""
-FEWEST_WORDS, MOST_WORDS = 2, 25
+FEWEST_WORDS, MOST_WORDS = 2, 40
 """Of a sentence that is kept: a shorter one is a fragment, a longer one takes more time than it
-teaches."""
+teaches. With at most 25 words, 6.3 million words would be left instead of 9.7."""
 
 TAG = re.compile(r"<[^<>]*>")
 END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
