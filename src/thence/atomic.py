@@ -1,12 +1,9 @@
 """Writing files and folders atomically: they are there whole or not at all, whoever is killed.
 
-A file or folder is built beside its target under a hidden name (``.NAME.new``), flushed to the
-disk, and renamed to its target. The process that builds it has it locked, so that a second process
-learns at once that the name is taken. A killed process releases its lock; what it has left is
-removed by the next process that wants the name.
-
-Nothing here follows a symbolic link in the last part of a path: a link in the place of the target
-is replaced, never written through.
+A file or folder is built beside its target under a hidden name (``.NAME.new``), locked by the
+process that builds it, flushed to the disk, and renamed to its target. What a killed process has
+left, whose lock is released, is removed by the next one that wants the name. A symbolic link in the
+place of the target is replaced, never written through.
 """
 
 import errno
@@ -29,7 +26,7 @@ The bound ends the attempts where no file can be created at all, as in /proc."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
-"""What the system says where a file stands in the way of a folder."""
+"""Errors of creating a folder below a path that is a file."""
 
 
 class ExistsError(RunError):

@@ -40,7 +40,7 @@ Watcher = Callable[[Tried], None]
 
 @dataclass(frozen=True)
 class _Training:
-    """A finished training: the candidate, its duration, its loss on dev (inf if it failed)."""
+    """A finished training; its loss on dev is infinite if it failed."""
 
     candidate: ScheduledCandidate
     seconds: float

@@ -31,11 +31,11 @@ LONGEST_MEAN_WORD = 20.0
 """A text whose words, split at white space, are longer on average (characters) has no white space
 between words."""
 LARGE_ALPHABET = 1000
-"""From this many different symbols on, characters are modelled like words. Latin, Cyrillic and
+"""Number of different characters from which on they are modelled like words. Latin, Cyrillic and
 Indian texts have fewer than 300 symbols, Korean, Japanese and Chinese ones 1,000 to 6,300."""
 MOST_LAYOUT = 0.05
 """Largest share of indentation and repeated white space in a text of words. Words drop them, so a
-model of words could not write source code. Prose has less than 0.02."""
+model of words could not write source code. Penn Treebank has 0.0085."""
 A_SENTENCE = 4.0
 """Documents with fewer words than this on average are names, not sentences."""
 

@@ -8,7 +8,7 @@ from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCan
 
 
 class Strategy(Protocol):
-    """What a task provides to the search: models to train, and how to combine them."""
+    """Interface of the search for one task: the models to train, and how they are combined."""
 
     @property
     def unit(self) -> Literal["token", "document"]:

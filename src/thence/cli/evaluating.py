@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """Which column of a text has the labels."""
+    """Flags that name the labels of a text."""
 
     label: str | None = None
     """Column or field with the labels (default: that of the run's text)."""

@@ -1,4 +1,4 @@
-"""What ``thence look`` prints."""
+"""Printing the results of ``thence look`` as tables."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -244,7 +244,7 @@ def not_a_text(value: object, place: int) -> str:
 
 @dataclass(frozen=True)
 class LabelOptions(Settings):
-    """Where the labels are, and how they are weighted."""
+    """Settings of labels: the column that holds them, class weights, text without labels."""
 
     label: str | None = None
     """Column or field of a table with the labels (default: 'label'); plain text has __label__ \

@@ -39,7 +39,7 @@ from thence.errors import TextError, ThenceError, ThenceWarning
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MOST_OF_MEMORY = 0.9
-"""Share of the free memory that a text may take; a process that takes all is killed."""
+"""Largest size of a text, as a share of the free memory: a process that uses all is killed."""
 
 
 class Stream(Protocol):

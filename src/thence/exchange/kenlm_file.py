@@ -2,10 +2,9 @@
 
 A file has a header, the vocabulary, the n-grams, and the words as text if it was made with them.
 There are two kinds (Heafield 2011, "KenLM: faster and smaller language model queries"):
+**hash tables** ("probing"), of a hash of each n-gram, which are queried unchanged, and **tries**.
 
-**Hash tables** ("probing") hold a hash of each n-gram, not its words. They are queried unchanged.
-
-**Tries** hold n-grams in reversed order, the last word first: every entry has a word, its log10
+Tries hold n-grams in reversed order, the last word first: every entry has a word, its log10
 probability and back-off weight, and a pointer to the first entry that adds a word before it.
 Numbers are bit-packed. Logarithms may be quantised, as indices into a table of values (``-q``), and
 pointers may be split, with their upper bits stored as an array of the positions where they increase
@@ -356,10 +355,7 @@ def _array_bits(entries: int, longer: int, most: int) -> int:
 
 
 def _orders(
-    file: _File,
-    unigrams: np.ndarray[Any, Any],
-    levels: list[_Level],
-    codes: _Codes,
+    file: _File, unigrams: np.ndarray[Any, Any], levels: list[_Level], codes: _Codes
 ) -> Iterator[Entries]:
     """Yield the n-grams of each order, with the words of each from first to last."""
     size = file.counts[0]

@@ -65,10 +65,8 @@ class Run(RunFolder):
         provenance: Versions, hashes and origin: the table ``[provenance]`` of its config.
 
     Raises:
-        RunError: If this is not a run folder, or one of a format this version cannot read, or if
-            it holds a link.
-        SettingError: If a ``LanguageRun`` is asked for where there is a classifier, or the other
-            way round.
+        RunError: If it is no run folder, or of a format that is not known, or holds a link.
+        SettingError: If the run is of the other kind than this class.
     """
 
     _instead: ClassVar[str]

@@ -61,15 +61,15 @@ def language_evaluator(
 
     It warns once if it takes much of a time limit (seconds): the training cannot keep to it then.
     """
-    told = limit is None
+    warned = limit is None
 
     def evaluate() -> EvalResult:
-        nonlocal told
+        nonlocal warned
         began = time.monotonic()
         nats = -float(np.mean(model.score(dev, carry_context), dtype=np.float64))
         seconds = time.monotonic() - began
-        if not told and seconds > max(SLOW_FRACTION * (limit or 0.0), SLOW_SECONDS):
-            told = True
+        if not warned and seconds > max(SLOW_FRACTION * (limit or 0.0), SLOW_SECONDS):
+            warned = True
             warnings.warn(
                 f"An evaluation on dev ({dev.num_targets:,} tokens) takes {seconds:.0f} s, much of "
                 f"the {limit:.0f} s that `time` allows, so the training ends late. Keep less for "

@@ -25,8 +25,8 @@ from thence.models.labels.design import Design
 OVERSAMPLED = 10
 """Directions computed beyond those that are kept (oversampling), as Halko et al. advise."""
 ITERATIONS = 3
-"""Number of subspace iterations, products with X and X'; scikit-learn's TruncatedSVD takes 5. More
-than 3 changed no classifier."""
+"""Number of subspace iterations, products with X and X'. More are more exact and take longer:
+TruncatedSVD of scikit-learn makes 5. Weights in ``autopilot/averaging.py`` were chosen with 3."""
 
 
 @dataclass(frozen=True)
