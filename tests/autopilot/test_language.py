@@ -2,16 +2,19 @@
 
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from thence.autopilot import language
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
 from thence.autopilot.budget import Budget
-from thence.autopilot.candidates import ScheduledCandidate
+from thence.autopilot.candidates import ScheduledCandidate, single
 from thence.autopilot.language import LanguageStrategy, _end_of
+from thence.models.ngram import NGram
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
 from thence.training.callbacks import silent_progress
@@ -101,3 +104,30 @@ def test_the_end_of_a_text_is_whole_documents(data: TrainingData) -> None:
     assert 10 <= end.num_targets <= 10 + data.train.target_counts.max()
     assert end.ids[1:].tolist() == data.train.ids[-end.num_targets :].tolist()
     assert _end_of(data.train, 10**9).num_targets == data.train.num_targets
+
+
+def test_counted_models_are_fitted_again_to_train_and_dev(data: TrainingData) -> None:
+    strategy = strategy_for(data, 60.0)
+    best = strategy.combine([*strategy.count()])
+    assert len(best.members) > 1
+    done = strategy.finish(best)
+    assert done.refit and not best.refit
+    assert (done.weights, done.nats, done.held_out) == (best.weights, best.nats, best.held_out)
+    assert np.array_equal(done.model.weights, best.model.weights)
+    both, size = data.train.joined(data.dev), strategy.autopilot.vocabulary_size
+    for one, before in zip(done.members, best.members, strict=True):
+        if one.family == "ngram":
+            alone = NGram(one.options, size)
+            alone.fit(both)
+            assert one.model.score(data.dev).tolist() == alone.score(data.dev).tolist()
+        else:  # Context mixing has learned dev before.
+            assert one is before
+    assert replace(strategy, refit=False).finish(best) is best
+
+
+def test_nothing_is_fitted_again_without_time(data: TrainingData) -> None:
+    strategy = strategy_for(data, 60.0)
+    best = single(next(strategy.count()))
+    assert strategy.finish(best).members[0].model is not best.model
+    strategy.autopilot.pace.rates["fitting ngram"] = 1.0
+    assert strategy.finish(best) is best

@@ -56,7 +56,8 @@ def best(
         page: Writes a page about the result, within the time; not called if the time is below
             ``MIN_TIME_FOR_PAGE`` seconds.
         keep_text: Keep texts that can be read only once in the run, as in ``thence.train``.
-        refit: Fit classifiers again on train and dev together, once they are chosen.
+        refit: Fit counted models and classifiers again to train and dev together, once they are
+            chosen.
         **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
             ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
 
@@ -104,7 +105,7 @@ def _strategy_for(text: ReadText, autopilot: Autopilot, refit: bool) -> Strategy
     tokens = text.recipe.tokens.tokens
     described = f"{text.profile.described()}; in {tokens}"
     kind = text.profile.kind(tokens, autopilot.vocabulary_size)
-    return LanguageStrategy(autopilot, kind, described)
+    return LanguageStrategy(autopilot, kind, described, refit)
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

@@ -333,5 +333,18 @@ def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mix
     return mixture
 
 
+def with_members(
+    best: Ensemble, members: Sequence[TrainedCandidate], vocabulary_size: int
+) -> Ensemble:
+    """Return an ensemble whose members have learned more text; the weights are unchanged."""
+    if all(one is other for one, other in zip(members, best.members, strict=True)):
+        return best
+    model = members[0].model
+    if isinstance(best.model, Mixture):
+        model = mixture_of(members, vocabulary_size)
+        model.options, model.weights = best.model.options, best.model.weights
+    return replace(best, members=tuple(members), model=model, refit=True)
+
+
 def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:
     return np.stack([one.scores.astype(np.float64) for one in members], axis=1)

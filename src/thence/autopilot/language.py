@@ -17,7 +17,12 @@ from thence.autopilot.candidates import (
     TrainedCandidate,
     schedule,
 )
-from thence.autopilot.combining import combine_language_models, combining_seconds, mixture_of
+from thence.autopilot.combining import (
+    combine_language_models,
+    combining_seconds,
+    mixture_of,
+    with_members,
+)
 from thence.autopilot.mixer_inputs import with_inputs, with_log_odds
 from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, check_deadline, deadline
@@ -46,6 +51,9 @@ take longer, models are judged on its beginning, but on at least ``MIN_JUDGED`` 
 MIXER_FACTOR = 4.0
 """Context mixing scores separate documents and then learns them, in about this multiple of the time
 that scoring alone took. In running text, scoring includes learning already."""
+MAX_REFIT_SHARE = 0.3
+"""Counted models are not fitted again to train and dev if that would take more than this share of
+the time left."""
 COUNTING_SHARE, COUNTING_SHARE_BEFORE_NETWORKS = 0.6, 0.5
 """Shares of the time left that counting may take: without networks to train afterwards,
 and with networks."""
@@ -59,15 +67,22 @@ class LanguageStrategy:
         autopilot: The search, with its budget and text.
         kind: What is modelled: names, characters or words.
         description: A description of the text for the report, such as its kind and size.
+        refit: Whether counted models are fitted again to train and dev, once they are chosen.
+        dev: All of dev; models may be judged on its beginning only.
         mixers: The context-mixing models, which can take predictions of other models as inputs.
     """
 
     autopilot: Autopilot
     kind: TextKind
     description: str
+    refit: bool = True
+    dev: TokenStore = field(init=False)
     mixers: list[TrainedCandidate] = field(default_factory=list)
     unit: ClassVar[Literal["token"]] = "token"
     tolerance: ClassVar[float] = TOLERANCE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dev", self.autopilot.data.dev)
 
     def first(self) -> TrainedCandidate | None:
         """Return an n-gram model of the end of the text, of a size that is counted in a moment."""
@@ -160,9 +175,12 @@ class LanguageStrategy:
         dev: TokenStore,
     ) -> Iterator[TrainedCandidate]:
         """Fit models of one family to a text, and yield each with its scores on dev."""
-        made = self._models(name, settings, train)
+        made, began = self._models(name, settings, train), time.monotonic()
+        fitting = 0.0
         for one, (options, model) in zip(settings, made, strict=True):
             check_deadline()
+            fitting += time.monotonic() - began
+            self.autopilot.pace.measured(_fitting(name), fitting, train.num_targets)
             began = time.monotonic()
             scores = model.score(dev, self._carries)
             self.autopilot.pace.measured(name, time.monotonic() - began, dev.num_targets)
@@ -170,6 +188,7 @@ class LanguageStrategy:
             about = {"train_tokens": train.num_targets} if is_part else {}
             more = {"carry_context": self._carries, "training": about}
             yield _scored(_title(name, one), name, options, model, scores, **more)
+            began = time.monotonic()
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the networks that are worth training in ``seconds``, in order."""
@@ -180,7 +199,16 @@ class LanguageStrategy:
         autopilot = self.autopilot
         left, pace = autopilot.left(), autopilot.pace
         dev = autopilot.data.dev
-        return combining_seconds(len(members) + 1, dev, left, pace) + self._mixer_seconds()
+        combining = combining_seconds(len(members) + 1, dev, left, pace) + self._mixer_seconds()
+        return combining + self._refitting_seconds(members)
+
+    def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
+        """Return the seconds to keep for fitting counted models again; 0 if that is too long."""
+        autopilot, needed = self.autopilot, 0.0
+        for name in {one.family for one in members if self.refit and _is_refitted(one)}:
+            targets = autopilot.data.train.num_targets + self.dev.num_targets
+            needed += autopilot.pace.expected(_fitting(name), targets)
+        return needed if needed < MAX_REFIT_SHARE * autopilot.left() else 0.0
 
     def _mixer_seconds(self) -> float:
         """Return the seconds to keep for training the context-mixing model on dev with inputs."""
@@ -241,6 +269,7 @@ class LanguageStrategy:
         """Return the mixture of the members that lower the loss."""
         autopilot = self.autopilot
         dev, size, pace = autopilot.data.dev, autopilot.vocabulary_size, autopilot.pace
+        ends -= self._refitting_seconds(members)
         needed = self._mixer_seconds() + combining_seconds(len(members), dev, math.inf, pace)
         if math.isinf(ends) or time.monotonic() + needed < ends:
             with suppress(DeadlineError), deadline(ends):
@@ -250,13 +279,47 @@ class LanguageStrategy:
         return combine_language_models(members, dev, size, ends, pace)
 
     def finish(self, best: Ensemble) -> Ensemble:
-        """Return the result unchanged: there is nothing left to do."""
-        return best
+        """Return the result with its counted models fitted again to train and dev, in time.
+
+        Context mixing has learned dev already (see ``mixer_inputs``), and caches have nothing to
+        learn. Networks stay as they are.
+        """
+        autopilot, members = self.autopilot, list(best.members)
+        chosen = [at for at, one in enumerate(members) if _is_refitted(one)]
+        needed = self._refitting_seconds(members)
+        in_time = autopilot.budget.counts_steps or 0 < needed < autopilot.left()
+        if not (self.refit and chosen and in_time) or autopilot.stop_event.is_set():
+            return best
+        text = autopilot.data.train.joined(self.dev)
+        with suppress(DeadlineError), deadline(autopilot.ends()):
+            for name, places in groupby(chosen, key=lambda at: members[at].family):
+                at = [*places]
+                models = [
+                    get_family(name).language_model(members[one].options, autopilot.vocabulary_size)
+                    for one in at
+                ]
+                targets = members[at[0]].training.get("train_tokens")
+                part = text if targets is None else _end_of(text, targets + self.dev.num_targets)
+                fitted = get_family(name).fit_all(models, part, self._carries)
+                for one, model in zip(at, [*fitted], strict=True):
+                    members[one] = replace(members[one], model=model)
+        return with_members(best, members, autopilot.vocabulary_size)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one member."""
         model = mixture_of(one.members, self.autopilot.vocabulary_size)
         return replace(one, family="mixture", model=model, options=model.options)
+
+
+def _is_refitted(one: TrainedCandidate) -> bool:
+    """Return whether a model is counted, and learns nothing from the text that it scores."""
+    family = get_family(one.family)
+    return family.method == "fit" and not family.adapts
+
+
+def _fitting(family: str) -> str:
+    """Return the name of fitting a family's models in ``Pace``."""
+    return f"fitting {family}"
 
 
 def _title(family: str, settings: Mapping[str, Any]) -> str:

@@ -23,6 +23,9 @@ from thence.tokens import TokenStore
 
 CELLS = 1 << 18
 """Logits that are in memory at once while scoring: 1 MB, which stays in the processor's cache."""
+MIN_ROWS = 64
+"""Hidden states that are multiplied at once at least, whatever the vocabulary: with fewer, reading
+the matrix takes the time. With 50,000 words, 5 rows took 3 times as long for each as 64 did."""
 
 AddNetwork = Callable[[Graph], tuple[Hidden, Callable[[str], str]]]
 """Adds a network to a graph; returns its hidden states, and a function that adds the output layer
@@ -195,7 +198,8 @@ class InferenceModel:
         self, hidden: Float[np.ndarray, "read hidden"], targets: Int64[np.ndarray, " read"]
     ) -> Float[np.ndarray, " read"]:
         """Return the log-probability of each hidden state's target."""
-        rows, found = max(1, CELLS // self.vocabulary_size), [np.zeros(0, np.float32)]
+        rows = max(MIN_ROWS, CELLS // self.vocabulary_size)
+        found = [np.zeros(0, np.float32)]
         for first in range(0, len(targets), rows):
             log_probs = self._after(hidden[None, first : first + rows])[0]
             ids = targets[first : first + rows]
