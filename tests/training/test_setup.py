@@ -91,7 +91,8 @@ def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
     for optimizer in ("adamw", "muon"):
         training = replace(recipe.training, optimizer=optimizer)
         assert networks._time_steps(watched, training, settings) > 0
-    assert set(asked) == {0}
+    first = min(networks.TYPICAL_OF, setup.batches.steps_per_epoch)
+    assert asked == 2 * [*range(first)]  # Once for each timing, not for each of its steps.
     for name, weights in setup.network.tensors().items():
         assert np.array_equal(weights, before[name])
 
@@ -134,3 +135,13 @@ def test_an_evaluation_that_a_time_limit_has_no_room_for_is_said_once(
     with pytest.warns(ThenceWarning, match=r"takes 6 s, much of the 29 s that `time` allows"):
         evaluate()
     evaluate()
+
+
+def test_a_batch_of_median_size_is_timed() -> None:
+    sizes = [256.0, 3000.0, 2000.0, 1.0]
+    batches = SimpleNamespace(
+        steps_per_epoch=len(sizes), at=lambda step: SimpleNamespace(tokens=sizes[step])
+    )
+    assert networks.typical_batch(cast(Any, batches)).tokens == 2000.0  # 1, 256, *2000*, 3000.
+    batches.steps_per_epoch = 1
+    assert networks.typical_batch(cast(Any, batches)).tokens == 256.0

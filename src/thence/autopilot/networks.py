@@ -38,7 +38,7 @@ from thence.training.data import TrainingData
 from thence.training.dev_evaluation import DevEvaluator, language_evaluator
 from thence.training.device import deterministic_mode
 from thence.training.gradient_steps import build_setup
-from thence.training.setup import fastest, timed
+from thence.training.setup import fastest, timed, typical_batch
 from thence.training.trainer import TIME_MARGIN, Trainer
 
 HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
@@ -145,7 +145,7 @@ def choose_recipe(
     guess = sizes[FIRST_GUESS]
     if seconds is None:
         assert steps is not None
-        read = steps * build_setup(recipe_of(guess, 1.0), data).batches.at(0).tokens
+        read = steps * typical_batch(build_setup(recipe_of(guess, 1.0), data).batches).tokens
         size = largest_size(kind, sizes, dict.fromkeys(HIDDEN_SIZES, read), tokens)
         return with_fastest(recipe_of(size, read / tokens), data, steps)
     fastest, reads = tokens_read(guess)

@@ -14,6 +14,7 @@ import torch
 
 from thence.allocator import keep_freed_memory
 from thence.batches import Batch, Batches, Padded, Streams, window_batches
+from thence.batches.batch import Step
 from thence.batches.labelled import LabelledBatch
 from thence.models.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
@@ -46,6 +47,9 @@ TINY_STEP_FLOPS = 5e8
 times as fast in bfloat16."""
 TIMED_STEPS = 4
 """Steps per timing, of which the first is a warm-up."""
+TYPICAL_OF = 9
+"""Batches of which the one of median size is timed. Batches of documents differ in size: those of
+names by a factor of 6."""
 LARGE_VOCABULARY = 256
 """With more symbols than this, the biases of the output layer start from the frequencies of the
 train text, which a network would need many steps to learn."""
@@ -194,7 +198,7 @@ def fastest(
         _refuse_too_large(recipe, data)
         return chosen
     setup = build_setup(recipe, data)
-    batch = setup.batches.at(0)
+    batch = typical_batch(setup.batches)
     assert isinstance(batch, Batch | LabelledBatch)
     # 6 operations per weight and id (padding included): forward, gradient of the input and gradient
     # of the weight, each a multiplication and an addition.
@@ -222,7 +226,13 @@ def timed(recipe: Recipe, data: TrainingData) -> tuple[Recipe, float, float]:
         setup = build_setup(recipe, data)
         settings = {"threads": training.threads, "precision": training.precision}
         seconds = _time_steps(setup, training, settings)
-    return recipe, seconds, setup.batches.at(0).tokens
+    return recipe, seconds, typical_batch(setup.batches).tokens
+
+
+def typical_batch(batches: Batches) -> Step:
+    """Return the batch of median size among the first ``TYPICAL_OF``."""
+    first = [batches.at(step) for step in range(min(TYPICAL_OF, batches.steps_per_epoch))]
+    return sorted(first, key=lambda batch: batch.tokens)[len(first) // 2]
 
 
 def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
@@ -241,7 +251,7 @@ def _time_steps(
     network, times = setup.network, []
     optimizer = Optimizer(network, training)
     network.train()
-    batch = setup.batches.at(0)  # Always the same one, as batches of documents differ in size.
+    batch = typical_batch(setup.batches)
     precision = autocast(settings["precision"], network.device)
     with keep_freed_memory(), num_threads(settings["threads"]), precision:
         state = None
