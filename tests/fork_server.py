@@ -96,6 +96,8 @@ def become(job: dict[str, Any]) -> None:
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     random.seed()
+    if hasattr(signal, "SIGHUP"):  # ``nohup`` ignores it, for its children too.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(job["folder"])
     if job["own_group"]:
         os.setpgid(0, 0)
