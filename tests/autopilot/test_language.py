@@ -125,6 +125,14 @@ def test_counted_models_are_fitted_again_to_train_and_dev(data: TrainingData) ->
     assert replace(strategy, refit=False).finish(best) is best
 
 
+def test_a_neural_cache_is_not_fitted_again(data: TrainingData) -> None:
+    strategy = strategy_for(data, 60.0)
+    cache = replace(next(strategy.count()), family="neural-cache", network_of="gru 64")
+    assert strategy.combining_seconds([cache]) >= 0
+    best = single(cache)
+    assert strategy.finish(best) is best
+
+
 def test_nothing_is_fitted_again_without_time(data: TrainingData) -> None:
     strategy = strategy_for(data, 60.0)
     best = single(next(strategy.count()))

@@ -30,7 +30,7 @@ from thence.models.base import LanguageModel
 from thence.models.candidates import TextKind
 from thence.models.language.context_mixing import ContextMixing
 from thence.models.language.options import NeuralCacheOptions
-from thence.models.registry import get_family
+from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 from thence.training.data import TrainingData
 
@@ -313,8 +313,8 @@ class LanguageStrategy:
 
 def _is_refitted(one: TrainedCandidate) -> bool:
     """Return whether a model is counted, and learns nothing from the text that it scores."""
-    family = get_family(one.family)
-    return family.method == "fit" and not family.adapts
+    family = families("language").get(one.family)  # None for a neural cache.
+    return family is not None and family.method == "fit" and not family.adapts
 
 
 def _fitting(family: str) -> str:
