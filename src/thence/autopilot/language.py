@@ -203,12 +203,15 @@ class LanguageStrategy:
         return combining + self._refitting_seconds(members)
 
     def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
-        """Return the seconds to keep for fitting counted models again; 0 if that is too long."""
-        autopilot, needed = self.autopilot, 0.0
-        for name in {one.family for one in members if self.refit and _is_refitted(one)}:
-            targets = autopilot.data.train.num_targets + self.dev.num_targets
-            needed += autopilot.pace.expected(_fitting(name), targets)
-        return needed if needed < MAX_REFIT_SHARE * autopilot.left() else 0.0
+        """Return the seconds to keep for fitting counted models again, where that is not long."""
+        names = {one.family for one in members if self.refit and _is_refitted(one)}
+        most = MAX_REFIT_SHARE * self.autopilot.left()
+        return sum(seconds for name in names if (seconds := self._fitting_seconds(name)) < most)
+
+    def _fitting_seconds(self, family: str) -> float:
+        """Return the expected seconds to fit a family's models to train and dev."""
+        targets = self.autopilot.data.train.num_targets + self.dev.num_targets
+        return self.autopilot.pace.expected(_fitting(family), targets)
 
     def _mixer_seconds(self) -> float:
         """Return the seconds to keep for training the context-mixing model on dev with inputs."""
@@ -286,14 +289,14 @@ class LanguageStrategy:
         """
         autopilot, members = self.autopilot, list(best.members)
         chosen = [at for at, one in enumerate(members) if _is_refitted(one)]
-        needed = self._refitting_seconds(members)
-        in_time = autopilot.budget.counts_steps or 0 < needed < autopilot.left()
-        if not (self.refit and chosen and in_time) or autopilot.stop_event.is_set():
+        if not (self.refit and chosen) or autopilot.stop_event.is_set():
             return best
         text = autopilot.data.train.joined(self.dev)
         with suppress(DeadlineError), deadline(autopilot.ends()):
             for name, places in groupby(chosen, key=lambda at: members[at].family):
                 at = [*places]
+                if self._fitting_seconds(name) > autopilot.left():
+                    continue
                 models = [
                     get_family(name).language_model(members[one].options, autopilot.vocabulary_size)
                     for one in at
