@@ -304,7 +304,9 @@ class LanguageStrategy:
                 targets = members[at[0]].training.get("train_tokens")
                 part = text if targets is None else _end_of(text, targets + self.dev.num_targets)
                 fitted = get_family(name).fit_all(models, part, self._carries)
-                for one, model in zip(at, [*fitted], strict=True):
+                models = [*fitted]
+                check_deadline()  # Word classes are learned less well where it has passed.
+                for one, model in zip(at, models, strict=True):
                     members[one] = replace(members[one], model=model)
         return with_members(best, members, autopilot.vocabulary_size)
 
