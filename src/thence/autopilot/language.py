@@ -52,8 +52,8 @@ MIXER_FACTOR = 4.0
 """Context mixing scores separate documents and then learns them, in about this multiple of the time
 that scoring alone took. In running text, scoring includes learning already."""
 MAX_REFIT_SHARE = 0.3
-"""Counted models are not fitted again to train and dev if that would take more than this share of
-the time left."""
+"""Time is kept for fitting the counted models of a family again to train and dev only if it is at
+most this share of the time left."""
 COUNTING_SHARE, COUNTING_SHARE_BEFORE_NETWORKS = 0.6, 0.5
 """Shares of the time left that counting may take: without networks to train afterwards,
 and with networks."""
@@ -291,24 +291,29 @@ class LanguageStrategy:
         chosen = [at for at, one in enumerate(members) if _is_refitted(one)]
         if not (self.refit and chosen) or autopilot.stop_event.is_set():
             return best
-        text = autopilot.data.train.joined(self.dev)
         with suppress(DeadlineError), deadline(autopilot.ends()):
             for name, places in groupby(chosen, key=lambda at: members[at].family):
-                at = [*places]
                 if self._fitting_seconds(name) > autopilot.left():
                     continue
-                models = [
-                    get_family(name).language_model(members[one].options, autopilot.vocabulary_size)
-                    for one in at
-                ]
-                targets = members[at[0]].training.get("train_tokens")
-                part = text if targets is None else _end_of(text, targets + self.dev.num_targets)
-                fitted = get_family(name).fit_all(models, part, self._carries)
-                models = [*fitted]
+                at = [*places]
+                again = self._fitted_again(name, [members[one] for one in at])
                 check_deadline()  # Word classes are learned less well where it has passed.
-                for one, model in zip(at, models, strict=True):
-                    members[one] = replace(members[one], model=model)
+                for one, made in zip(at, again, strict=True):
+                    members[one] = made
         return with_members(best, members, autopilot.vocabulary_size)
+
+    def _fitted_again(
+        self, name: str, members: Sequence[TrainedCandidate]
+    ) -> list[TrainedCandidate]:
+        """Return counted models of one family, fitted to the text they were fitted to and dev."""
+        family, size = get_family(name), self.autopilot.vocabulary_size
+        text = self.autopilot.data.train.joined(self.dev)
+        part = members[0].training.get("train_tokens")
+        if part is not None:
+            text = _end_of(text, part + self.dev.num_targets)
+        models = [family.language_model(one.options, size) for one in members]
+        fitted = family.fit_all(models, text, self._carries)
+        return [replace(one, model=model) for one, model in zip(members, fitted, strict=True)]
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one member."""
