@@ -54,6 +54,7 @@ def build_mixture(
     mixture = Mixture(MixtureOptions(tuple(members), weights), vocabulary_size)
     for own, model in zip(mixture.models, models, strict=False):
         own.load_tensors(model.tensors())
+    mixture.weights = mixture.equal_weights()
     return mixture
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from thence.array_types import Float, Int64, Integer
+from thence.array_types import Float, Float64, Int64, Integer
 from thence.models.base import (
     Adapts,
     Array,
@@ -100,11 +100,18 @@ class Mixture:
         backing_off = [model for model in caches if model.options.discount is not None]
         cache = max(backing_off, key=lambda model: model.options.order, default=None)
         self._cache = cache if options.weights == "gated" else None
-        count = len(self.models)
-        start = 0.0 if options.weights == "gated" else 1 / max(count, 1)
-        self.weights = np.full((self._num_rows(), count), start)
+        self.weights = self.equal_weights()
         # Root mean square gradients of members with the rms rule (see ``dynamic_evaluation``).
         self.gradient_sizes: dict[int, Mapping[str, Array]] = {}
+
+    def equal_weights(self) -> Float64[np.ndarray, "rows models"]:
+        """Return weights that give each member the same share in every context.
+
+        Their number depends on the statistics of an n-gram member, and so on its counts.
+        """
+        count = len(self.models)
+        start = 0.0 if self.options.weights == "gated" else 1 / max(count, 1)
+        return np.full((self._num_rows(), count), start)
 
     def _num_rows(self) -> int:
         """Return the number of features of the gate, or of buckets of the table."""
