@@ -140,7 +140,8 @@ def cut(
             raise TextError(
                 f"The text is too short to split: {share:g} % for {name} of {total} "
                 f"{'character' if one_text else 'document'}{'' if total == 1 else 's'} is less "
-                "than one. Give more text, or keep all of it for train with `split='100/0/0'`."
+                "than one. Give more text, or (but not to `thence best`, which needs a dev split) "
+                "keep all of it for train with `split='100/0/0'`."
             )
     if one_text:
         return cut_characters(documents, bounds)
