@@ -9,11 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from thence.autopilot.autopilot import Autopilot, StoppingListener, TrainingEnded
+from thence.autopilot.autopilot import Autopilot, _Training, _worth_another_seed
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.pace import SAFETY
 from thence.autopilot.result import Tried
+from thence.autopilot.training import StoppingListener, TrainingEnded
 from thence.deadline import DeadlineError, check_deadline
 from thence.errors import TrainingError
 from thence.models.language.cache import CacheOptions
@@ -140,8 +141,15 @@ def test_time_that_is_left_goes_to_other_seeds_the_best_first() -> None:
         patch.setattr("thence.autopilot.autopilot.Thread", NoThread)
         patch.setattr("time.monotonic", lambda: autopilot.budget.began + clock[0])
         autopilot.run(Slow(candidates=scheduled))
-    # After 20 + 30 seconds 80 are left: for 30 and 20 again, then for 20, not for 30.
-    assert seeds == [("small", 0), ("large", 0), ("large", 1), ("small", 1), ("small", 2)]
+    # After 20 + 30 seconds 80 are left: for 30 and 20 again, then for 30 once more.
+    assert seeds == [("small", 0), ("large", 0), ("large", 1), ("small", 1), ("large", 2)]
+
+
+def test_a_network_is_trained_again_with_a_little_less_time_too() -> None:
+    trained = [_Training(ScheduledCandidate("gru", 1.0, trains=True), 20.0, 2.0)]
+    again = _worth_another_seed(trained, 14.1)  # 0.7 of 20 seconds are 14.
+    assert again is not None and again.seed == 1
+    assert _worth_another_seed(trained, 13.9) is None
 
 
 class NoThread:

@@ -260,7 +260,7 @@ def test_a_network_learns_from_running_text_where_that_gains(
     monkeypatch.setattr(LanguageStrategy, "count", lambda self: iter(()))
     only = (ScheduledCandidate("gru", 1.0),)
     monkeypatch.setattr("thence.autopilot.language.schedule", lambda *about: only)
-    monkeypatch.setattr("thence.autopilot.networks.MAX_ADAPTING_SHARE", 1e9)
+    monkeypatch.setattr("thence.autopilot.adapting.MAX_ADAPTING_SHARE", 1e9)
     done = make(text, tokens="characters", carry_context=True, by="position")
     (member,) = done.run.recipe.options.members
     assert member.dynamic_rule == "rms" and member.dynamic > 0

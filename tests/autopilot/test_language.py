@@ -13,7 +13,8 @@ from thence.autopilot import language
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import ScheduledCandidate, single
-from thence.autopilot.language import LanguageStrategy, _end_of
+from thence.autopilot.language import LanguageStrategy
+from thence.autopilot.refitting import end_of
 from thence.models.ngram import NGram
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
@@ -35,7 +36,7 @@ class Slow:
     @property
     def choose_recipe(self) -> Any:
         time.sleep(SLEEP)
-        return lambda *about: make_recipe("given-names", "gru", {})
+        return lambda *about: (make_recipe("given-names", "gru", {}), about[-2])
 
 
 def test_the_time_to_load_is_part_of_the_share(
@@ -93,17 +94,17 @@ def test_as_much_is_counted_as_there_is_time_for(
     assert counted(1e-9) == 0 and counted(1e6) == whole
     # Counting 42 targets takes 0.042 s and scoring nothing: 0.15 s are enough for 100, as 1.5 times
     # the time is kept. To measure twice as many would take more than a tenth of the time.
-    part = _end_of(data.train, 40).num_targets
+    part = end_of(data.train, 40).num_targets
     times = iter([0.0, part / 1000, part / 1000])
     monkeypatch.setattr(language, "time", SimpleNamespace(monotonic=lambda: next(times)))
     assert 100 <= counted(0.15) < 110
 
 
 def test_the_end_of_a_text_is_whole_documents(data: TrainingData) -> None:
-    end = _end_of(data.train, 10)
+    end = end_of(data.train, 10)
     assert 10 <= end.num_targets <= 10 + data.train.target_counts.max()
     assert end.ids[1:].tolist() == data.train.ids[-end.num_targets :].tolist()
-    assert _end_of(data.train, 10**9).num_targets == data.train.num_targets
+    assert end_of(data.train, 10**9).num_targets == data.train.num_targets
 
 
 def test_counted_models_are_fitted_again_to_train_and_dev(data: TrainingData) -> None:
@@ -139,3 +140,87 @@ def test_nothing_is_fitted_again_without_time(data: TrainingData) -> None:
     assert strategy.finish(best).members[0].model is not best.model
     strategy.autopilot.pace.rates["fitting ngram"] = 1.0
     assert strategy.finish(best) is best
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Counts n-grams in place of training networks; keeps the time, the seed and the names read.
+
+    A training has a third of the time. Of those that are judged, each has an order of its own.
+    """
+    from thence.autopilot import networks
+
+    made: list[tuple[int, int, int]] = []
+
+    def choose(base: Any, *about: Any) -> Any:
+        settings = {"order": 2 + len(made), "seed": base.training.seed}
+        return make_recipe("given-names", "ngram", settings), about[-2] / 3
+
+    def train(
+        ends: float, autopilot: Autopilot, name: str, recipe: Any, *about: Any, **more: Any
+    ) -> Any:
+        data = more.get("data", autopilot.data)
+        seconds = round(ends - autopilot.budget.spent())
+        made.append((seconds, recipe.training.seed, data.train.num_documents))
+        model = NGram(recipe.options, autopilot.vocabulary_size)
+        model.fit(data.train)
+        return SimpleNamespace(
+            model=model, recipe=recipe, curve=(), with_cache=False, learns=False,
+            dev=data.dev, scoring=0.0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(networks, "choose_recipe", choose)
+    monkeypatch.setattr(networks, "train_until", train)
+    return made
+
+
+def test_networks_of_other_seeds_learn_dev_too_and_share_the_weight_of_the_judged_one(
+    data: TrainingData, trained: list[tuple[int, int, int]]
+) -> None:
+    strategy, network = strategy_for(data, 60.0), ScheduledCandidate("ngram", 1.0)
+    [first] = strategy.train(network, 30.0, None)
+    [second] = strategy.train(replace(network, seed=1), 20.0, None)
+    [third] = strategy.train(replace(network, seed=2), 12.0, None)
+    [fourth] = strategy.train(replace(network, seed=3), 30.0, None)
+    few, all_ = data.train.num_documents, data.train.num_documents + data.dev.num_documents
+    # A third of 30 seconds each: 20 s are for two more, 12 s for one.
+    assert trained == [(10, 42, few), (10, 43, all_), (12, 44, all_), (10, 45, few)]
+    assert [one.judged_as for one in (first, second, third, fourth)] == [
+        None, first.name, first.name, None,
+    ]  # fmt: skip
+    assert second.nats == first.nats and fourth.nats != first.nats
+    counted = list(strategy.count())[:2]
+    alone = strategy.combine([*counted, first])
+    both = strategy.combine([*counted, first, second, third])
+    assert both.nats == alone.nats and both.refit
+    shares = dict(zip([one.name for one in both.members], both.weights, strict=True))
+    assert shares[second.name] == shares[first.name] == shares[third.name]
+    assert sum(both.weights) == pytest.approx(1.0)
+    # Three times the same model with a third of its weight each is that model.
+    same = [replace(one, model=first.model) for one in (second, third)]
+    mixture = strategy.combine([*counted, first, *same]).model
+    np.testing.assert_allclose(mixture.score(data.dev), alone.model.score(data.dev), atol=1e-6)
+
+
+def test_without_refit_every_network_is_judged(
+    data: TrainingData, trained: list[tuple[int, int, int]]
+) -> None:
+    strategy = replace(strategy_for(data, 60.0), refit=False)
+    network = ScheduledCandidate("ngram", 1.0)
+    made = [
+        *strategy.train(network, 30.0, None),
+        *strategy.train(replace(network, seed=1), 20.0, None),
+    ]
+    assert [one.judged_as for one in made] == [None, None]
+
+
+def test_a_single_network_shares_its_weight_too(
+    data: TrainingData, trained: list[tuple[int, int, int]]
+) -> None:
+    strategy, network = strategy_for(data, 60.0), ScheduledCandidate("ngram", 1.0)
+    [first] = strategy.train(network, 30.0, None)
+    [second] = strategy.train(replace(network, seed=1), 20.0, None)
+    both = strategy.combine([first, second])
+    assert both.weights == (0.5, 0.5)
+    said = [np.exp(one.model.score(data.dev)) for one in (first, second, both)]
+    np.testing.assert_allclose(said[2], (said[0] + said[1]) / 2, rtol=1e-5)

@@ -14,11 +14,19 @@ from hypothesis import strategies as st
 from thence.autopilot.best import best
 from thence.autopilot.budget import STEPS_PER_SECOND, Budget, make_budget
 from thence.autopilot.candidates import schedule
-from thence.autopilot.networks import HIDDEN_SIZES, largest_size, options_of
+from thence.autopilot.networks import (
+    HIDDEN_SIZES,
+    MOST_DECAY,
+    equal_parts,
+    largest_size,
+    options_of,
+    with_decay,
+)
 from thence.errors import SettingError
 from thence.models import registry
 from thence.models.candidates import Candidate, Kind, Size, TextKind
 from thence.models.registry import Method, get_family
+from thence.recipes import make_recipe
 
 MODELS = st.sampled_from(["mlp", "gru", "lstm"])
 KINDS = st.sampled_from(["names", "characters", "words"])
@@ -95,6 +103,22 @@ def test_the_more_often_a_text_is_read_the_more_is_left_out(
     low, high = sorted((one, other))
     size = size_of(model, kind)
     assert options_of(size, low, 1000)["dropout"] <= options_of(size, high, 1000)["dropout"]
+
+
+@pytest.mark.parametrize(("whole", "parts"), [(0.0, 1), (14.0, 1), (16.0, 2), (44.0, 4)])
+def test_time_for_many_passes_is_divided(whole: float, parts: int) -> None:
+    assert equal_parts(whole, 10.0) == parts
+    assert equal_parts(whole, math.inf) == 1
+
+
+@pytest.mark.parametrize(
+    ("lr", "steps", "decay"),
+    [(0.004, 10_000, 0.1), (0.005, 8000, 0.1), (0.004, 100, MOST_DECAY), (0.004, 0.5, MOST_DECAY)],
+)
+def test_weights_decay_by_as_much_in_every_training(lr: float, steps: float, decay: float) -> None:
+    # 4 / (0.004 * 10,000) = 4 / 40; of a few steps it would be more than the largest decay.
+    recipe = make_recipe("given-names", "gru", {"lr": lr})
+    assert with_decay(recipe, steps).training.weight_decay == pytest.approx(decay)
 
 
 def test_a_budget_of_time_runs_down() -> None:

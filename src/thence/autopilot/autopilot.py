@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Thread
-from typing import Any
 
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.pace import Pace
 from thence.autopilot.result import Tried
 from thence.autopilot.strategy import Strategy
-from thence.deadline import DeadlineError, deadline, past_deadline
+from thence.autopilot.training import StoppingListener
+from thence.deadline import DeadlineError, deadline
 from thence.errors import SettingError, TrainingError
-from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.signals import Interrupted, StopEvent
-from thence.training.callbacks import ProgressCallback, ProgressFactory
+from thence.training.callbacks import ProgressFactory
 from thence.training.data import TrainingData
 
 MIN_TRAINING = 0.5
@@ -31,9 +30,9 @@ STOPPING_SECONDS = 1.0
 SHARE_AFTER_COUNTS, SHARE_AFTER_NETWORK = 0.1, 0.3
 """Shares of the time left that combining may take while other models are still to be trained: after
 the counted models, and after each network."""
+LEAST_SHARE = 0.7
+"""A network is trained again from another seed with at least this share of its time."""
 
-TRAINING_SETTINGS = ("seed", "threads", "device", "carry_context")
-"""Training settings that the user may give; the autopilot chooses all others."""
 
 Watcher = Callable[[Tried], None]
 
@@ -322,7 +321,7 @@ class Autopilot:
             self.watch(self.tried[-1])
 
     @contextmanager
-    def listening(self, name: str) -> Iterator["StoppingListener"]:
+    def listening(self, name: str) -> Iterator[StoppingListener]:
         """Open the progress callback of a training; it also ends it when the user asks to stop."""
         with self.progress(name) as listener:
             yield StoppingListener(listener, self.stop_event)
@@ -351,7 +350,7 @@ def _worth_another_seed(trained: Sequence[_Training], seconds: float) -> Schedul
     possible = [
         one
         for one in newest.values()
-        if one.candidate.trains and one.seconds < seconds and not math.isinf(one.nats)
+        if one.candidate.trains and LEAST_SHARE * one.seconds < seconds and not math.isinf(one.nats)
     ]
     if not possible:
         return None
@@ -361,43 +360,3 @@ def _worth_another_seed(trained: Sequence[_Training], seconds: float) -> Schedul
 
 def _load_torch() -> None:
     import torch  # noqa: F401
-
-
-class TrainingEnded(Exception):  # noqa: N818  (the user asked for it)
-    """Raised between two steps to end a training at once."""
-
-
-@dataclass(frozen=True)
-class StoppingListener:
-    """A progress callback that forwards to another one, and ends the training on request.
-
-    Attributes:
-        listener: The callback to forward to.
-        stop_event: Set when the user asks to stop.
-    """
-
-    listener: ProgressCallback
-    stop_event: StopEvent
-
-    def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Forward the progress; raise TrainingEnded after a stop or past the deadline."""
-        self.listener.on_step(step, tokens, share)
-        if self.stop_event.is_set() or past_deadline():
-            raise TrainingEnded
-
-    def on_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Forward an evaluation on dev."""
-        self.listener.on_evaluation(metrics)
-
-
-def with_training(recipe: Recipe, **settings: Any) -> Recipe:
-    """Return the recipe with these training settings, the user's, else the family's defaults."""
-    kept = {name: getattr(recipe.training, name) for name in TRAINING_SETTINGS}
-    return replace(recipe, training=TrainingOptions(**kept, **settings))
-
-
-def reported_settings(recipe: Recipe) -> dict[str, Any]:
-    """Return the training settings that the result shows."""
-    names = ("batch_size", "window", "lr", "time", "steps", "threads", "precision")
-    given = {name: getattr(recipe.training, name) for name in names}
-    return {name: value for name, value in given.items() if value is not None}

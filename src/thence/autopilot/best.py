@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from thence.atomic import new_folder
-from thence.autopilot.autopilot import (
-    TRAINING_SETTINGS,
-    Autopilot,
-    Watcher,
-)
+from thence.autopilot.autopilot import Autopilot, Watcher
 from thence.autopilot.budget import make_budget
 from thence.autopilot.labels import LabelStrategy
 from thence.autopilot.language import LanguageStrategy
 from thence.autopilot.reading import ReadText, read_text
 from thence.autopilot.result import Best
 from thence.autopilot.strategy import Strategy
+from thence.autopilot.training import TRAINING_SETTINGS
 from thence.autopilot.writing import RunWriter
 from thence.corpus import ReadingOptions, Source, SplitOptions
 from thence.errors import SettingError, nearest

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from thence._core import library
 from thence.ensembles.members import settings_of
 from thence.models.base import Array
@@ -115,6 +117,14 @@ class TrainedCandidate:
         return settings_of(self.options)
 
 
+def trained_candidate(
+    name: str, family: str, options: Any, model: Any, scores: Array, **more: Any
+) -> TrainedCandidate:
+    """Return a language model as a candidate; its loss is the mean of its scores."""
+    nats = -float(np.mean(scores, dtype=np.float64))
+    return TrainedCandidate(name, family, options, model, scores, nats, **more)
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """A weighted combination of models; a single model where no other one lowers the loss.
@@ -128,7 +138,7 @@ class Ensemble:
         nats: The loss on dev in nats per token or document, each half of dev scored with weights
             learned on the other half.
         accuracy: The accuracy of classifiers on dev, from 0 to 1.
-        refit: Whether classifiers were fitted again on train and dev after they were judged.
+        refit: Whether members were also fitted to train and dev, after they were judged.
         judged: Number of targets or documents of dev that ``nats`` is the mean of.
         held_out: The log-probability of each of these targets, with weights learned on the other
             half (targets); None for classifiers.

@@ -346,5 +346,35 @@ def with_members(
     return replace(best, members=tuple(members), model=model, refit=True)
 
 
+def sharing_weights(
+    made: Ensemble, others: Sequence[TrainedCandidate], vocabulary_size: int
+) -> Ensemble:
+    """Return the ensemble with further models, which share the weights of its members.
+
+    Args:
+        made: The ensemble.
+        others: Models trained on train and dev; each shares the weight of the member that it names
+            in ``TrainedCandidate.judged_as``.
+        vocabulary_size: Number of ids (V).
+    """
+    groups = [
+        [one, *(other for other in others if other.judged_as == one.name)] for one in made.members
+    ]
+    sizes = [len(group) for group in groups]
+    members = tuple(one for group in groups for one in group)
+    mixture = mixture_of(members, vocabulary_size)
+    if isinstance(made.model, Mixture):
+        # The first feature of the gate is the constant 1: n equal columns with log n less there
+        # have the weight of one.
+        mixture.options = replace(mixture.options, adapt=made.model.options.adapt)
+        mixture.weights = np.repeat(made.model.weights, sizes, axis=1)
+        mixture.weights[0] -= np.log(np.repeat(sizes, sizes))
+    weights = np.repeat(np.array(made.weights) / sizes, sizes)
+    return replace(
+        made, members=members, weights=tuple(weights.tolist()), family="mixture",
+        options=mixture.options, model=mixture, refit=True,
+    )  # fmt: skip
+
+
 def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:
     return np.stack([one.scores.astype(np.float64) for one in members], axis=1)

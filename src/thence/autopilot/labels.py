@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from thence.array_types import Float
-from thence.autopilot.autopilot import TOLERANCE, Autopilot, reported_settings, with_training
+from thence.autopilot.autopilot import TOLERANCE, Autopilot
 from thence.autopilot.averaging import (
     average_few,
     average_of,
@@ -31,6 +31,7 @@ from thence.autopilot.candidates import (
     TrainedCandidate,
     schedule,
 )
+from thence.autopilot.training import reported_settings, with_training
 from thence.batches.bags import BagOptions, bags_of
 from thence.corpus import Labels
 from thence.deadline import DeadlineError, deadline

@@ -8,37 +8,35 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
-from thence.autopilot.autopilot import TOLERANCE, Autopilot, reported_settings
+from thence.autopilot.autopilot import TOLERANCE, Autopilot
 from thence.autopilot.candidates import (
     Ensemble,
     ScheduledCandidate,
     TrainedCandidate,
     schedule,
+    trained_candidate,
 )
 from thence.autopilot.combining import (
     combine_language_models,
     combining_seconds,
     mixture_of,
+    sharing_weights,
     with_members,
 )
 from thence.autopilot.mixer_inputs import with_inputs, with_log_odds
 from thence.autopilot.pace import SAFETY
+from thence.autopilot.refitting import end_of, fitted_again, is_refitted
+from thence.autopilot.training import reported_settings
 from thence.deadline import DeadlineError, check_deadline, deadline
-from thence.models.base import LanguageModel
 from thence.models.candidates import TextKind
 from thence.models.language.context_mixing import ContextMixing
-from thence.models.language.options import NeuralCacheOptions
-from thence.models.registry import families, get_family
+from thence.models.registry import get_family
+from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
-from thence.training.data import TrainingData
 
 if TYPE_CHECKING:
     from thence.autopilot.networks import Trained
 
-NEURAL_CACHE = 2000
-"""Number of hidden states that a neural cache remembers."""
 SAMPLES, SMALL = (20_000, 80_000), 3
 """Targets in the samples that are counted to estimate the time for the whole text; the larger
 sample is counted only if the smaller says there is time. A text of up to ``SMALL`` times the larger
@@ -54,6 +52,10 @@ that scoring alone took. In running text, scoring includes learning already."""
 MAX_REFIT_SHARE = 0.3
 """Time is kept for fitting the counted models of a family again to train and dev only if it is at
 most this share of the time left."""
+TRAININGS_PER_JUDGED = 3
+"""Of so many networks of a family, trained from different seeds on documents that are no running
+text, the first is trained on train and judged on dev. The others are trained on train and dev with
+its recipe, and share its weight."""
 COUNTING_SHARE, COUNTING_SHARE_BEFORE_NETWORKS = 0.6, 0.5
 """Shares of the time left that counting may take: without networks to train afterwards,
 and with networks."""
@@ -70,6 +72,8 @@ class LanguageStrategy:
         refit: Whether counted models are fitted again to train and dev, once they are chosen.
         dev: All of dev; models may be judged on its beginning only.
         mixers: The context-mixing models, which can take predictions of other models as inputs.
+        judged: Of each family of networks the newest one that was judged on dev.
+        combined: The mixtures so far, by the names of the judged members.
     """
 
     autopilot: Autopilot
@@ -78,6 +82,8 @@ class LanguageStrategy:
     refit: bool = True
     dev: TokenStore = field(init=False)
     mixers: list[TrainedCandidate] = field(default_factory=list)
+    judged: dict[str, "_Judged"] = field(default_factory=dict)
+    combined: dict[tuple[str, ...], Ensemble] = field(default_factory=dict)
     unit: ClassVar[Literal["token"]] = "token"
     tolerance: ClassVar[float] = TOLERANCE
 
@@ -89,7 +95,7 @@ class LanguageStrategy:
         for candidate in schedule(self.kind, 0.0, "fit"):
             if not candidate.running:
                 data = self.autopilot.data
-                part, dev = _end_of(data.train, SAMPLES[0]), data.dev.beginning(SAMPLES[-1])
+                part, dev = end_of(data.train, SAMPLES[0]), data.dev.beginning(SAMPLES[-1])
                 return next(self._fitted(candidate.family, [candidate.options], part, dev), None)
         return None
 
@@ -127,7 +133,7 @@ class LanguageStrategy:
             return train
         affordable = 0.0
         for size in SAMPLES:
-            part, judged = _end_of(train, size), dev.beginning(size)
+            part, judged = end_of(train, size), dev.beginning(size)
             began = time.monotonic()
             models = [model for _, model in self._models(name, settings, part)]
             counted = time.monotonic()
@@ -147,7 +153,7 @@ class LanguageStrategy:
             return None
         if share < 1:
             self._judge_by(int(share * dev.num_targets))
-        return train if affordable >= train.num_targets else _end_of(train, int(affordable))
+        return train if affordable >= train.num_targets else end_of(train, int(affordable))
 
     def _judge_by(self, targets: int) -> None:
         """Judge all models on about the first ``targets`` targets of dev from now on."""
@@ -187,7 +193,7 @@ class LanguageStrategy:
             is_part = train.num_targets < self.autopilot.data.train.num_targets
             about = {"train_tokens": train.num_targets} if is_part else {}
             more = {"carry_context": self._carries, "training": about}
-            yield _scored(_title(name, one), name, options, model, scores, **more)
+            yield trained_candidate(_title(name, one), name, options, model, scores, **more)
             began = time.monotonic()
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
@@ -204,7 +210,7 @@ class LanguageStrategy:
 
     def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return the seconds to keep for fitting counted models again, where that is not long."""
-        names = {one.family for one in members if self.refit and _is_refitted(one)}
+        names = {one.family for one in members if self.refit and is_refitted(one)}
         most = MAX_REFIT_SHARE * self.autopilot.left()
         return sum(seconds for name in names if (seconds := self._fitting_seconds(name)) < most)
 
@@ -227,23 +233,30 @@ class LanguageStrategy:
         """Train a network; return nothing if there is too little time.
 
         On running text in words it comes with a neural cache of its hidden states, if time allows.
+        On other text only every ``TRAININGS_PER_JUDGED``-th network of a family is judged.
         """
         autopilot, data = self.autopilot, self.autopilot.data
         ends = autopilot.budget.after(seconds)
         # Imports torch.
-        from thence.autopilot.networks import choose_recipe, train_until, with_dynamic_evaluation
+        from thence.autopilot.adapting import neural_cache, with_dynamic_evaluation
+        from thence.autopilot.networks import choose_recipe, train_until
 
         base = autopilot.recipe_of(candidate)
-        recipe = choose_recipe(base, data, candidate, self.kind, seconds, steps)
+        first = self.judged.get(_key(candidate))
+        if first is not None and candidate.seed % TRAININGS_PER_JUDGED:
+            return self._train_with_dev(first, base.training.seed, seconds)
+        recipe, seconds = choose_recipe(base, data, candidate, self.kind, seconds, steps)
+        ends = min(ends, autopilot.budget.after(seconds))
         sized = get_family(candidate.family).size is not None
         about = {"hidden": recipe.options.hidden_size} if sized else candidate.options
-        name = autopilot.unused_name(_title(candidate.family, about))
+        title = _title(candidate.family, about)
+        name = autopilot.unused_name(title)
         with_cache, mixers = self._carries and self.kind == "words", self.mixers
         trained = train_until(ends, autopilot, name, recipe, with_cache, bool(mixers))
         if trained is None:
             return []
         scores = trained.model.score(_part_in_time(trained, autopilot.left()), self._carries)
-        one = _scored(
+        one = trained_candidate(
             name,
             candidate.family,
             recipe.options,
@@ -253,12 +266,14 @@ class LanguageStrategy:
             training=reported_settings(trained.recipe),
             curve=trained.curve,
         )
+        if seconds is not None and self.refit and not self._carries:
+            self.judged[_key(candidate)] = _Judged(one, title, trained.recipe, seconds)
         made = [one]
         if len(scores) == data.dev.num_targets:
             ends += autopilot.budget.began
             if trained.with_cache:
                 with suppress(DeadlineError), deadline(ends):
-                    made.append(_neural_cache(one, data))
+                    made.append(neural_cache(one, data))
             if trained.learns:
                 made[0] = with_dynamic_evaluation(
                     one, trained, data, mixers, ends - trained.scoring
@@ -268,8 +283,42 @@ class LanguageStrategy:
                     made[0] = with_log_odds(made[0], mixers, data.dev)
         return made
 
+    def _train_with_dev(
+        self, first: "_Judged", seed: int, seconds: float | None
+    ) -> list[TrainedCandidate]:
+        """Train a network with the recipe of a judged one, another seed, on train and dev.
+
+        It has the scores of the judged one, and about its time.
+        """
+        from thence.autopilot.networks import equal_parts, train_until
+
+        autopilot, one = self.autopilot, first.candidate
+        if seconds is not None:
+            seconds /= equal_parts(seconds, first.seconds)
+        ends, name = autopilot.budget.after(seconds), autopilot.unused_name(first.title)
+        recipe = replace(first.recipe, training=replace(first.recipe.training, seed=seed))
+        both = replace(autopilot.data, train=autopilot.data.train.joined(self.dev))
+        trained = train_until(ends, autopilot, name, recipe, data=both)
+        if trained is None:
+            return []
+        again = replace(one, name=name, model=trained.model, judged_as=one.name)
+        return [replace(again, training=reported_settings(trained.recipe), curve=())]
+
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
-        """Return the mixture of the members that lower the loss."""
+        """Return the mixture of the members that lower the loss.
+
+        Networks that were trained on dev too are not judged: they share a member's weight.
+        """
+        judged = [one for one in members if one.judged_as is None]
+        names = tuple(one.name for one in judged)
+        made = self.combined.get(names) if len(judged) < len(members) else None
+        made = made or self._combined(judged, ends)
+        self.combined[names] = made
+        kept = {one.name for one in made.members}
+        others = [one for one in members if one.judged_as in kept]
+        return sharing_weights(made, others, self.autopilot.vocabulary_size) if others else made
+
+    def _combined(self, members: Sequence[TrainedCandidate], ends: float) -> Ensemble:
         autopilot = self.autopilot
         dev, size, pace = autopilot.data.dev, autopilot.vocabulary_size, autopilot.pace
         ends -= self._refitting_seconds(members)
@@ -288,7 +337,8 @@ class LanguageStrategy:
         learn. Networks stay as they are.
         """
         autopilot, members = self.autopilot, list(best.members)
-        chosen = [at for at, one in enumerate(members) if _is_refitted(one)]
+        data = replace(autopilot.data, dev=self.dev)
+        chosen = [at for at, one in enumerate(members) if is_refitted(one)]
         if not (self.refit and chosen) or autopilot.stop_event.is_set():
             return best
         with suppress(DeadlineError), deadline(autopilot.ends()):
@@ -296,24 +346,11 @@ class LanguageStrategy:
                 if self._fitting_seconds(name) > autopilot.left():
                     continue
                 at = [*places]
-                again = self._fitted_again(name, [members[one] for one in at])
+                again = fitted_again([members[one] for one in at], data, self._carries)
                 check_deadline()  # Word classes are learned less well where it has passed.
                 for one, made in zip(at, again, strict=True):
                     members[one] = made
         return with_members(best, members, autopilot.vocabulary_size)
-
-    def _fitted_again(
-        self, name: str, members: Sequence[TrainedCandidate]
-    ) -> list[TrainedCandidate]:
-        """Return counted models of one family, fitted to the text they were fitted to and dev."""
-        family, size = get_family(name), self.autopilot.vocabulary_size
-        text = self.autopilot.data.train.joined(self.dev)
-        part = members[0].training.get("train_tokens")
-        if part is not None:
-            text = _end_of(text, part + self.dev.num_targets)
-        models = [family.language_model(one.options, size) for one in members]
-        fitted = family.fit_all(models, text, self._carries)
-        return [replace(one, model=model) for one, model in zip(members, fitted, strict=True)]
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one member."""
@@ -321,10 +358,26 @@ class LanguageStrategy:
         return replace(one, family="mixture", model=model, options=model.options)
 
 
-def _is_refitted(one: TrainedCandidate) -> bool:
-    """Return whether a model is counted, and learns nothing from the text that it scores."""
-    family = families("language").get(one.family)  # None for a neural cache.
-    return family is not None and family.method == "fit" and not family.adapts
+@dataclass(frozen=True)
+class _Judged:
+    """A network that was trained on train and judged on dev.
+
+    Attributes:
+        candidate: The network, with its scores on dev.
+        title: Its family and size.
+        recipe: Its recipe.
+        seconds: The time it had.
+    """
+
+    candidate: TrainedCandidate
+    title: str
+    recipe: Recipe
+    seconds: float
+
+
+def _key(candidate: ScheduledCandidate) -> str:
+    """Return what distinguishes a candidate from those that differ in more than the seed."""
+    return f"{candidate.family} {dict(candidate.options)}"
 
 
 def _fitting(family: str) -> str:
@@ -336,38 +389,8 @@ def _title(family: str, settings: Mapping[str, Any]) -> str:
     return " ".join([family, *map(str, settings.values())])
 
 
-def _scored(
-    name: str,
-    family: str,
-    options: Any,
-    model: LanguageModel,
-    scores: np.ndarray[Any, np.dtype[Any]],
-    **more: Any,
-) -> TrainedCandidate:
-    nats = -float(np.mean(scores, dtype=np.float64))
-    return TrainedCandidate(name, family, options, model, scores, nats, **more)
-
-
-def _end_of(store: TokenStore, targets: int) -> TokenStore:
-    """Return the last documents, with at least ``targets`` targets in total, or all documents."""
-    first = int(np.searchsorted(store.offsets, len(store.ids) - targets, "right")) - 1
-    return store.take(np.arange(max(first, 0), store.num_documents))
-
-
 def _part_in_time(trained: "Trained", left: float) -> TokenStore:
     """Return the part of dev that a network scores: the planned one, or less for want of time."""
     if trained.scoring <= left:
         return trained.dev
     return trained.dev.beginning(int(trained.dev.num_targets * max(left, 0) / trained.scoring))
-
-
-def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate:
-    """Return a neural cache of a network's hidden states, scored on running text."""
-    from thence.models.language.neural_cache import NeuralCache, choose_theta
-
-    theta = choose_theta(one.model, data.dev, NEURAL_CACHE)
-    options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)
-    cache = NeuralCache(options, one.model)
-    scores = cache.score(data.dev, carry_context=True)
-    more = {"carry_context": True, "network_of": one.name}
-    return _scored(f"cache of {one.name}", "neural-cache", options, cache, scores, **more)

@@ -9,25 +9,17 @@ number of weights and of passes. The sizes themselves are those of the family (`
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, TrainingEnded, with_training
-from thence.autopilot.candidates import ScheduledCandidate, TrainedCandidate
-from thence.autopilot.mixer_inputs import with_log_odds
+from thence.autopilot.adapting import seconds_to_adapt
+from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
+from thence.autopilot.candidates import ScheduledCandidate
 from thence.autopilot.pace import SAFETY
-from thence.deadline import DeadlineError, deadline
+from thence.autopilot.training import TrainingEnded, with_training
+from thence.deadline import DeadlineError
 from thence.models.candidates import Size, TextKind
-from thence.models.language.dynamic_evaluation import (
-    choose_rule,
-    gradient_sizes,
-    score_dynamically,
-    seconds_per_window,
-    windows_to_learn,
-)
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
@@ -45,11 +37,20 @@ HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
 """Hidden sizes that are considered."""
 TOKENS_PER_WEIGHT: Mapping[TextKind, float] = {"names": 6.0, "characters": 10.0, "words": 5.0}
 """r, chosen by trainings of a minute on names, a megabyte of plays and the Penn Treebank."""
+MOST_PASSES: Mapping[TextKind, float] = {"names": 12.0}
+"""About how often one network reads the train text at most; with time for more, several networks of
+other seeds are trained, each in a part of the time (docs/experiments.md)."""
 WEIGHTS_PER_TOKEN = 4.0
 """Most weights per token of the train text, against overfitting."""
 DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
 """Pairs of a bound and a dropout rate: the rate of the first bound that is at least the passes over
 the train text times the weights per token of it."""
+DECAY, MOST_DECAY = 4.0, 0.25
+"""The weight decay is ``DECAY`` divided by the learning rate and by the number of steps, and at
+most ``MOST_DECAY``. The mean rate of the schedule is about half the highest, so without gradients
+weights would shrink by exp(-2) in a training, however long it is. That the decay should shrink with
+the number of steps is found by X. Wang and L. Aitchison 2024, "How to set AdamW's weight decay as
+you scale model and dataset size"; docs/experiments.md has the values that did best here."""
 FIRST_GUESS = 128
 """The hidden size whose training step is timed first."""
 MIN_DEV_TARGETS = 5000
@@ -63,15 +64,8 @@ SCORING_SHARE, MIN_SCORED = 0.1, 20_000
 targets."""
 CACHE_FACTOR = 1.0
 """Time kept for a neural cache, as a multiple of that for scoring dev."""
-ADAPTING_FACTOR = 1.2
-"""Time kept for dynamic evaluation, as a multiple of the measured estimate."""
 MAX_CACHE_SHARE = 0.04
 """No neural cache if scoring dev takes more than this share of the time."""
-MAX_ADAPTING_SHARE = 0.2
-"""Largest share of the time, or of the steps, for dynamic evaluation of dev and for choosing its
-learning rates."""
-RATE_TARGETS = 4000
-"""Number of dev targets that these learning rates are chosen on."""
 MIN_LIMIT = 0.05
 """Least seconds of training, even with no time left: a step or two."""
 MIN_TRAINING_SHARE = 0.3
@@ -108,8 +102,8 @@ def choose_recipe(
     kind: TextKind,
     seconds: float | None,
     steps: int | None,
-) -> Recipe:
-    """Return the recipe of the largest network that is worth training in the time or the steps.
+) -> tuple[Recipe, float | None]:
+    """Return the recipe of the largest network that is worth training, and the seconds for it.
 
     With a time budget, a training step of a medium size is timed, and then one of the chosen size.
     A family without sizes is trained with the candidate's options.
@@ -121,41 +115,63 @@ def choose_recipe(
         kind: What is modelled.
         seconds: Time for the training; None where steps are counted.
         steps: Number of training steps; None where time is counted.
+
+    Returns:
+        The recipe, and the seconds for the training: all, or a part by ``MOST_PASSES``.
     """
     family = get_family(candidate.family)
     if family.size is None:
         options = family.options_class()(**candidate.options)
         recipe = with_training(replace(base, model=family.name, options=options))
-        return with_fastest(recipe, data, steps)
+        return with_fastest(recipe, data, steps), seconds
     tokens = data.train.num_targets
     sizes = {hidden: family.sized(kind, hidden, candidate.options) for hidden in HIDDEN_SIZES}
 
     def recipe_of(size: Size, passes: float) -> Recipe:
         return _recipe_of(replace(base, model=family.name), size, passes, tokens)
 
-    def tokens_read(size: Size) -> tuple[TrainingOptions, dict[int, float]]:
-        """Return the fastest settings, and how many tokens each hidden size reads in the time."""
+    def tokens_read(size: Size) -> tuple[TrainingOptions, float, dict[int, float]]:
+        """Return the fastest settings, tokens per step, and tokens in the time by hidden size."""
         recipe, step, read = timed(recipe_of(size, 1.0), data)
         speed, work = read / step, _work(size, data)
-        return recipe.training, {
+        reads = {
             hidden: (seconds or 0.0) * speed * work / _work(other, data)
             for hidden, other in sizes.items()
         }
+        return recipe.training, read, reads
 
     guess = sizes[FIRST_GUESS]
     if seconds is None:
         assert steps is not None
         read = steps * typical_batch(build_setup(recipe_of(guess, 1.0), data).batches).tokens
         size = largest_size(kind, sizes, dict.fromkeys(HIDDEN_SIZES, read), tokens)
-        return with_fastest(recipe_of(size, read / tokens), data, steps)
-    fastest, reads = tokens_read(guess)
+        recipe = with_decay(recipe_of(size, read / tokens), steps)
+        return with_fastest(recipe, data, steps), None
+    fastest, per_step, reads = tokens_read(guess)
     size = largest_size(kind, sizes, reads, tokens)
     if size != guess:  # Time again: the fastest settings of a small network may be slow here.
-        fastest, reads = tokens_read(size)
+        fastest, per_step, reads = tokens_read(size)
         size = largest_size(kind, sizes, reads, tokens)
-    recipe = recipe_of(size, reads[size.hidden] / tokens)
+    trainings = equal_parts(reads[size.hidden], tokens * MOST_PASSES.get(kind, math.inf))
+    if trainings > 1:
+        reads = {hidden: read / trainings for hidden, read in reads.items()}
+        size = largest_size(kind, sizes, reads, tokens)
+    read = reads[size.hidden]
+    recipe = with_decay(recipe_of(size, read / tokens), read / per_step)
     training = replace(recipe.training, threads=fastest.threads, precision=fastest.precision)
-    return replace(recipe, training=training)
+    return replace(recipe, training=training), seconds / trainings
+
+
+def with_decay(recipe: Recipe, steps: float) -> Recipe:
+    """Return the recipe with the weight decay that fits its learning rate and number of steps."""
+    assert isinstance(recipe.training.lr, float)
+    decay = min(MOST_DECAY, DECAY / (recipe.training.lr * steps))
+    return replace(recipe, training=replace(recipe.training, weight_decay=decay))
+
+
+def equal_parts(whole: float, part: float) -> int:
+    """Return into how many parts of about the given size a whole divides; at least 1."""
+    return max(1, round(whole / part))
 
 
 def with_fastest(recipe: Recipe, data: TrainingData, steps: int | None) -> Recipe:
@@ -277,7 +293,7 @@ def train(
             setup = replace(setup, dev_evaluator=evaluator)
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
             reserve = scoring * (1 + CACHE_FACTOR * with_cache + with_decisions)
-            adapting = _seconds_to_adapt(network, recipe, data, seconds)
+            adapting = seconds_to_adapt(network, recipe, data, seconds)
             learns = adapting is not None
             reserve += adapting or 0.0
         else:
@@ -295,54 +311,6 @@ def train(
                 return None
         network.load_tensors(trainer.best_tensors())
     return Trained(recipe, network, tuple(curve), with_cache, learns, dev, scoring)
-
-
-def _seconds_to_adapt(
-    network: NeuralLanguageModel, recipe: Recipe, data: TrainingData, seconds: float | None
-) -> float | None:
-    """Return the seconds to keep for dynamic evaluation; None if it would take too long.
-
-    Where steps are counted, a window counts as a training step, and no time is kept.
-    """
-    if not recipe.training.carry_context or network.context_length is not None:
-        return None
-    windows = windows_to_learn(network, data.dev, RATE_TARGETS)
-    if seconds is None:
-        affordable = windows <= MAX_ADAPTING_SHARE * (recipe.training.steps or 0)
-        return 0.0 if affordable else None
-    needed = ADAPTING_FACTOR * windows * seconds_per_window(network, data.dev)
-    return needed if needed <= MAX_ADAPTING_SHARE * seconds else None
-
-
-def with_dynamic_evaluation(
-    one: TrainedCandidate,
-    trained: Trained,
-    data: TrainingData,
-    mixers: Sequence[TrainedCandidate],
-    ends: float,
-) -> TrainedCandidate:
-    """Return a network with dynamic evaluation if that lowers its loss on dev, else unchanged.
-
-    Args:
-        one: The network with its scores of all of dev.
-        trained: The same network and its recipe.
-        data: The tokenised text.
-        mixers: Context-mixing models, for which its binary log-odds are computed in the same pass.
-        ends: Deadline, by ``time.monotonic``, after which it is returned unchanged.
-    """
-    model, dev = trained.model, data.dev
-    try:
-        with deadline(ends), deterministic_mode(trained.recipe.training):
-            sizes = gradient_sizes(model, data.train)
-            made = replace(one, rule=choose_rule(model, dev, sizes, RATE_TARGETS))
-            if mixers:
-                made = with_log_odds(made, mixers, dev)
-            else:
-                scores = score_dynamically(model, dev, made.rule)
-                made = replace(made, scores=scores, nats=-float(np.mean(scores, dtype=np.float64)))
-    except DeadlineError:
-        return one
-    return made if made.nats < one.nats else one
 
 
 def _evaluator(

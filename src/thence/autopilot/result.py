@@ -85,7 +85,7 @@ class Best(Saved):
         tried: Every model that was tried, in order.
         failed: The reasons why models could not be trained.
         spent: Seconds spent on reading, counting, training, combining and writing.
-        refit: Whether classifiers were fitted again on train and dev; the losses are from before
+        refit: Whether models of the result were also fitted to dev; the losses are from before
             that, or from cross-validation.
     """
 
