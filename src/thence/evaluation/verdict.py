@@ -146,7 +146,7 @@ def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float)
     rise, fall, gap = dev[-1] - dev[best], train[best] - train[-1], dev[-1] - train[-1]
     where = f"dev was best at evaluation {best + 1} of {number} ({dev[best]:.4g})"
     both = f"train {train[-1]:.4g}, dev {dev[-1]:.4g}"
-    against = "--dropout 0.3 where the model has it, --weight-decay 0.01, a smaller model"
+    against = "--dropout 0.3 where the model has it, --weight-decay 0.1, a smaller model"
     if rise > RISE * learned and fall > 0 and gap > 2 * EQUAL * learned:
         return Verdict(
             "overfit",
