@@ -5,7 +5,6 @@ It needs torch.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,12 +21,10 @@ from thence.models.language.dynamic_evaluation import (
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.neural_cache import NeuralCache, choose_theta
 from thence.models.language.options import NeuralCacheOptions
+from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.training.data import TrainingData
 from thence.training.device import deterministic_mode
-
-if TYPE_CHECKING:
-    from thence.autopilot.networks import Trained
 
 NEURAL_CACHE = 2000
 """Number of hidden states that a neural cache remembers."""
@@ -59,7 +56,7 @@ def seconds_to_adapt(
 
 def with_dynamic_evaluation(
     one: TrainedCandidate,
-    trained: "Trained",
+    training: TrainingOptions,
     data: TrainingData,
     mixers: Sequence[TrainedCandidate],
     ends: float,
@@ -68,14 +65,14 @@ def with_dynamic_evaluation(
 
     Args:
         one: The network with its scores of all of dev.
-        trained: The same network and its recipe.
+        training: The settings of its training.
         data: The tokenised text.
         mixers: Context-mixing models, for which its binary log-odds are computed in the same pass.
         ends: Deadline, by ``time.monotonic``, after which it is returned unchanged.
     """
-    model, dev = trained.model, data.dev
+    model, dev = one.model, data.dev
     try:
-        with deadline(ends), deterministic_mode(trained.recipe.training):
+        with deadline(ends), deterministic_mode(training):
             sizes = gradient_sizes(model, data.train)
             made = replace(one, rule=choose_rule(model, dev, sizes, RATE_TARGETS))
             if mixers:

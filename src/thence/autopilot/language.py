@@ -276,7 +276,7 @@ class LanguageStrategy:
                     made.append(neural_cache(one, data))
             if trained.learns:
                 made[0] = with_dynamic_evaluation(
-                    one, trained, data, mixers, ends - trained.scoring
+                    one, trained.recipe.training, data, mixers, ends - trained.scoring
                 )
             if made[0].log_odds is None:
                 with suppress(DeadlineError), deadline(ends):
