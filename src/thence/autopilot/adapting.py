@@ -1,12 +1,10 @@
-"""What a trained network may add on running text: a neural cache, and dynamic evaluation.
+"""Neural caches and dynamic evaluation: models that go on learning while they score running text.
 
 It needs torch.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from thence.autopilot.candidates import TrainedCandidate, trained_candidate
 from thence.autopilot.mixer_inputs import with_log_odds
@@ -78,8 +76,7 @@ def with_dynamic_evaluation(
             if mixers:
                 made = with_log_odds(made, mixers, dev)
             else:
-                scores = score_dynamically(model, dev, made.rule)
-                made = replace(made, scores=scores, nats=-float(np.mean(scores, dtype=np.float64)))
+                made = made.with_scores(score_dynamically(model, dev, made.rule))
     except DeadlineError:
         return one
     return made if made.nats < one.nats else one

@@ -346,7 +346,7 @@ def _worth_another_seed(trained: Sequence[_Training], seconds: float) -> Schedul
     Of those trained least often it is the one with the lowest loss. None if its training, which is
     taken to last as long as the last time, would take too long for each of them.
     """
-    newest = {(one.candidate.family, str(one.candidate.options)): one for one in trained}
+    newest = {one.candidate.key: one for one in trained}
     possible = [
         one
         for one in newest.values()

@@ -53,8 +53,9 @@ def best(
         page: Writes a page about the result, within the time; not called if the time is below
             ``MIN_TIME_FOR_PAGE`` seconds.
         keep_text: Keep texts that can be read only once in the run, as in ``thence.train``.
-        refit: Fit counted models and classifiers again to train and dev together, once they are
-            chosen.
+        refit: Let models of the result learn from dev too: counted models and classifiers are
+            fitted again to train and dev once they are chosen, and networks that are trained
+            again from another seed read both, unless the text is running text.
         **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
             ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
 

@@ -1,7 +1,7 @@
 """Candidates, trained candidates and ensembles, for language models and classifiers alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,11 @@ class ScheduledCandidate:
     trains: bool = False
     unlabelled: bool = False
     seed: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its family and options: equal for candidates that differ in the seed only."""
+        return self.family, str(dict(self.options))
 
 
 def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCandidate, ...]:
@@ -111,6 +116,10 @@ class TrainedCandidate:
     log_odds: Array | None = None
     judged_as: str | None = None
 
+    def with_scores(self, scores: Array, **changes: Any) -> "TrainedCandidate":
+        """Return a language model with other scores on dev, and the loss that is their mean."""
+        return replace(self, scores=scores, nats=mean_loss(scores), **changes)
+
     @property
     def settings(self) -> dict[str, Any]:
         """Its settings by name, without those that are None."""
@@ -121,8 +130,12 @@ def trained_candidate(
     name: str, family: str, options: Any, model: Any, scores: Array, **more: Any
 ) -> TrainedCandidate:
     """Return a language model as a candidate; its loss is the mean of its scores."""
-    nats = -float(np.mean(scores, dtype=np.float64))
-    return TrainedCandidate(name, family, options, model, scores, nats, **more)
+    return TrainedCandidate(name, family, options, model, scores, mean_loss(scores), **more)
+
+
+def mean_loss(scores: Array) -> float:
+    """Return the loss of a language model with these log-probabilities, in nats per target."""
+    return -float(np.mean(scores, dtype=np.float64))
 
 
 @dataclass(frozen=True)

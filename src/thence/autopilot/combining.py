@@ -182,8 +182,7 @@ def _scored_on(one: TrainedCandidate, dev: TokenStore) -> TrainedCandidate:
     """Return a member with its scores cut to the first documents of dev."""
     if len(one.scores) == dev.num_targets:
         return one
-    scores = one.scores[: dev.num_targets]
-    return replace(one, scores=scores, nats=-float(np.mean(scores, dtype=np.float64)))
+    return one.with_scores(one.scores[: dev.num_targets])
 
 
 def _mixed(

@@ -53,9 +53,9 @@ MAX_REFIT_SHARE = 0.3
 """Time is kept for fitting the counted models of a family again to train and dev only if it is at
 most this share of the time left."""
 TRAININGS_PER_JUDGED = 3
-"""Of so many networks of a family, trained from different seeds on documents that are no running
-text, the first is trained on train and judged on dev. The others are trained on train and dev with
-its recipe, and share its weight."""
+"""On separate documents, such as names, networks of one family are trained in groups of this size,
+each from another seed. The first of a group is trained on train and judged on dev. The others are
+trained on train and dev with its recipe, and share its weight in the mixture."""
 COUNTING_SHARE, COUNTING_SHARE_BEFORE_NETWORKS = 0.6, 0.5
 """Shares of the time left that counting may take: without networks to train afterwards,
 and with networks."""
@@ -82,7 +82,7 @@ class LanguageStrategy:
     refit: bool = True
     dev: TokenStore = field(init=False)
     mixers: list[TrainedCandidate] = field(default_factory=list)
-    judged: dict[str, "_Judged"] = field(default_factory=dict)
+    judged: dict[tuple[str, str], "_Judged"] = field(default_factory=dict)
     combined: dict[tuple[str, ...], Ensemble] = field(default_factory=dict)
     unit: ClassVar[Literal["token"]] = "token"
     tolerance: ClassVar[float] = TOLERANCE
@@ -242,7 +242,7 @@ class LanguageStrategy:
         from thence.autopilot.networks import choose_recipe, train_until
 
         base = autopilot.recipe_of(candidate)
-        first = self.judged.get(_key(candidate))
+        first = self.judged.get(candidate.key)
         if first is not None and candidate.seed % TRAININGS_PER_JUDGED:
             return self._train_with_dev(first, base.training.seed, seconds)
         recipe, seconds = choose_recipe(base, data, candidate, self.kind, seconds, steps)
@@ -267,7 +267,7 @@ class LanguageStrategy:
             curve=trained.curve,
         )
         if seconds is not None and self.refit and not self._carries:
-            self.judged[_key(candidate)] = _Judged(one, title, trained.recipe, seconds)
+            self.judged[candidate.key] = _Judged(one, title, trained.recipe, seconds)
         made = [one]
         if len(scores) == data.dev.num_targets:
             ends += autopilot.budget.began
@@ -373,11 +373,6 @@ class _Judged:
     title: str
     recipe: Recipe
     seconds: float
-
-
-def _key(candidate: ScheduledCandidate) -> str:
-    """Return what distinguishes a candidate from those that differ in more than the seed."""
-    return f"{candidate.family} {dict(candidate.options)}"
 
 
 def _fitting(family: str) -> str:

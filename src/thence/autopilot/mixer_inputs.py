@@ -7,7 +7,6 @@ ones. Afterwards it has learned dev as well.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -45,8 +44,7 @@ def with_log_odds(
             yield places, log_probs
 
     log_odds = mixer.model.log_odds(targets, [read()])[:, 0]
-    nats = -float(np.mean(scores, dtype=np.float64))
-    return replace(one, scores=scores, nats=nats, log_odds=log_odds)
+    return one.with_scores(scores, log_odds=log_odds)
 
 
 def with_inputs(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[TrainedCandidate]:
@@ -70,9 +68,7 @@ def with_inputs(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[Tr
     model: ContextMixing = mixer.model.with_models(len(inputs))
     said = [one.log_odds for one in inputs if one.log_odds is not None]
     scores = model.learn(dev, mixer.carry_context, np.stack(said, axis=1) if said else None)
-    nats = -float(np.mean(scores, dtype=np.float64))
-    names = [one.name for one in inputs]
-    made = replace(mixer, model=model, scores=scores, nats=nats, inputs=names)
+    made = mixer.with_scores(scores, model=model, inputs=[one.name for one in inputs])
     # Members of a mixture may only have inputs before them, so it goes to the end.
     return [*(one for one in members if one is not mixer), made]
 

@@ -58,7 +58,7 @@ MIN_DEV_TARGETS = 5000
 EVALUATION_SHARE = 0.005
 """Largest share of the time for each of the ten evaluations during a training."""
 CLASSIFYING_SHARE = 0.03
-"""Share of the time of training a classifier that is kept for classifying dev with it."""
+"""Share of a classifier's time that is not for training, but for classifying dev afterwards."""
 SCORING_SHARE, MIN_SCORED = 0.1, 20_000
 """A network scores as much of dev as takes this share of its time, and at least ``MIN_SCORED``
 targets."""

@@ -1,4 +1,4 @@
-"""What the trainings of a search have in common: their settings, and how they are ended early."""
+"""Settings of the trainings of ``thence best``, and a callback that stops a training early."""
 
 from dataclasses import dataclass, replace
 from typing import Any

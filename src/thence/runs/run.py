@@ -31,11 +31,7 @@ from thence.runs.files import find_run, no_run_message, refuse_links
 from thence.runs.folder import RunFolder, check_splits, read_held_out_splits, read_splits
 from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint
 from thence.runs.metrics import append_json_line
-from thence.runs.provenance import (
-    check_provenance,
-    now,
-    read_config,
-)
+from thence.runs.provenance import check_provenance, now, read_config
 from thence.runs.snapshots import check_step, snapshot_steps, split_address
 from thence.runs.weights import Model, load_model
 from thence.settings import as_in_file

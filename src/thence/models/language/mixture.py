@@ -105,20 +105,13 @@ class Mixture:
         self.gradient_sizes: dict[int, Mapping[str, Array]] = {}
 
     def equal_weights(self) -> Float64[np.ndarray, "rows models"]:
-        """Return weights that give each member the same share in every context.
-
-        Their number depends on the statistics of an n-gram member, and so on its counts.
-        """
-        count = len(self.models)
-        start = 0.0 if self.options.weights == "gated" else 1 / max(count, 1)
-        return np.full((self._num_rows(), count), start)
-
-    def _num_rows(self) -> int:
-        """Return the number of features of the gate, or of buckets of the table."""
-        if self.options.weights == "gated":
-            of_contexts = [one for one in (self.context_ngram, self._cache) if one is not None]
-            return 1 + PLACES + sum(one.num_context_features for one in of_contexts)
-        return self.context_ngram.num_buckets if self.context_ngram else 1
+        """Return weights of equal members; their number depends on what an n-gram has counted."""
+        count, ngram = len(self.models), self.context_ngram
+        if self.options.weights != "gated":  # A row of the table for each bucket of contexts.
+            return np.full((ngram.num_buckets if ngram else 1, count), 1 / max(count, 1))
+        of_contexts = [one for one in (ngram, self._cache) if one is not None]
+        features = 1 + PLACES + sum(one.num_context_features for one in of_contexts)
+        return np.zeros((features, count))
 
     def learn_weights(
         self,
@@ -145,7 +138,9 @@ class Mixture:
             self.weights = learn_gate(probs, self._features(contexts))
             return
         bucket_ids = self._bucket_ids(contexts)
-        self.weights = learn_table(probs, bucket_ids, self._num_rows(), learn_single(probs))
+        self.weights = learn_table(
+            probs, bucket_ids, len(self.equal_weights()), learn_single(probs)
+        )
 
     def member_scores(self, store: TokenStore, carry_context: bool = False) -> Scores:
         """Return each member's log-probability of every target, in nats."""
@@ -357,7 +352,7 @@ class Mixture:
         static.options = replace(self.options, members=members, adapt=None)
         static._cache, static.gradient_sizes = None, {}
         # The features of the cache are last, and a static mixture has no cache.
-        static.weights = static.weights[: static._num_rows()]
+        static.weights = static.weights[: len(static.equal_weights())]
         return static if static.models else None
 
     def only(self, kept: Sequence[int]) -> "Mixture":
@@ -390,8 +385,7 @@ class Mixture:
         """Set what ``tensors`` returned."""
         others = load_joined(self.models, tensors)
         self.gradient_sizes = pop_gradient_sizes(self.options.members, self.models, others)
-        shape = (self._num_rows(), len(self.models))
-        if others.keys() != {"weights"} or others["weights"].shape != shape:
+        if others.keys() != {"weights"} or others["weights"].shape != self.equal_weights().shape:
             raise ValueError("the weights do not fit the members")
         weights = others["weights"]
         if weights.dtype.kind != "f" or not np.isfinite(weights).all():
