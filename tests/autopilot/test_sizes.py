@@ -28,80 +28,80 @@ from thence.models.candidates import Candidate, Kind, Size, TextKind
 from thence.models.registry import Method, get_family
 from thence.recipes import make_recipe
 
-MODELS = st.sampled_from(["mlp", "gru", "lstm"])
 KINDS = st.sampled_from(["names", "characters", "words"])
 TOKENS = st.floats(1, 1e12)
 
 
-def size_of(model: str, kind: TextKind, hidden: int = 128, **options: Any) -> Size:
-    return get_family(model).sized(kind, hidden, options)
+def size_of(kind: TextKind, hidden: int = 128, **options: Any) -> Size:
+    return get_family("lstm").sized(kind, hidden, options)
 
 
-def fit(model: str, kind: TextKind, read: float, train: int) -> int:
-    sizes = {hidden: size_of(model, kind, hidden) for hidden in HIDDEN_SIZES}
+def fit(kind: TextKind, read: float, train: int) -> int:
+    sizes = {hidden: size_of(kind, hidden) for hidden in HIDDEN_SIZES}
     return largest_size(kind, sizes, dict.fromkeys(HIDDEN_SIZES, read), train).hidden
 
 
 @settings(deadline=None)
-@given(MODELS, KINDS, TOKENS, TOKENS, st.integers(1, 10**10))
+@given(KINDS, TOKENS, TOKENS, st.integers(1, 10**10))
 def test_more_time_never_means_a_smaller_network(
-    model: str, kind: TextKind, one: float, other: float, train: int
+    kind: TextKind, one: float, other: float, train: int
 ) -> None:
     low, high = sorted((one, other))
-    assert fit(model, kind, low, train) <= fit(model, kind, high, train)
+    assert fit(kind, low, train) <= fit(kind, high, train)
 
 
 @settings(deadline=None)
-@given(MODELS, KINDS, st.integers(1, 10**10), st.integers(1, 10**10))
-def test_more_text_never_means_a_smaller_network(
-    model: str, kind: TextKind, one: int, other: int
-) -> None:
+@given(KINDS, st.integers(1, 10**10), st.integers(1, 10**10))
+def test_more_text_never_means_a_smaller_network(kind: TextKind, one: int, other: int) -> None:
     low, high = sorted((one, other))
-    assert fit(model, kind, 1e12, low) <= fit(model, kind, 1e12, high)
+    assert fit(kind, 1e12, low) <= fit(kind, 1e12, high)
 
 
 def test_recurrent_networks_learn_characters_by_muon_and_words_by_adamw() -> None:
-    for model in ("gru", "lstm"):
-        assert size_of(model, "names").training["optimizer"] == "muon"
-        assert size_of(model, "characters").training["optimizer"] == "muon"
-        assert "optimizer" not in size_of(model, "words").training
+    assert size_of("names").training["optimizer"] == "muon"
+    assert size_of("characters").training["optimizer"] == "muon"
+    assert "optimizer" not in size_of("words").training
+
+
+def test_the_learning_rate_falls_with_the_square_root_of_the_width() -> None:
+    rates = [size_of("names", hidden).training["lr"] for hidden in (64, 128, 512)]
+    assert rates == pytest.approx([0.025, 0.025, 0.025 / math.sqrt(512 / 128)])
 
 
 def test_the_sample_of_words_grows_with_the_network() -> None:
-    samples = [size_of("lstm", "words", hidden).options["samples"] for hidden in (96, 256, 1024)]
+    samples = [size_of("words", hidden).options["samples"] for hidden in (96, 256, 1024)]
     assert samples == [4 * 96, 4 * 256, 2048]
 
 
 def test_a_small_text_bounds_the_network_however_long_the_time() -> None:
-    assert fit("lstm", "characters", math.inf, 1000) == HIDDEN_SIZES[0]
-    assert fit("lstm", "characters", math.inf, 10**10) == HIDDEN_SIZES[-1]
+    assert fit("characters", math.inf, 1000) == HIDDEN_SIZES[0]
+    assert fit("characters", math.inf, 10**10) == HIDDEN_SIZES[-1]
 
 
 def test_weights_by_hand() -> None:
     # Four gates of 128 units, each with 32 inputs and 128 units before.
-    assert size_of("lstm", "characters").weights == 4 * 128 * (32 + 128)
-    assert size_of("gru", "names", layers=2).weights == 3 * 128 * (32 + 128 + 2 * 128)
-    assert size_of("mlp", "names").weights == 8 * 32 * 128
+    assert size_of("characters").weights == 4 * 128 * (32 + 128)
+    assert size_of("names", layers=2).weights == 4 * 128 * (32 + 128 + 2 * 128)
 
 
 @settings(deadline=None)
-@given(MODELS, KINDS, st.sampled_from(HIDDEN_SIZES), st.floats(0.01, 1e6))
+@given(KINDS, st.sampled_from(HIDDEN_SIZES), st.floats(0.01, 1e6))
 def test_settings_of_a_size_are_settings_of_its_family(
-    model: str, kind: TextKind, hidden: int, passes: float
+    kind: TextKind, hidden: int, passes: float
 ) -> None:
-    size = size_of(model, kind, hidden)
-    get_family(model).options_class()(**options_of(size, passes, 1000))
+    size = size_of(kind, hidden)
+    get_family("lstm").options_class()(**options_of(size, passes, 1000))
     training = size.training
-    assert 0 < training["lr"] <= 0.02 and training["batch_size"] > 0
+    assert 0 < training["lr"] <= 0.025 and training["batch_size"] > 0
 
 
 @settings(deadline=None)
-@given(MODELS, KINDS, st.floats(0.01, 1e6), st.floats(0.01, 1e6))
+@given(KINDS, st.floats(0.01, 1e6), st.floats(0.01, 1e6))
 def test_the_more_often_a_text_is_read_the_more_is_left_out(
-    model: str, kind: TextKind, one: float, other: float
+    kind: TextKind, one: float, other: float
 ) -> None:
     low, high = sorted((one, other))
-    size = size_of(model, kind)
+    size = size_of(kind)
     assert options_of(size, low, 1000)["dropout"] <= options_of(size, high, 1000)["dropout"]
 
 
@@ -160,10 +160,8 @@ def names_of(kind: Kind, seconds: float, *methods: Method) -> list[str]:
 
 def test_what_is_trained_for_how_long() -> None:
     assert names_of("names", 3.9, "train") == []
-    assert names_of("names", 4, "train") == ["mlp 1"]
-    assert names_of("names", 13, "train") == ["gru 1"]
-    assert names_of("names", 100, "train") == ["gru 0.5", "lstm 0.5"]
-    assert names_of("characters", 4, "train") == ["gru 1"]
+    assert names_of("names", 4, "train") == ["lstm 1"]
+    assert names_of("characters", 4, "train") == ["lstm 1"]
     assert names_of("words", 10, "train") == ["lstm 1"]
     assert names_of("words", 200, "train") == ["lstm 1 2"]
     caches = ["cache 1 1", "cache 1 2", "cache 1 4 65536 0.4"]
@@ -203,7 +201,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_family_of_another_package_is_tried_after_ours(own: None) -> None:
     assert names_of("names", 1, "train") == []
-    assert names_of("names", 5, "train") == ["mlp 1", "my-bigram 0.5"]
+    assert names_of("names", 5, "train") == ["lstm 1", "my-bigram 0.5"]
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCan
         found += [
             (one.place, _scheduled(family, one))
             for one in affordable
-            if one.seconds == best and one.share > 0 and family.method in methods
+            if one.seconds == best and family.method in methods
         ]
     return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 

@@ -22,8 +22,7 @@ class Candidate:
 
     Attributes:
         seconds: The smallest training budget, in seconds; counted models need none.
-        share: Its share of the training time, relative to the shares of all others. With 0 the
-            family is no longer trained from this budget on.
+        share: Its share of the training time, relative to the shares of all others.
         place: Candidates are trained in ascending order of this; those of thence have 0 to 4.
         options: Settings of the model that do not depend on the budget.
         running: Whether it is only for running text, where context crosses documents.

@@ -151,8 +151,6 @@ add_built_in([
         "mlp", "train", "language.options:MLPOptions", "language.mlp:create",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
         inference="language.inference:mlp", window=True,
-        candidates={"names": (Candidate(4), Candidate(13, share=0))},
-        size="thence.models.language.mlp:size",
     ),
     _recurrent(
         "rnn", options="language.options:RNNOptions",
@@ -162,7 +160,8 @@ add_built_in([
         "lstm", options="language.options:LSTMOptions",
         summary="long short-term memory: a recurrent network with gates and cells",
         candidates={
-            "names": (Candidate(100, share=0.5, place=1),),
+            "names": (Candidate(4, place=0),),
+            "characters": (Candidate(4, place=0),),
             "words": (Candidate(10, place=0), Candidate(200, place=0, options={"layers": 2})),
         },
         size="thence.models.language.recurrent:lstm_size",
@@ -170,11 +169,6 @@ add_built_in([
     _recurrent(
         "gru", options="language.options:GRUOptions",
         summary="gated recurrent units: gates without cells",
-        candidates={
-            "names": (Candidate(13, place=0), Candidate(100, share=0.5, place=0)),
-            "characters": (Candidate(4, place=0),),
-        },
-        size="thence.models.language.recurrent:gru_size",
     ),
     _language(
         "transformer", "train",

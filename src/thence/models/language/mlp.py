@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
-from thence.models.candidates import Size, TextKind, embedding_size
 from thence.models.graph import Graph, Hidden
 from thence.models.language import graphs
 from thence.models.language.neural import (
@@ -57,19 +56,6 @@ GAINS: Mapping[Activation, float] = {
 }
 """Factors of the weights' standard deviation 1 / sqrt(fan in) before an activation, so that its
 output has about the variance of its input (PyTorch's ``calculate_gain``)."""
-
-
-def size(kind: TextKind, hidden: int) -> Size:
-    """Return the settings for ``thence best``, which did best on names in a minute."""
-    context = {"names": 8, "characters": 10, "words": 4}[kind]
-    embedding = embedding_size(kind, hidden, of_words=64)
-    return Size(
-        hidden,
-        context * embedding * hidden,
-        {"context": context, "embedding_size": embedding, "hidden_size": hidden},
-        {"dropout": 1.0, "embedding_dropout": 1 / 4},
-        {"lr": 0.015, "batch_size": 1024},
-    )
 
 
 class MLP(nn.Module):

@@ -22,7 +22,7 @@ and large enough for an input.
 """
 
 import math
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -42,6 +42,10 @@ GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 """Blocks of H rows in the weights of a cell: i, f, g, o of an LSTM; r, z, n of a GRU."""
 MOST_SAMPLES = 2048
 """Upper bound of the sampled softmax's samples in ``thence best``."""
+BASE_WIDTH = 128
+RATES: dict[TextKind, float] = {"names": 0.025, "characters": 0.025, "words": 0.008}
+"""Learning rates of ``thence best`` for up to ``BASE_WIDTH`` hidden units; with more of them it
+falls with the square root of their number (docs/experiments.md)."""
 FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
 """Functions that compute a whole layer over time in one call, in C++ or cuDNN."""
 
@@ -51,7 +55,7 @@ LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
 """State of one layer, with the layer first, as PyTorch's fused cells expect it."""
 
 
-def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
+def lstm_size(kind: TextKind, hidden: int, layers: int = 1) -> Size:
     """Return the settings for ``thence best``, which did best on names, plays and news."""
     embedding = embedding_size(kind, hidden, of_words=hidden)
     inputs = embedding + (layers - 1) * hidden
@@ -59,8 +63,8 @@ def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
         "embedding_size": embedding, "hidden_size": hidden, "layers": layers,
     }  # fmt: skip
     dropouts = {"dropout": 1.0}
-    rate = min(0.01 * math.sqrt(128 / hidden), 0.01)
-    # For characters Muon is better, for words AdamW (docs/experiments.md).
+    rate = RATES[kind] * min(1.0, math.sqrt(BASE_WIDTH / hidden))
+    # For characters Muon with a high rate is better, for words AdamW (docs/experiments.md).
     training: dict[str, Any] = {"lr": rate, "batch_size": 256, "optimizer": "muon"}
     if kind == "characters":
         training |= {"batch_size": 32, "window": 64, "vary_windows": True}
@@ -69,12 +73,9 @@ def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
         # (docs/experiments.md).
         options |= {"tied": True, "softmax": "sampled", "samples": min(4 * hidden, MOST_SAMPLES)}
         dropouts |= {"embedding_dropout": 1 / 8, "input_dropout": 1.0}
-        training = {"lr": 0.8 * rate, "batch_size": 40, "window": 35, "vary_windows": True}
-    weights = GATES[cell] * hidden * (inputs + layers * hidden)
+        training = {"lr": rate, "batch_size": 40, "window": 35, "vary_windows": True}
+    weights = GATES["lstm"] * hidden * (inputs + layers * hidden)
     return Size(hidden, weights, options, dropouts, training)
-
-
-lstm_size, gru_size = partial(_size, "lstm"), partial(_size, "gru")
 
 
 class Layer(nn.Module):
