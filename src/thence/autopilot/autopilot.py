@@ -104,6 +104,8 @@ class Autopilot:
         candidates = strategy.schedule(max(0.0, self.budget.for_training()))
         if members:
             share = SHARE_AFTER_COUNTS if candidates else 1.0
+            # How long combining takes is measured here for later; beside an import it takes longer.
+            self._loaded_by(self._ends_after(share))
             best = self._combined(strategy, best, members, share)
             self.tried[-1] = replace(
                 self.tried[-1], so_far=best.nats, accuracy_so_far=best.accuracy
@@ -188,7 +190,7 @@ class Autopilot:
         began, ends = time.monotonic(), self.ends()
         try:
             with deadline(ends):
-                if candidate.trains and not self._is_loaded(ends):
+                if candidate.trains and not self._loaded_by(ends):
                     raise DeadlineError
                 if seconds is not None:  # Loading PyTorch is part of the candidate's time.
                     seconds = max(0.0, seconds - (time.monotonic() - began))
@@ -222,7 +224,7 @@ class Autopilot:
             self.in_background(_load_torch)
             self._loading = self._background
 
-    def _is_loaded(self, ends: float) -> bool:
+    def _loaded_by(self, ends: float) -> bool:
         """Wait for PyTorch, at most until ``ends``; return whether it is imported."""
         if self._loading is not None and not math.isinf(ends):
             self._loading.join(max(0.0, ends - time.monotonic()))

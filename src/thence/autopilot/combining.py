@@ -17,7 +17,7 @@ import numpy as np
 from thence._core import library
 from thence.array_types import Bool, Float
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
-from thence.autopilot.pace import Pace
+from thence.autopilot.pace import SAFETY, Pace
 from thence.deadline import DeadlineError, deadline
 from thence.ensembles.members import build_mixture, dynamic_member
 from thence.models.language.members import Member
@@ -46,6 +46,8 @@ characters and news in words were 0.002 to 0.01; high rates gain on short texts 
 ones, so the higher ones are left out."""
 PRUNING_SHARE = 0.05
 """Largest share of the time left that is kept for pruning."""
+LEAST_PRUNING = 2.0
+"""Members are pruned only if there is time for so many mixtures of the sample."""
 COMBINING_SHARE = 0.12
 """Largest share of the time left that is kept for learning the weights of a mixture, in addition to
 that for pruning."""
@@ -122,7 +124,7 @@ def _mixed_in_time(
     """
     full = _seconds(len(members), dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(len(members), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
-    if time.monotonic() + full + 2 * sample < ends:
+    if time.monotonic() + full + LEAST_PRUNING * sample < ends:
         began = time.monotonic()
         members = prune(members, dev, vocabulary_size, ends - full)
         pace.measured("pruning", time.monotonic() - began)
@@ -145,7 +147,10 @@ def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) ->
     full = _seconds(members, dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(members, min(PRUNING_TARGETS, dev.num_targets), 1, pace)
     pruning = pace.expected("pruning") if "pruning" in pace.rates else members * sample
-    return min(full, COMBINING_SHARE * left) + min(pruning, PRUNING_SHARE * left)
+    most = PRUNING_SHARE * left
+    if most < LEAST_PRUNING * sample:
+        most = 0.0  # None is tried in so little time.
+    return min(full, COMBINING_SHARE * left) + min(pruning, most)
 
 
 def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
@@ -156,7 +161,8 @@ def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
 
 def _learning_seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
     # Twice: weights are learned on each half of dev to judge the other half, then on all of it.
-    return 2 * pace.expected("learning", members * targets / stride)
+    # Without SAFETY: learning ends at a deadline by itself, with weights that are nearly as good.
+    return 2 * pace.expected("learning", members * targets / stride) / SAFETY
 
 
 def _best_alone(members: Sequence[TrainedCandidate]) -> Ensemble:
