@@ -123,6 +123,27 @@ def test_time_is_shared_and_what_one_leaves_goes_to_the_next() -> None:
     assert all(0 <= seconds < 1000 for seconds in strategy.allowed)
 
 
+def test_counted_models_are_combined_once_pytorch_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    class Noting(Fake):
+        def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
+            done.append("combined")
+            return super().combine(members, ends)
+
+    def load() -> None:
+        time.sleep(0.1)
+        done.append("imported")
+
+    monkeypatch.setattr("thence.autopilot.autopilot._load_torch", load)
+    network = ScheduledCandidate("network", 1.0, trains=True)
+    strategy = Noting(counted=TRAINED[:1], candidates=(network,), trained=(None,))
+    autopilot_for(seconds=100.0).run(strategy)
+    assert done[:2] == ["imported", "combined"]
+
+
 def test_time_that_is_left_goes_to_other_seeds_the_best_first() -> None:
     took, clock = {"small": 20.0, "large": 30.0}, [0.0]
 
