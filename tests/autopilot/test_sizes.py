@@ -20,6 +20,7 @@ from thence.autopilot.networks import (
     equal_parts,
     largest_size,
     options_of,
+    trainings_in,
     with_decay,
 )
 from thence.errors import SettingError
@@ -109,6 +110,14 @@ def test_the_more_often_a_text_is_read_the_more_is_left_out(
 def test_time_for_many_passes_is_divided(whole: float, parts: int) -> None:
     assert equal_parts(whole, 10.0) == parts
     assert equal_parts(whole, math.inf) == 1
+
+
+def test_a_small_text_is_read_more_often_before_time_is_divided() -> None:
+    # 12 passes over 100,000 tokens are 1,200 steps of 1,000 tokens; over 1,000 tokens they would be
+    # 12, so there it is 500 steps.
+    assert trainings_in(2 * 1_200_000, 100_000, 1000.0, "names") == 2
+    assert trainings_in(2 * 500_000, 1000, 1000.0, "names") == 2
+    assert trainings_in(1e12, 1000, 1000.0, "characters") == 1
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ TOKENS_PER_WEIGHT: Mapping[TextKind, float] = {"names": 6.0, "characters": 10.0,
 MOST_PASSES: Mapping[TextKind, float] = {"names": 12.0}
 """About how often one network reads the train text at most; with time for more, several networks of
 other seeds are trained, each in a part of the time (docs/experiments.md)."""
+LEAST_STEPS = 500
+"""Time is not divided into trainings of fewer steps than this: in a small text many passes are few
+steps, and a network that made few steps has learned little (docs/experiments.md)."""
 WEIGHTS_PER_TOKEN = 4.0
 """Most weights per token of the train text, against overfitting."""
 DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
@@ -117,7 +120,7 @@ def choose_recipe(
         steps: Number of training steps; None where time is counted.
 
     Returns:
-        The recipe, and the seconds for the training: all, or a part by ``MOST_PASSES``.
+        The recipe, and the seconds for the training: all, or a part (``trainings_in``).
     """
     family = get_family(candidate.family)
     if family.size is None:
@@ -152,7 +155,7 @@ def choose_recipe(
     if size != guess:  # Time again: the fastest settings of a small network may be slow here.
         fastest, per_step, reads = tokens_read(size)
         size = largest_size(kind, sizes, reads, tokens)
-    trainings = equal_parts(reads[size.hidden], tokens * MOST_PASSES.get(kind, math.inf))
+    trainings = trainings_in(reads[size.hidden], tokens, per_step, kind)
     if trainings > 1:
         reads = {hidden: read / trainings for hidden, read in reads.items()}
         size = largest_size(kind, sizes, reads, tokens)
@@ -167,6 +170,19 @@ def with_decay(recipe: Recipe, steps: float) -> Recipe:
     assert isinstance(recipe.training.lr, float)
     decay = min(MOST_DECAY, DECAY / (recipe.training.lr * steps))
     return replace(recipe, training=replace(recipe.training, weight_decay=decay))
+
+
+def trainings_in(read: float, train_tokens: int, per_step: float, kind: TextKind) -> int:
+    """Return by how many networks the time is shared, by ``MOST_PASSES`` and ``LEAST_STEPS``.
+
+    Args:
+        read: Tokens that one network would read in all of the time.
+        train_tokens: Tokens in the train text.
+        per_step: Tokens that a training step reads.
+        kind: What is modelled.
+    """
+    passes = MOST_PASSES.get(kind, math.inf)
+    return equal_parts(read, max(passes * train_tokens, LEAST_STEPS * per_step))
 
 
 def equal_parts(whole: float, part: float) -> int:
