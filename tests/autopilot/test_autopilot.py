@@ -3,13 +3,18 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from thence.autopilot.autopilot import Autopilot, _Training, _worth_another_seed
+from thence.autopilot.autopilot import (
+    Autopilot,
+    _newest_comparable,
+    _Training,
+    _worth_another_seed,
+)
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.pace import SAFETY
@@ -142,6 +147,14 @@ def test_counted_models_are_combined_once_pytorch_is_imported(
     strategy = Noting(counted=TRAINED[:1], candidates=(network,), trained=(None,))
     autopilot_for(seconds=100.0).run(strategy)
     assert done[:2] == ["imported", "combined"]
+
+
+def test_what_was_judged_on_less_of_dev_is_not_shown_as_combined_so_far() -> None:
+    whole = replace(single(candidate("whole", 2.0)), judged=100)
+    beginning, later = replace(whole, nats=1.0, judged=50), replace(whole, nats=1.9)
+    assert _newest_comparable(None, beginning) is beginning
+    assert _newest_comparable(whole, beginning) is whole
+    assert _newest_comparable(whole, later) is later
 
 
 def test_time_that_is_left_goes_to_other_seeds_the_best_first() -> None:

@@ -61,6 +61,13 @@ def test_that_models_were_chosen_on_dev_is_said(tmp_path: Path) -> None:
     assert ("", more) in about_rows(replace(whole, refit=True))
 
 
+def test_how_many_targets_are_unknown_is_said(tmp_path: Path) -> None:
+    known, unknown = made(tmp_path, unknown_share=0.004), made(tmp_path, unknown_share=0.5)
+    assert "unknown on dev" not in dict(about_rows(known))
+    assert dict(about_rows(unknown))["unknown on dev"].startswith("50.0% of the targets")
+    assert "50.0% of the targets" in best_html(unknown)
+
+
 def test_an_infinite_loss_is_null_in_strict_json(tmp_path: Path) -> None:
     cache = replace(COUNTS[0], nats=math.inf)
     whole = made(tmp_path, tried=[cache, *COUNTS])

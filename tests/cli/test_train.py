@@ -286,3 +286,10 @@ def test_settings_reach_the_run(thence, small):
     assert recipe.options.hidden_size == SMALL["hidden_size"]
     assert recipe.tokens.tokens == "bytes"
     assert recipe.training.lr != 0.01
+
+
+@pytest.mark.slow
+def test_best_proposes_no_test_split_that_is_empty(thence):
+    flags = "--steps", "2", "--no-report"
+    outcome = thence("best", "text.txt", "--dev", "text.txt", *flags, "-o", "own-dev")
+    assert outcome.err.endswith("Next: thence sample own-dev   thence report own-dev\n")

@@ -102,13 +102,15 @@ class Autopilot:
             members, best = [first, *members], single(first)
             self._add(first, self.budget.spent(), best)
         candidates = strategy.schedule(max(0.0, self.budget.for_training()))
+        shown = best
         if members:
             share = SHARE_AFTER_COUNTS if candidates else 1.0
             # How long combining takes is measured here for later; beside an import it takes longer.
             self._loaded_by(self._ends_after(share))
             best = self._combined(strategy, best, members, share)
+            shown = _newest_comparable(shown, best)
             self.tried[-1] = replace(
-                self.tried[-1], so_far=best.nats, accuracy_so_far=best.accuracy
+                self.tried[-1], so_far=shown.nats, accuracy_so_far=shown.accuracy
             )
         in_full = not candidates  # Whether the last combination could use all the time left.
         trained: list[_Training] = []
@@ -129,8 +131,9 @@ class Autopilot:
             members = _without(first, members) + new
             in_full = share == 1.0
             best = self._combined(strategy, best, members, 1.0 if in_full else SHARE_AFTER_NETWORK)
+            shown = _newest_comparable(shown, best)
             for one in new:
-                self._add(one, began, best)
+                self._add(one, began, shown)
         if best is None:
             raise self._nothing()
         if not in_full:
@@ -333,6 +336,15 @@ class Autopilot:
         taken = {one.name for one in self.tried}
         others = (f"{name} ({number})" for number in range(2, len(taken) + 3))
         return next(other for other in [name, *others] if other not in taken)
+
+
+def _newest_comparable(before: Ensemble | None, after: Ensemble) -> Ensemble:
+    """Return the newer ensemble, or the older one if that was judged on more of dev.
+
+    For want of time an ensemble may be judged on the beginning of dev only. Beside losses on all of
+    dev, that of an easier or harder beginning would mislead.
+    """
+    return after if before is None or after.judged >= before.judged else before
 
 
 def _without(

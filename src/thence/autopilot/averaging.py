@@ -91,8 +91,8 @@ def average_few(
     weights = _weights_of_few(members, labels)
     result = evaluate_labels(classifiers.pooled([one.scores for one in members], weights), labels)
     model = average_of(members, weights, vocabulary_size, classes)
-    accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
-    return Ensemble(tuple(members), shares, "ensemble", model.options, model, result.nats, accuracy)
+    own = "ensemble", model.options, model, result.nats, result.metrics["dev_accuracy"]
+    return Ensemble(tuple(members), tuple(weights.tolist()), *own, judged=len(members[0].scores))
 
 
 def _weights_of_few(members: Sequence[TrainedCandidate], labels: Labels) -> Float64[Any, "members"]:

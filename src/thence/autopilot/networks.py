@@ -43,6 +43,8 @@ other seeds are trained, each in a part of the time (docs/experiments.md)."""
 LEAST_STEPS = 500
 """Time is not divided into trainings of fewer steps than this: in a small text many passes are few
 steps, and a network that made few steps has learned little (docs/experiments.md)."""
+LEAST_TRAINING = 2 * MIN_TRAINING
+"""Nor into trainings of fewer seconds than this, which would not be started."""
 WEIGHTS_PER_TOKEN = 4.0
 """Most weights per token of the train text, against overfitting."""
 DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
@@ -155,7 +157,10 @@ def choose_recipe(
     if size != guess:  # Time again: the fastest settings of a small network may be slow here.
         fastest, per_step, reads = tokens_read(size)
         size = largest_size(kind, sizes, reads, tokens)
-    trainings = trainings_in(reads[size.hidden], tokens, per_step, kind)
+    trainings = min(
+        trainings_in(reads[size.hidden], tokens, per_step, kind),
+        equal_parts(seconds, LEAST_TRAINING),
+    )
     if trainings > 1:
         reads = {hidden: read / trainings for hidden, read in reads.items()}
         size = largest_size(kind, sizes, reads, tokens)

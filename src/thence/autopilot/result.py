@@ -21,6 +21,8 @@ RESULT = BEST_OF_TIME
 """The file in a run folder that holds the result."""
 PAGE = "best.html"
 """The page about the result in a run folder."""
+SHOWN_UNKNOWN = 0.01
+"""Least share of unknown targets that the summary mentions."""
 DOUBLING = 0.25
 """Guess for twice the time: a further gain of this share of what networks gained over counts."""
 MIN_OUTLOOK = 0.0005
@@ -40,7 +42,8 @@ class Tried(Saved):
         began: Start of its training, in seconds since the start of the search.
         seconds: Seconds of training and of scoring dev.
         nats: Its own loss on dev, in nats per token or document.
-        so_far: The loss of the best ensemble so far, this model included.
+        so_far: The loss of the best ensemble so far, this model included. An ensemble that was
+            judged on less of dev than the one before does not count.
         accuracy: The accuracy of a classifier on dev, from 0 to 1.
         accuracy_so_far: The accuracy of the best ensemble so far.
         weight: Its weight in the final ensemble; None if it was pruned.
@@ -87,6 +90,8 @@ class Best(Saved):
         spent: Seconds spent on reading, counting, training, combining and writing.
         refit: Whether models of the result were also fitted to dev; the losses are from before
             that, or from cross-validation.
+        unknown_share: The share of the targets of dev that are the unknown symbol, from 0 to 1; 0
+            for classifiers.
     """
 
     _repr_html_ = repr_html
@@ -105,6 +110,7 @@ class Best(Saved):
     failed: tuple[Text, ...] = ()
     spent: tuple[tuple[Text, Number], ...] = ()
     refit: bool = False
+    unknown_share: Number = 0.0
 
     @property
     def run(self) -> Run:
@@ -199,6 +205,13 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     if done.unit == "token":
         rows.append(("on dev", nats_and_bits(done.nats)))
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
+        if done.unknown_share >= SHOWN_UNKNOWN:
+            said = (
+                f"{done.unknown_share:.1%} of the targets, each counted as one symbol, so that a "
+                "model without the words of a text seems good: thence evaluate also says the loss "
+                "with their spelling"
+            )
+            rows.append(("unknown on dev", said))
     else:
         rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     rows.append(("", done.chosen_on_dev))

@@ -189,7 +189,10 @@ class RunWriter:
         autopilot, strategy = self.autopilot, self.strategy
         tried = autopilot.tried or [autopilot.tried_of(best.members[0], 0.0, best)]
         weights = {one.name: w for one, w in zip(best.members, best.weights, strict=True)}
-        budget = autopilot.budget
+        budget, data = autopilot.budget, autopilot.data
+        unknown = 0.0
+        if strategy.unit == "token" and data.dev.num_targets:
+            unknown = float(data.tokenizer.vocabulary.are_unknown(data.dev.targets).mean())
         return Best(
             folder=self.new.target,
             unit=strategy.unit,
@@ -204,4 +207,5 @@ class RunWriter:
             failed=tuple(autopilot.failed),
             spent=() if budget.counts_steps else tuple(autopilot.pace.totals.items()),
             tried=tuple(replace(one, weight=weights.get(one.name)) for one in tried),
+            unknown_share=unknown,
         )

@@ -323,9 +323,8 @@ def _print_best(done: "Best") -> None:
         print_text(f"\nWhat was tried, in figures: {page}")
     folder = quote(str(done.folder))
     use = f"classify {folder} -" if done.unit == "document" else f"sample {folder}"
-    print_note(
-        f"Next: thence {use}   thence evaluate {folder} --split test   thence report {folder}"
-    )
+    judge = f"   thence evaluate {folder} --split test" if len(done.run.documents("test")) else ""
+    print_note(f"Next: thence {use}{judge}   thence report {folder}")
 
 
 def print_trained_run(

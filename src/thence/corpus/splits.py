@@ -140,8 +140,9 @@ def cut(
             raise TextError(
                 f"The text is too short to split: {share:g} % for {name} of {total} "
                 f"{'character' if one_text else 'document'}{'' if total == 1 else 's'} is less "
-                "than one. Give more text, or (but not to `thence best`, which needs a dev split) "
-                "keep all of it for train with `split='100/0/0'`."
+                "than one. Give more text, larger shares such as `split='60/20/20'`, or files of "
+                "their own with `dev` and `test`. `split='100/0/0'` keeps all of it for train, but "
+                "not for `thence best`, which needs a dev split."
             )
     if one_text:
         return cut_characters(documents, bounds)
