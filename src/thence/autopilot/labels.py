@@ -31,6 +31,7 @@ from thence.autopilot.candidates import (
     TrainedCandidate,
     schedule,
 )
+from thence.autopilot.titles import label_title
 from thence.autopilot.training import reported_settings, with_training
 from thence.batches.bags import BagOptions, bags_of
 from thence.corpus import Labels
@@ -66,6 +67,9 @@ REPETITIONS = 3
 FIT_FACTOR, SETUP_FACTOR, LATENT = 4.0, 2.0, 20.0
 """Estimates in multiples of the time to compute all features: of a linear fit, until one was
 measured, of the set-up of a network, and of finding latent dimensions."""
+TIMING_SHARE = 0.3
+"""A network whose first steps take more than this share of its time is not trained: there would be
+too few of them."""
 EPOCH_FACTOR = 3.0
 """A network whose loss on dev falls is trained again from the start with this factor of epochs."""
 FIRST_SHARE = 0.7
@@ -175,7 +179,7 @@ class LabelStrategy:
         recipe = self._recipe(
             self.autopilot.recipe_of(candidate), candidate.family, candidate.options
         )
-        title = _title(candidate.family, candidate.options)
+        title = label_title(candidate.family, candidate.options)
         name = self.autopilot.unused_name(title)
         if family.method == "fit":
             return self._fit(name, recipe, timed=seconds is not None)
@@ -230,7 +234,8 @@ class LabelStrategy:
         from thence.autopilot.networks import train_until, with_fastest  # Imports torch.
 
         epochs = get_family(recipe.model).epochs if steps is None else None
-        recipe = with_fastest(with_training(recipe, epochs=epochs), self.autopilot.data, steps)
+        with deadline(time.monotonic() + TIMING_SHARE * (math.inf if seconds is None else seconds)):
+            recipe = with_fastest(with_training(recipe, epochs=epochs), self.autopilot.data, steps)
         best: TrainedCandidate | None = None
         while True:
             began = self.autopilot.budget.spent()
@@ -373,18 +378,3 @@ class LabelStrategy:
 
 def _linear(candidates: Sequence[ScheduledCandidate]) -> tuple[ScheduledCandidate, ...]:
     return tuple(one for one in candidates if one.family == "linear")
-
-
-def _title(family: str, settings: Mapping[str, Any]) -> str:
-    """Return the display name of a classifier: its family and the candidate's settings."""
-    named = [
-        str(value) if isinstance(value, str) else _setting(name, value)
-        for name, value in settings.items()
-    ]
-    return " ".join([family, *named])
-
-
-def _setting(name: str, value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return name.removesuffix("_ngrams") + "s"
-    return f"{name} {value:g}".replace("_", " ")

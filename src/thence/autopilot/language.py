@@ -26,6 +26,7 @@ from thence.autopilot.combining import (
 from thence.autopilot.mixer_inputs import with_inputs, with_log_odds
 from thence.autopilot.pace import SAFETY
 from thence.autopilot.refitting import end_of, fitted_again, is_refitted
+from thence.autopilot.titles import language_title
 from thence.autopilot.training import reported_settings
 from thence.deadline import DeadlineError, check_deadline, deadline
 from thence.models.candidates import TextKind
@@ -193,7 +194,7 @@ class LanguageStrategy:
             is_part = train.num_targets < self.autopilot.data.train.num_targets
             about = {"train_tokens": train.num_targets} if is_part else {}
             more = {"carry_context": self._carries, "training": about}
-            yield trained_candidate(_title(name, one), name, options, model, scores, **more)
+            yield trained_candidate(language_title(name, one), name, options, model, scores, **more)
             began = time.monotonic()
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
@@ -249,7 +250,7 @@ class LanguageStrategy:
         ends = min(ends, autopilot.budget.after(seconds))
         sized = get_family(candidate.family).size is not None
         about = {"hidden": recipe.options.hidden_size} if sized else candidate.options
-        title = _title(candidate.family, about)
+        title = language_title(candidate.family, about)
         name = autopilot.unused_name(title)
         with_cache, mixers = self._carries and self.kind == "words", self.mixers
         trained = train_until(ends, autopilot, name, recipe, with_cache, bool(mixers))
@@ -378,10 +379,6 @@ class _Judged:
 def _fitting(family: str) -> str:
     """Return the name of fitting a family's models in ``Pace``."""
     return f"fitting {family}"
-
-
-def _title(family: str, settings: Mapping[str, Any]) -> str:
-    return " ".join([family, *map(str, settings.values())])
 
 
 def _part_in_time(trained: "Trained", left: float) -> TokenStore:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from thence.autopilot.adapting import seconds_to_adapt
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
 from thence.autopilot.candidates import ScheduledCandidate
@@ -63,7 +65,12 @@ MIN_DEV_TARGETS = 5000
 EVALUATION_SHARE = 0.005
 """Largest share of the time for each of the ten evaluations during a training."""
 CLASSIFYING_SHARE = 0.03
-"""Share of a classifier's time that is not for training, but for classifying dev afterwards."""
+"""Least share of a classifier's time that is not for training, but for classifying dev. One that
+averages embeddings needs no more; of one that reads sequences, the time is measured."""
+CLASSIFIED = 64
+"""About how many documents of dev a classifier classifies to measure its speed."""
+MAX_CLASSIFYING_SHARE = 0.5
+"""No training of a classifier if classifying dev would take more than this share of the time."""
 SCORING_SHARE, MIN_SCORED = 0.1, 20_000
 """A network scores as much of dev as takes this share of its time, and at least ``MIN_SCORED``
 targets."""
@@ -290,6 +297,8 @@ def train(
 ) -> Trained | None:
     """Train a network; return None if it was ended before its first evaluation.
 
+    None, too, if classifying dev would take most of the time.
+
     Args:
         recipe: The recipe, with threads, precision and, where they are counted, steps.
         data: The tokenised text.
@@ -307,6 +316,7 @@ def train(
     with deterministic_mode(recipe.training):
         setup = build_setup(recipe, data)
         network = setup.network
+        scores_tokens = isinstance(network, NeuralLanguageModel)
         if isinstance(network, NeuralLanguageModel):
             dev, scoring = _scored_part(network, data.dev, recipe, seconds)
             per_target = scoring / max(dev.num_targets, 1)
@@ -319,9 +329,14 @@ def train(
             reserve += adapting or 0.0
         else:
             dev, scoring = data.dev, 0.0
+            # The training ends with an evaluation, and dev is classified once more for the result.
             reserve = CLASSIFYING_SHARE * (seconds or 0.0)
+            if seconds is not None and get_family(recipe.model).reads_sequences:
+                reserve = max(reserve, 2 * SAFETY * _seconds_to_classify(network, data))
         if seconds is not None:
             left = seconds - (time.monotonic() - began)  # Building and timing took some.
+            if not scores_tokens and reserve > MAX_CLASSIFYING_SHARE * left:
+                return None
             limit = max(left - reserve, MIN_TRAINING_SHARE * left, MIN_LIMIT) / TIME_MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
         trainer = Trainer(setup, recipe.training, None, listener)
@@ -332,6 +347,19 @@ def train(
                 return None
         network.load_tensors(trainer.best_tensors())
     return Trained(recipe, network, tuple(curve), with_cache, learns, dev, scoring)
+
+
+def _seconds_to_classify(network: Any, data: TrainingData) -> float:
+    """Return about how long a classifier takes for dev, from the faster of two small samples."""
+    texts = data.dev_texts
+    if not len(texts):
+        return 0.0
+    chosen, taken = np.arange(0, len(texts), max(1, len(texts) // CLASSIFIED)), []
+    for _ in range(2):
+        began = time.monotonic()
+        network.classify(texts.take(chosen))
+        taken.append(time.monotonic() - began)
+    return min(taken) * len(texts) / len(chosen)
 
 
 def _evaluator(

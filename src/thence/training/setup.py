@@ -16,6 +16,7 @@ from thence.allocator import keep_freed_memory
 from thence.batches import Batch, Batches, Padded, Streams, window_batches
 from thence.batches.batch import Step
 from thence.batches.labelled import LabelledBatch
+from thence.deadline import check_deadline
 from thence.models.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
@@ -256,6 +257,7 @@ def _time_steps(
     with keep_freed_memory(), num_threads(settings["threads"]), precision:
         state = None
         for _ in range(TIMED_STEPS):
+            check_deadline()
             began = time.perf_counter()
             loss, state = network.batch_loss(batch, state)
             torch.autograd.backward(loss)
