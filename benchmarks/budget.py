@@ -202,7 +202,11 @@ def draw(found: Mapping[str, Text], picture: Path) -> None:
     for axes in every[len(shown) :]:
         axes.remove()
     for axes, (part, text) in zip(every, shown.items(), strict=False):
-        own = {key: one for key, one in records.items() if key.split(", ")[0] == part}
+        own = {
+            key: one
+            for key, one in records.items()
+            if key.split(", ")[0] == part and not key.endswith("no bfloat16")
+        }
         limits = [one for key, one in own.items() if key.split(", ")[1][:1].isdigit()]
         for side, label in ((THENCE, "thence best"), ("static", "static"), (BEFORE, "0.1")):
             seconds = seconds_of(side if side == BEFORE else THENCE)
