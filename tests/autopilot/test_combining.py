@@ -130,11 +130,12 @@ def test_how_long_combining_takes_is_measured(counted: Counted, dev: TokenStore)
 def test_no_time_is_kept_for_pruning_where_there_is_too_little_of_it(dev: TokenStore) -> None:
     seconds, targets = 0.1, dev.num_targets
     pace = Pace(rates={"learning": 0.0, "judging": seconds / targets}, units={"judging": targets})
-    # Judging 4 members takes 0.4 s, so at SAFETY 0.6 s are kept; pruning would take at least twice
-    # 0.6 s, and may take a twentieth of the time left.
-    most = 4 * seconds * SAFETY
-    assert combining_seconds(4, dev, 20 * 2 * most - 1, pace) == pytest.approx(most)
-    assert combining_seconds(4, dev, 20 * 2 * most + 1, pace) == pytest.approx(3 * most, rel=0.05)
+    # Judging 4 members takes 0.4 s; at SAFETY a mixture of a sample would take 0.6 s. Pruning would
+    # take at least twice that, and may take a twentieth of the time left.
+    full, sample = 4 * seconds, 4 * seconds * SAFETY
+    assert combining_seconds(4, dev, 20 * 2 * sample - 1, pace) == pytest.approx(full)
+    kept = full + 2 * sample
+    assert combining_seconds(4, dev, 20 * 2 * sample + 1, pace) == pytest.approx(kept, rel=0.05)
 
 
 def test_those_who_scored_less_are_compared_on_what_they_scored(

@@ -144,7 +144,8 @@ def _mixed_in_time(
 
 def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) -> float:
     """Return the seconds to keep for mixing ``members`` models, and for pruning them."""
-    full = _seconds(members, dev.num_targets, _usual_stride(dev), pace)
+    # Without SAFETY: with less time than it takes, weights are learned on fewer targets.
+    full = _seconds(members, dev.num_targets, _usual_stride(dev), pace) / SAFETY
     sample = _seconds(members, min(PRUNING_TARGETS, dev.num_targets), 1, pace)
     pruning = pace.expected("pruning") if "pruning" in pace.rates else members * sample
     most = PRUNING_SHARE * left
@@ -161,8 +162,7 @@ def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
 
 def _learning_seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
     # Twice: weights are learned on each half of dev to judge the other half, then on all of it.
-    # Without SAFETY: learning ends at a deadline by itself, with weights that are nearly as good.
-    return 2 * pace.expected("learning", members * targets / stride) / SAFETY
+    return 2 * pace.expected("learning", members * targets / stride)
 
 
 def _best_alone(members: Sequence[TrainedCandidate]) -> Ensemble:
