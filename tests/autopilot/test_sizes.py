@@ -26,6 +26,7 @@ from thence.autopilot.networks import (
 from thence.errors import SettingError
 from thence.models import registry
 from thence.models.candidates import Candidate, Kind, Size, TextKind
+from thence.models.language.recurrent import RATES
 from thence.models.registry import Method, get_family
 from thence.recipes import make_recipe
 
@@ -93,7 +94,7 @@ def test_settings_of_a_size_are_settings_of_its_family(
     size = size_of(kind, hidden)
     get_family("lstm").options_class()(**options_of(size, passes, 1000))
     training = size.training
-    assert 0 < training["lr"] <= 0.025 and training["batch_size"] > 0
+    assert 0 < training["lr"] <= RATES[kind] and training["batch_size"] > 0
 
 
 @settings(deadline=None)

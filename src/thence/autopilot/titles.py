@@ -1,4 +1,4 @@
-"""What the result calls the models that were tried: their family and settings, in words."""
+"""Display names of the models in the result of ``thence best``, from their family and settings."""
 
 from collections.abc import Mapping
 from typing import Any

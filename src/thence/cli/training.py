@@ -323,8 +323,7 @@ def _print_best(done: "Best") -> None:
         print_text(f"\nWhat was tried, in figures: {page}")
     folder = quote(str(done.folder))
     use = f"classify {folder} -" if done.unit == "document" else f"sample {folder}"
-    judge = f"   thence evaluate {folder} --split test" if len(done.run.documents("test")) else ""
-    print_note(f"Next: thence {use}{judge}   thence report {folder}")
+    print_note(f"Next: thence {use}{_judge_by_test(done.run)}   thence report {folder}")
 
 
 def print_trained_run(
@@ -369,9 +368,14 @@ def print_trained_run(
     if found is not None:
         print_prose(str(found))
     folder = quote(str(run.folder))
-    judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
     use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"
-    print_note(f"Next: thence {use}{judge}")
+    print_note(f"Next: thence {use}{_judge_by_test(run)}")
+
+
+def _judge_by_test(run: Run) -> str:
+    """Return the command that evaluates a run on test, or nothing without a test split."""
+    folder = quote(str(run.folder))
+    return f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
 
 
 def _write_report(run: Run) -> Path:

@@ -43,9 +43,10 @@ GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 MOST_SAMPLES = 2048
 """Upper bound of the sampled softmax's samples in ``thence best``."""
 BASE_WIDTH = 128
+"""Number of hidden units up to which networks have the rates of ``RATES``."""
 RATES: dict[TextKind, float] = {"names": 0.025, "characters": 0.025, "words": 0.008}
-"""Learning rates of ``thence best`` for up to ``BASE_WIDTH`` hidden units; with more of them it
-falls with the square root of their number (docs/experiments.md)."""
+"""Highest learning rates of ``thence best``; with more hidden units than ``BASE_WIDTH`` they are
+lower, by the square root of the ratio. Values that did best in docs/experiments.md."""
 FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
 """Functions that compute a whole layer over time in one call, in C++ or cuDNN."""
 
