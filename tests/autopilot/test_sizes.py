@@ -116,9 +116,11 @@ def test_time_for_many_passes_is_divided(whole: float, parts: int) -> None:
 def test_a_small_text_is_read_more_often_before_time_is_divided() -> None:
     # 12 passes over 100,000 tokens are 1,200 steps of 1,000 tokens; over 1,000 tokens they would be
     # 12, so there it is 500 steps.
-    assert trainings_in(2 * 1_200_000, 100_000, 1000.0, "names") == 2
-    assert trainings_in(2 * 500_000, 1000, 1000.0, "names") == 2
-    assert trainings_in(1e12, 1000, 1000.0, "characters") == 1
+    assert trainings_in(60.0, 2 * 1_200_000, 100_000, 1000.0, "names") == 2
+    assert trainings_in(60.0, 2 * 500_000, 1000, 1000.0, "names") == 2
+    assert trainings_in(60.0, 1e12, 1000, 1000.0, "characters") == 1
+    # Where 3 seconds are enough for 8 of these, each still gets a second.
+    assert trainings_in(3.0, 8 * 500_000, 1000, 1000.0, "names") == 3
 
 
 @pytest.mark.parametrize(

@@ -164,10 +164,7 @@ def choose_recipe(
     if size != guess:  # Time again: the fastest settings of a small network may be slow here.
         fastest, per_step, reads = tokens_read(size)
         size = largest_size(kind, sizes, reads, tokens)
-    trainings = min(
-        trainings_in(reads[size.hidden], tokens, per_step, kind),
-        equal_parts(seconds, LEAST_TRAINING),
-    )
+    trainings = trainings_in(seconds, reads[size.hidden], tokens, per_step, kind)
     if trainings > 1:
         reads = {hidden: read / trainings for hidden, read in reads.items()}
         size = largest_size(kind, sizes, reads, tokens)
@@ -184,17 +181,24 @@ def with_decay(recipe: Recipe, steps: float) -> Recipe:
     return replace(recipe, training=replace(recipe.training, weight_decay=decay))
 
 
-def trainings_in(read: float, train_tokens: int, per_step: float, kind: TextKind) -> int:
-    """Return by how many networks the time is shared, by ``MOST_PASSES`` and ``LEAST_STEPS``.
+def trainings_in(
+    seconds: float, read: float, train_tokens: int, per_step: float, kind: TextKind
+) -> int:
+    """Return by how many networks the time is shared.
+
+    Each makes about ``MOST_PASSES`` passes, and at least ``LEAST_STEPS`` steps in at least
+    ``LEAST_TRAINING`` seconds.
 
     Args:
+        seconds: The time.
         read: Tokens that one network would read in all of the time.
         train_tokens: Tokens in the train text.
         per_step: Tokens that a training step reads.
         kind: What is modelled.
     """
     passes = MOST_PASSES.get(kind, math.inf)
-    return equal_parts(read, max(passes * train_tokens, LEAST_STEPS * per_step))
+    least = max(LEAST_STEPS * per_step, LEAST_TRAINING / seconds * read)
+    return equal_parts(read, max(passes * train_tokens, least))
 
 
 def equal_parts(whole: float, part: float) -> int:
