@@ -121,6 +121,7 @@ def test_a_small_text_is_read_more_often_before_time_is_divided() -> None:
     assert trainings_in(60.0, 1e12, 1000, 1000.0, "characters") == 1
     # Where 3 seconds are enough for 8 of these, each still gets a second.
     assert trainings_in(3.0, 8 * 500_000, 1000, 1000.0, "names") == 3
+    assert trainings_in(0.0, 0.0, 1000, 1000.0, "names") == 1
 
 
 @pytest.mark.parametrize(

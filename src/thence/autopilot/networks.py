@@ -197,7 +197,8 @@ def trainings_in(
         kind: What is modelled.
     """
     passes = MOST_PASSES.get(kind, math.inf)
-    least = max(LEAST_STEPS * per_step, LEAST_TRAINING / seconds * read)
+    per_second = read / max(seconds, 1e-9)
+    least = max(LEAST_STEPS * per_step, LEAST_TRAINING * per_second)
     return equal_parts(read, max(passes * train_tokens, least))
 
 
