@@ -205,10 +205,20 @@ class LabelStrategy:
             taken.append(time.perf_counter() - began)
         return min(taken) * total / len(chosen), len(bags.features) * total / len(chosen)
 
-    def _seconds_to_fit(self, options: LinearOptions) -> tuple[float, float]:
-        """Return estimates for all documents: seconds of a fit, and the number of features."""
+    def _seconds_to_fit(self, recipe: Recipe) -> tuple[float, float]:
+        """Return estimates for all documents: seconds of a fit, and the number of features.
+
+        For a classifier that reads no bags of features, a fit to a part is timed, and features are
+        not counted.
+        """
+        data, options = self.autopilot.data, recipe.options
+        if not isinstance(options, LinearOptions):
+            part = part_of_train(data, max(FIRST_DOCUMENTS, data.train.num_documents // SAMPLED))
+            began = time.perf_counter()
+            train_classifier(recipe, part)
+            seconds = time.perf_counter() - began
+            return seconds * data.train.num_documents / part.train.num_documents, 0.0
         seconds, features = self._seconds_for_features(options.bags)
-        data = self.autopilot.data
         if options.latent_dimensions is not None and data.unlabelled is not None:
             more = len(data.unlabelled) / data.train.num_documents
             return LATENT * seconds * (1 + more), features
@@ -280,7 +290,7 @@ class LabelStrategy:
         one would take too long, it is fitted to as many documents as there is time for.
         """
         data = self._all if self._few else self.autopilot.data
-        needed, features = self._seconds_to_fit(recipe.options) if timed else (0.0, 0.0)
+        needed, features = self._seconds_to_fit(recipe) if timed else (0.0, 0.0)
         again = needed + sum(self._fitting.values())  # Of all refits.
         left = self.autopilot.left()
         if self._fitting:  # The first fit matters more than its refit.
@@ -297,7 +307,7 @@ class LabelStrategy:
             recipe, data, lambda: self._time_is_up() or time.monotonic() > ends
         )
         self._fitting[name] = time.monotonic() - began
-        if timed:
+        if timed and features:
             share = data.train.num_documents / self.autopilot.data.train.num_documents
             rate = self._fitting[name] / max(features * share, 1.0)
             # The lowest rate so far: small fits spend most of their time on fixed overhead.

@@ -32,6 +32,6 @@ def _setting(name: str, value: Any) -> str:
             return "characters"
         case "latent_dimensions", _:
             return f"{value} latent dimensions"
-        case (("min_ngram_count" | "adversarial" | "max_length"), _):
+        case (("min_ngram_count" | "adversarial" | "max_length" | "prune"), _):
             return ""
     return f"{name.replace('_', ' ')} {value}"

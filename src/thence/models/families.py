@@ -227,6 +227,13 @@ add_built_in([
         },
     ),
     _labels(
+        "ngram-bayes", "fit",
+        "labels.ngram_bayes:NGramBayesOptions", "labels.ngram_bayes:NGramBayes",
+        "an n-gram language model of each label, and Bayes' rule (Peng et al. 2004)",
+        training=DOCUMENTS,
+        candidates={"labels": (Candidate(place=0.05, options={"prune": (0, 1)}),)},
+    ),
+    _labels(
         "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
         "filters over a few words in a row, the largest of each (Kim 2014)",
         reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,

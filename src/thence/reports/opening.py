@@ -32,6 +32,7 @@ NAMES = {
     "transformer": "A transformer",
     "mixture": "A mixture",
     "linear": "A linear classifier",
+    "ngram-bayes": "Bayes' rule over n-gram models",
     "ensemble": "An ensemble of classifiers",
 }
 """Names of families as subjects of sentences; other families are called by their own names."""

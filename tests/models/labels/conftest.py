@@ -60,6 +60,8 @@ FAMILIES = {
     ),
     "linear-latent": Line("linear", (("latent_dimensions", 3), ("buckets", 1 << 16))),
     "linear-plain": Line("linear", (("naive_bayes", 0.0), ("buckets", 1 << 16))),
+    "ngram-bayes": Line("ngram-bayes"),
+    "ngram-bayes-naive": Line("ngram-bayes", (("order", 1),)),
     "convolution": Line("convolution"),
     "convolution-of-words": Line("convolution", (("widths", (1, 6)),)),
     "recurrent-lstm": Line("recurrent", (("pooling", "max"),)),
@@ -149,7 +151,8 @@ def fill(model: Classifier, some: Texts) -> None:
         ids = np.arange(len(some)) % classes.num_classes
         names = tuple(map(str, range(classes.num_classes)))
         labels = Labels(names, ids, np.arange(len(some) + 1), classes.multilabel)
-        model.fit(some, labels, np.ones(len(some), np.float32))
+        # Held-out documents would show that there is nothing to learn.
+        model.fit(some, labels, np.ones(len(some), np.float32), dev=(some, labels))
     if isinstance(model, Averaging):
         network = AveragingNetwork(model.options, model.vocabulary_size, classes)
         fill(network, some)

@@ -165,21 +165,31 @@ def logits_of(
 
 
 def learn_temperature(
-    logits: Float32[np.ndarray, "documents classes"], labels: Labels, classes: Classes
+    logits: Float32[np.ndarray, "documents classes"],
+    labels: Labels,
+    classes: Classes,
+    prior: Float32[np.ndarray, " classes"] | float = 0.0,
 ) -> float:
     """Return the temperature with the highest likelihood of documents and a pseudo-document.
 
     The loss is convex in the inverse temperature, so golden section search over its logarithm finds
     the minimum.
+
+    Args:
+        logits: The logits that are divided by the temperature.
+        labels: The true labels.
+        classes: The labels that are predicted.
+        prior: Added to the logits of each label once they are divided.
     """
-    spread = logits.astype(np.float64)
+    wide = logits.astype(np.float64)
 
     def loss(log_inverse: float) -> float:
-        log_probs = class_log_probs(spread * np.exp(log_inverse), classes)
+        divided = wide * np.exp(log_inverse) + prior
+        log_probs = class_log_probs(divided, classes)
         truths = log_probs_of_truth(log_probs, labels)
         uniform = log_probs.mean(1)
         if classes.multilabel:  # Each label with probability 1/2; log(1 - p) is log p minus logit.
-            no = log_probs - spread * np.exp(log_inverse)
+            no = log_probs - divided
             uniform = (log_probs + no).sum(1) / 2
         return -float(truths.sum()) - PRIOR_DOCUMENTS * float(uniform.mean())
 
