@@ -187,7 +187,8 @@ def test_what_is_trained_for_how_long() -> None:
         assert [name for name in names if name.startswith("class-ngram")] == tried
     assert names_of("words", 0, "fit") == counted
     linear = (
-        "linear 1 tfidf squared_hinge, linear 1 tfidf squared_hinge 0.0 1 2, "
+        "linear 1 tfidf squared_hinge, ngram-bayes 1 (0, 1), "
+        "linear 1 tfidf squared_hinge 0.0 1 2, "
         "linear 1 tfidf squared_hinge (3, 5), "
         "linear 1 tfidf squared_hinge 0.0 1 (3, 5), "
         "linear 1 squared_hinge (3, 5), "

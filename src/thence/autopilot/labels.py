@@ -24,6 +24,7 @@ from thence.autopilot.averaging import (
     average_of,
     combine_classifiers,
     sharing_weights,
+    temperature_of,
 )
 from thence.autopilot.candidates import (
     Ensemble,
@@ -54,6 +55,8 @@ from thence.training.fitting import train_classifier
 FIRST_DOCUMENTS, FIRST_STRENGTH = 1000, 30.0
 """Train documents of the first classifier, which is fitted in a moment, and its regularisation
 strength (``LinearOptions.strength``), which is not searched for."""
+OF_A_PART = "linear, of a part"
+"""Its name, if there are more documents than it is fitted to."""
 FEW_DOCUMENTS = 2000
 """Up to this many documents in train and dev together, classifiers are judged by cross-validation.
 With more, a dev split of a tenth is large enough, and fitting five times would take long."""
@@ -120,7 +123,7 @@ class LabelStrategy:
         if self._few:
             return self._fit("linear of words", recipe, timed=False)[0]
         model = train_classifier(recipe, part_of_train(self.autopilot.data, FIRST_DOCUMENTS))
-        return self._classified("linear, of a part", recipe, model)
+        return self._classified(OF_A_PART, recipe, model)
 
     @cached_property
     def _all(self) -> TrainingData:
@@ -342,12 +345,14 @@ class LabelStrategy:
         return TrainedCandidate(name, family, options, model, scores, result.nats, accuracy, **more)
 
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
-        """Return the weighted average of the members that lower the loss."""
+        """Return the weighted average of the useful members."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
         if self._few:
             return average_few(members, self._judged, size, data.classes)
         began = time.monotonic()
         judged = [one for one in members if one.judged_as is None]
+        if len(judged) > 1:  # A better one of the same features is among the others.
+            judged = [one for one in judged if one.name != OF_A_PART]
         made = combine_classifiers(judged, self._judged, size, data.classes, ends)
         self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))
         self._kept = {one.name: one for one in made.members}
@@ -369,7 +374,8 @@ class LabelStrategy:
         with suppress(DeadlineError), deadline(self.autopilot.ends()):
             weights = train_weights(self.autopilot.recipe, self._all)
             texts, labels = self._all.train_texts, self._all.train_labels
-            for at, one in enumerate(members):
+            for at in np.argsort(best.weights)[::-1]:  # The time may not be enough for all.
+                one = members[at]
                 is_soon = self._fitting.get(one.name, 0.0) <= self.autopilot.left()
                 if isinstance(one.model, Refits) and is_soon:
                     members[at] = replace(one, model=one.model.refitted(texts, labels, weights))
@@ -382,7 +388,8 @@ class LabelStrategy:
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
         if one.family != "ensemble":
             return replace(one, members=tuple(members), model=members[0].model)
-        model = average_of(members, np.array(one.weights), size, data.classes)
+        temperature = temperature_of(one.model)
+        model = average_of(members, np.array(one.weights), size, data.classes, temperature)
         return replace(one, members=tuple(members), model=model, options=model.options)
 
 

@@ -74,11 +74,12 @@ def build_average(
     weights: Float64[np.ndarray, " members"],
     vocabulary_size: int,
     classes: Classes,
+    temperature: float = 1.0,
 ) -> classifiers.Ensemble:
     """Return the weighted average of some classifiers as an ``Ensemble``."""
     options = classifiers.EnsembleOptions(tuple(members))
     average = classifiers.Ensemble(options, vocabulary_size, classes)
-    average.members, average.weights = list(models), weights
+    average.members, average.weights, average.temperature = list(models), weights, temperature
     return average
 
 
@@ -181,12 +182,13 @@ def average_classifiers(
     texts = encode_texts(first.tokenizer, dev)
     models = [run.classifier for run in runs]
     log_probs = [model.classify(texts) for model in models]
-    weights = classifiers.learn_pool(log_probs, dev.labels).weights
+    pool = classifiers.learn_pool(log_probs, dev.labels)
     members = [
         classifiers.Member(run.recipe.model, settings_of(run.recipe.options)) for run in runs
     ]
     size = len(first.tokenizer.vocabulary)
-    average = build_average(members, models, weights, size, first.classes)
+    average = build_average(members, models, pool.weights, size, first.classes, pool.temperature)
     recipe = replace(first.recipe, model="ensemble", options=average.options)
-    result = evaluate_labels(classifiers.pooled(log_probs, weights), dev.labels)
+    said = classifiers.pooled(log_probs, pool.weights, pool.temperature, first.classes.multilabel)
+    result = evaluate_labels(said, dev.labels)
     return recipe, average.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.corpus.documents import Labels
-from thence.models.base import Classes
+from thence.models.base import Classes, log_probs_of_truth
 from thence.models.labels.ensemble import (
     Ensemble,
     EnsembleOptions,
@@ -69,7 +69,7 @@ def test_a_label_that_train_lacks_has_no_say() -> None:
     without = learn_pool([part[:2] for part in said], one_each([0, 1]))
     np.testing.assert_allclose(pool.weights, without.weights)
     assert pool.nats == pytest.approx(
-        evaluate_labels(pooled(said, pool.weights), labels).nats, rel=1e-5
+        evaluate_labels(pooled(said, pool.weights, pool.temperature), labels).nats, rel=1e-5
     )
 
 
@@ -101,6 +101,27 @@ def test_members_that_are_quite_sure_do_no_harm() -> None:
     assert np.isfinite(learn_pool([np.zeros((2, 1)), np.full((2, 1), -np.inf)], labels).nats)
 
 
+def test_an_average_of_members_that_differ_is_too_uncertain() -> None:
+    # One member is right by 0.9 and the other does not know, in turn: the average says 0.7, and
+    # each document's label is as the surer member says. Three of four are, and
+    # 0.75 = 0.7^(1/T) / (0.7^(1/T) + 0.3^(1/T)), so T = ln(7/3) / ln 3 = 0.771.
+    sure, none = [[0.9, 0.1]], [[0.5, 0.5]]
+    said = [np.log((sure + none) * 200), np.log((none + sure) * 200)]
+    pool = learn_pool(said, one_each([0, 0, 0, 1, 0, 0, 1, 0] * 50))
+    np.testing.assert_allclose(pool.weights, [0.5, 0.5], atol=0.02)
+    assert pool.temperature == pytest.approx(0.771, rel=0.02)
+    averaged = np.exp(pooled(said, np.array([0.5, 0.5]), log(7 / 3) / log(3)))
+    np.testing.assert_allclose(averaged, [[0.75, 0.25]] * 400, rtol=1e-5)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_temperature_of_an_average_by_hand(multilabel: bool) -> None:
+    # Odds of 4 and a temperature of 2: odds of 2.
+    said = [np.log([[0.8, 0.2]])]
+    found = np.exp(pooled(said, np.ones(1), 2.0, multilabel))
+    np.testing.assert_allclose(found, [[2 / 3, 1 / 3]], rtol=1e-6)
+
+
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
@@ -127,7 +148,7 @@ def test_never_worse_than_the_best_member(
         multilabel,
     )
     pool = learn_pool(list(said), labels)
-    alone = [learn_pool([part], labels).nats for part in said]
+    alone = [-log_probs_of_truth(part, labels).sum() / documents for part in said]
     assert pool.nats <= min(alone) * (1 + 1e-12)
     assert np.all(pool.weights >= 0)
     assert pool.weights.sum() == pytest.approx(1)

@@ -14,8 +14,9 @@ from thence.corpus.documents import Labels
 from thence.models.base import Classes
 from thence.models.labels.design import transposed_in_numpy
 from thence.models.labels.linear import TOLERANCE, Linear, LinearOptions
-from thence.models.labels.linear_choice import FIRST, folds_of, learn_temperature
+from thence.models.labels.linear_choice import FIRST, folds_of
 from thence.models.labels.linear_fit import Problem, label_columns
+from thence.models.labels.temperature import learn_temperature
 from thence.tokens import Texts
 
 STRENGTH = FIRST["log_loss"]

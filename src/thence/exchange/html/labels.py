@@ -2,7 +2,7 @@
 
     averaging    embeddings of features, and layers on their mean
     linear       weights of features
-    ensemble     its members and their weights
+    ensemble     its members, their weights and the temperature
     fasttext     see ``fasttext.py``
 
 Tables of features are stored transposed, so that each column is quantised with its own scale.
@@ -97,7 +97,8 @@ def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
             describe(pack, member, bits, f"{name}{number}/")
             for number, member in enumerate(model.members)
         ]
-        return {"kind": "ensemble", "weights": weights.tolist(), "members": members}
+        own = {"weights": weights.tolist(), "temperature": model.temperature}
+        return {"kind": "ensemble", **own, "members": members}
     if isinstance(model, FastText):
         return fasttext.describe(pack, model, bits, name)
     tensors = model.tensors()

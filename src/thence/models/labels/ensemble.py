@@ -1,18 +1,20 @@
 """Ensembles of classifiers: a weighted average of their probabilities, made by ``thence mix``.
 
-    p(y | x) = sum_m w_m p_m(y | x),     w_m >= 0,  sum_m w_m = 1
+    p(y | x) ~ (sum_m w_m p_m(y | x))^{1/T},     w_m >= 0,  sum_m w_m = 1
 
 If multilabel, the probability of each label is averaged separately. Expectation maximisation finds
 the weights w with the highest likelihood of dev and of a few pseudo-documents that all members
-predict equally well: on few documents these keep the weights nearly equal.
+predict equally well: on few documents these keep the weights nearly equal. Then the temperature T
+is found (``temperature.py``): the more the members differ, the less certain is their average.
 
-Source: M. Stone 1961, "The opinion pool".
+Sources: M. Stone 1961, "The opinion pool"; with a temperature, R. Ranjan and T. Gneiting 2010,
+"Combining probability forecasts" (there the beta-transformed linear pool).
 
 The logarithmic pool, p(y | x) ~ prod_m p_m(y | x)^{a_m}, also corrects overconfident members, but
 did worse. Nats per document on dev by tenfold cross-validation of the weights, with linear,
 averaging and convolution as members: on SST-2 0.403 for the average, 0.406 for the product and
 0.417 for the best member; on AG News 0.275, 0.282 and 0.303. With weights from 25 documents the
-product was often worse than the best member. A temperature for the average changed nothing.
+product was often worse than the best member.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +32,12 @@ from thence.models.base import (
     log_probs_of_truth,
 )
 from thence.models.labels.known import ReadsCharacters
+from thence.models.labels.temperature import (
+    checked_temperature,
+    divided,
+    learn_temperature,
+    logits_of_probs,
+)
 from thence.models.mixture_weights import join_tensors, learn_single, load_joined
 from thence.models.registry import get_family
 from thence.settings import Settings
@@ -77,10 +85,12 @@ class Pool:
 
     Attributes:
         weights: The weights of the members; they sum to 1.
+        temperature: By which the logits of the average are divided.
         nats: Mean loss per document in nats, without documents whose label is not in train.
     """
 
     weights: Float64[np.ndarray, " members"]
+    temperature: float
     nats: float
 
 
@@ -105,22 +115,35 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=MIN_LOG_PROB))
     learned = learn_single(probs, pseudo_targets, ITERATIONS)
 
-    def nats(weights: Float64[np.ndarray, " members"]) -> float:
+    def nats_of_average(weights: Float64[np.ndarray, " members"]) -> float:
         return -float(_average(truths.T, weights).sum()) / documents
 
     # Because of the pseudo-documents, one member alone may be better on the real ones.
-    weights = min([learned, *np.eye(count)], key=nats)
-    return Pool(weights, nats(weights))
+    weights = min([learned, *np.eye(count)], key=nats_of_average)
+    classes = Classes(log_probs[0].shape[1], labels.multilabel)
+    averaged = _average(np.stack(log_probs), weights)
+    found = learn_temperature(logits_of_probs(averaged, classes), labels, classes)
+    tempered = divided(averaged, found, classes)
+    nats = {
+        1.0: nats_of_average(weights),
+        found: -float(log_probs_of_truth(tempered, labels).sum()) / documents,
+    }
+    temperature = min(nats, key=lambda one: nats[one])  # For the same reason.
+    return Pool(weights, temperature, nats[temperature])
 
 
 def pooled(
     log_probs: Sequence[Float[np.ndarray, "documents classes"]],
     weights: Float64[np.ndarray, " members"],
+    temperature: float = 1.0,
+    multilabel: bool = False,
 ) -> Float32[np.ndarray, "documents classes"]:
     """Return the log-probability of each label by the weighted average of the members."""
-    averaged = np.minimum(_average(np.stack(log_probs), weights), 0)  # Rounding may exceed 0.
-    found: Float32[np.ndarray, "documents classes"] = averaged.astype(np.float32)
-    return found
+    averaged = _average(np.stack(log_probs), weights)
+    if temperature != 1:
+        averaged = divided(averaged, temperature, Classes(averaged.shape[1], multilabel))
+    found: Float32[np.ndarray, "documents classes"] = np.minimum(averaged, 0).astype(np.float32)
+    return found  # Rounding may exceed 0.
 
 
 def _average(
@@ -152,11 +175,13 @@ class Ensemble:
         ]
         count = len(self.members)
         self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
+        self.temperature = 1.0
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label; members of weight 0 are skipped."""
         used = np.flatnonzero(self.weights)
-        return pooled([self.members[at].classify(texts) for at in used], self.weights[used])
+        said = [self.members[at].classify(texts) for at in used]
+        return pooled(said, self.weights[used], self.temperature, self.classes.multilabel)
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
         """Return whether each document has a character n-gram that a member knows."""
@@ -167,24 +192,26 @@ class Ensemble:
         return knows
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights, and every member's tensors under names ``NUMBER/name``."""
-        return {"weights": self.weights, **join_tensors(self.members)}
+        """Return the weights, the temperature, and members' tensors as ``NUMBER/name``."""
+        own = {"weights": self.weights, "temperature": np.array(self.temperature)}
+        return own | join_tensors(self.members)
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set what ``tensors`` returned."""
         others = load_joined(self.members, tensors)
-        if others.keys() != {"weights"}:
+        if not {"weights"} <= others.keys() <= {"weights", "temperature"}:
             raise ValueError(f"{', '.join(others)} are not the tensors of an ensemble")
         weights = others["weights"]
+        temperature = others.get("temperature", np.array(1.0))  # Runs of thence 0.1 have none.
         if weights.shape != self.weights.shape or weights.dtype != np.float64:
             raise ValueError("the weights do not fit the members")
         if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
             raise ValueError("the weights of the members are no numbers from 0 on that sum to 1")
-        self.weights = weights
+        self.weights, self.temperature = weights, checked_temperature(temperature)
 
     def num_parameters(self) -> int:
-        """Return the number of parameters of all members, and of the weights."""
-        return sum(member.num_parameters() for member in self.members) + self.weights.size
+        """Return the number of parameters of all members, weights and the temperature."""
+        return sum(member.num_parameters() for member in self.members) + self.weights.size + 1
 
 
 def _name(member: Member, members: Sequence[Member]) -> str:

@@ -1,15 +1,8 @@
-"""Choice of a linear classifier's strength and temperature by the likelihood of held-out documents.
+"""Choice of a linear classifier's strength by the likelihood of held-out documents.
 
 The held-out documents are dev or, in cross-validation, each fold of train by weights learned from
-the other folds. The logits of a hinge loss are not calibrated, so they are divided by the
-temperature T with the highest likelihood of held-out documents:
-
-    p(label) = softmax(s / T)
-
-Source: C. Guo, G. Pleiss, Y. Sun and K. Weinberger 2017, "On calibration of modern neural
-networks"; for support vector machines, with a bias beside it, J. Platt 1999, "Probabilistic outputs
-for support vector machines". It is what ``CalibratedClassifierCV(method="temperature")`` of
-scikit-learn learns.
+the other folds. The logits of a hinge loss are not calibrated, so they are divided by a temperature
+(``temperature.py``), which is learned from the same documents.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +16,7 @@ from thence.models.base import Array, Classes, class_log_probs, log_probs_of_tru
 from thence.models.labels.design import Design
 from thence.models.labels.latent import LatentDesign
 from thence.models.labels.linear_fit import LinearWeights, Loss, Problem
+from thence.models.labels.temperature import learn_temperature
 
 FIRST: dict[Loss, float] = {"log_loss": 30.0, "squared_hinge": 1.0, "hinge": 1.0, "centroid": 1.0}
 """The strength that is tried first, and used if there are no held-out documents. It does not affect
@@ -30,15 +24,6 @@ centroids, for which the search ends at once."""
 STRONGER, WEAKER = (10 / 3, 10.0), (1 / 3, 1 / 10, 1 / 30)
 """Multiples of it that are tried next: larger ones while the likelihood grows; if the first of
 these is no better, smaller ones."""
-LOWEST_LOG, HIGHEST_LOG = -6.0, 4.0
-"""Bounds of the natural logarithm of the inverse temperature."""
-GOLDEN = (5**0.5 - 1) / 2
-"""The golden ratio's inverse, by which each step of the search shortens the range."""
-SEARCH_STEPS = 25
-"""Steps of the golden section search: they reduce the range to 6e-6 of it."""
-PRIOR_DOCUMENTS = 1.0
-"""Number of pseudo-documents whose label is uniformly distributed: they keep the temperature above
-zero if a few documents are all classified correctly."""
 
 
 @dataclass(frozen=True)
@@ -162,52 +147,6 @@ def logits_of(
     if classes.is_binary:
         return np.concatenate([np.zeros_like(columns), columns], axis=1)
     return columns
-
-
-def learn_temperature(
-    logits: Float32[np.ndarray, "documents classes"],
-    labels: Labels,
-    classes: Classes,
-    prior: Float32[np.ndarray, " classes"] | float = 0.0,
-) -> float:
-    """Return the temperature with the highest likelihood of documents and a pseudo-document.
-
-    The loss is convex in the inverse temperature, so golden section search over its logarithm finds
-    the minimum.
-
-    Args:
-        logits: The logits that are divided by the temperature.
-        labels: The true labels.
-        classes: The labels that are predicted.
-        prior: Added to the logits of each label once they are divided.
-    """
-    wide = logits.astype(np.float64)
-
-    def loss(log_inverse: float) -> float:
-        divided = wide * np.exp(log_inverse) + prior
-        log_probs = class_log_probs(divided, classes)
-        truths = log_probs_of_truth(log_probs, labels)
-        uniform = log_probs.mean(1)
-        if classes.multilabel:  # Each label with probability 1/2; log(1 - p) is log p minus logit.
-            no = log_probs - divided
-            uniform = (log_probs + no).sum(1) / 2
-        return -float(truths.sum()) - PRIOR_DOCUMENTS * float(uniform.mean())
-
-    if not len(logits):
-        return 1.0
-    low, high = LOWEST_LOG, HIGHEST_LOG
-    inner = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)]
-    losses = [loss(at) for at in inner]
-    for _ in range(SEARCH_STEPS):
-        if losses[0] < losses[1]:
-            high, inner[1], losses[1] = inner[1], inner[0], losses[0]
-            inner[0] = high - GOLDEN * (high - low)
-            losses[0] = loss(inner[0])
-        else:
-            low, inner[0], losses[0] = inner[0], inner[1], losses[1]
-            inner[1] = low + GOLDEN * (high - low)
-            losses[1] = loss(inner[1])
-    return float(np.exp(-(low + high) / 2))
 
 
 def folds_of(labels: Labels, count: int) -> Int64[np.ndarray, " documents"]:

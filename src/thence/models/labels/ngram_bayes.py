@@ -31,7 +31,8 @@ from thence.corpus.documents import Labels
 from thence.deadline import check_deadline
 from thence.errors import SettingError
 from thence.models.base import Array, Classes, class_log_probs
-from thence.models.labels.linear_choice import folds_of, learn_temperature
+from thence.models.labels.linear_choice import folds_of
+from thence.models.labels.temperature import checked_temperature, learn_temperature
 from thence.models.mixture_weights import join_tensors, load_joined
 from thence.models.ngram import NGram, NGramOptions
 from thence.settings import NonNegativeInt, Range, Settings
@@ -172,12 +173,10 @@ class NGramBayes:
         log_odds, temperature = others["log_odds"], others["temperature"]
         if log_odds.shape != self._log_odds.shape or log_odds.dtype != np.float32:
             raise ValueError("the log-odds do not fit the labels")
-        if temperature.shape != () or temperature.dtype.kind != "f" or not temperature > 0:
-            raise ValueError("the temperature is no number above 0")
-        if not (np.isfinite(log_odds).all() and np.isfinite(temperature)):
-            raise ValueError("the log-odds or the temperature are no finite numbers")
+        if not np.isfinite(log_odds).all():
+            raise ValueError("the log-odds are no finite numbers")
         self._models, self._log_odds = models, log_odds
-        self._temperature = float(temperature)
+        self._temperature = checked_temperature(temperature)
 
     def num_parameters(self) -> int:
         """Return the number of n-grams of all models, of labels, and the temperature."""

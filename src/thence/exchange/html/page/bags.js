@@ -124,11 +124,4 @@ function arraysOf(spec, pack) {
   return Object.fromEntries(Object.entries(spec.arrays).map(([part, name]) => [part, pack.array(name)]));
 }
 
-/** Return log-probabilities: of a softmax, or of a yes to each label. */
-function logProbsOf(logits, multilabel) {
-  if (multilabel) return logits.map((x) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x))));
-  const all = logSumExp(logits);
-  return logits.map((x) => x - all);
-}
-
 Object.assign(MODELS, { averaging: Averaging, linear: Linear });

@@ -3,16 +3,22 @@
 class Ensemble {
   constructor(spec, pack, tokenizer) {
     this.members = spec.members.map((member) => modelOf(member, pack, tokenizer));
-    this.weights = spec.weights;
+    Object.assign(this, { weights: spec.weights, temperature: spec.temperature });
+    this.multilabel = pack.header.multilabel;
   }
 
   classify(text) {
     const found = this.members.map((member) => member.classify(text));
     const average = (_, label) => logSumExp(found.map((part, i) => part[label] + Math.log(this.weights[i])));
-    return found[0].map((_, label) => Math.min(average(_, label), 0));
+    const averaged = found[0].map((_, label) => Math.min(average(_, label), 0));
+    if (this.temperature === 1) return averaged;
+    // If multilabel, the logit of each label is its log-odds.
+    const logit = (likely) => (this.multilabel ? likely - Math.log(-Math.expm1(Math.min(likely, LARGEST_LOG))) : likely);
+    return logProbsOf(averaged.map((likely) => logit(likely) / this.temperature), this.multilabel);
   }
 }
 
+const LARGEST_LOG = -1e-30;
 const [MOST_PARTS, FEWEST_PARTS, MOST_CHARACTERS, LARGEST_ODDS] = [400, 20, 1 << 24, 100];
 
 /** Return the log-odds of a label. */

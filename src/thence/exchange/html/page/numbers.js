@@ -45,4 +45,11 @@ function logSumExp(row) {
   return most + Math.log(sum);
 }
 
+/** Return log-probabilities: of a softmax, or of a yes to each label. */
+function logProbsOf(logits, multilabel) {
+  if (multilabel) return logits.map((x) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x))));
+  const all = logSumExp(logits);
+  return logits.map((x) => x - all);
+}
+
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
