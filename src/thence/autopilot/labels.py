@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from thence.array_types import Float
-from thence.autopilot.autopilot import TOLERANCE, Autopilot
+from thence.autopilot.autopilot import Autopilot
 from thence.autopilot.averaging import (
     average_few,
     average_of,
@@ -98,6 +98,7 @@ class LabelStrategy:
     autopilot: Autopilot
     refit: bool = True
     unit: ClassVar[Literal["document"]] = "document"
+    tolerance: ClassVar[float] = math.inf  # An average of more members is always preferred.
     _fitting: dict[str, float] = field(default_factory=dict, init=False)
     _per_feature: float = field(default=0.0, init=False)
     _networks: dict[str, Recipe] = field(default_factory=dict, init=False)
@@ -141,14 +142,6 @@ class LabelStrategy:
     def _judged(self) -> Labels:
         """The labels of the documents that classifiers are judged on."""
         return self._all.train_labels if self._few else self.autopilot.data.dev_labels
-
-    @property
-    def tolerance(self) -> float:
-        """Nats per document by which a newer average may be worse and still replace the old one.
-
-        Infinity for few documents, where an average of more members is always preferred.
-        """
-        return math.inf if self._few else TOLERANCE
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield nothing: all classifiers are trained, none is counted."""

@@ -45,6 +45,9 @@ from thence.tokens import Texts
 
 PRIOR_DOCUMENTS = 5.0
 """Number of pseudo-documents that all members predict equally well: the prior of equal weights."""
+CALIBRATED_DOCUMENTS = 20.0
+"""Number of pseudo-documents that draw the temperature to 1. Chosen among 0, 5, 20 and 50 on parts
+of train, with weights and temperature from 10 to 400 documents (``docs/experiments.md``)."""
 ITERATIONS = 2000
 """Iterations of expectation maximisation, which converges slowly if members are alike."""
 ROUNDING = 1e-6
@@ -122,7 +125,8 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     weights = min([learned, *np.eye(count)], key=nats_of_average)
     classes = Classes(log_probs[0].shape[1], labels.multilabel)
     averaged = _average(np.stack(log_probs), weights)
-    found = learn_temperature(logits_of_probs(averaged, classes), labels, classes)
+    logits = logits_of_probs(averaged, classes)
+    found = learn_temperature(logits, labels, classes, calibrated=CALIBRATED_DOCUMENTS)
     tempered = divided(averaged, found, classes)
     nats = {
         1.0: nats_of_average(weights),

@@ -39,12 +39,13 @@ zero if a few documents are all classified correctly."""
 
 
 def learn_temperature(
-    logits: Float32[np.ndarray, "documents classes"],
+    logits: Float[np.ndarray, "documents classes"],
     labels: Labels,
     classes: Classes,
     prior: Float32[np.ndarray, " classes"] | float = 0.0,
+    calibrated: float = 0.0,
 ) -> float:
-    """Return the temperature with the highest likelihood of documents and a pseudo-document.
+    """Return the temperature with the highest likelihood of documents and pseudo-documents.
 
     The loss is convex in the inverse temperature, so golden section search over its logarithm finds
     the minimum.
@@ -54,18 +55,23 @@ def learn_temperature(
         labels: The true labels.
         classes: The labels that are predicted.
         prior: Added to the logits of each label once they are divided.
+        calibrated: Number of pseudo-documents whose labels are as probable as the logits say: the
+            more, the closer to 1 is the temperature.
     """
     wide = logits.astype(np.float64)
+    before = np.exp(class_log_probs(wide, classes))
 
     def loss(log_inverse: float) -> float:
         divided = wide * np.exp(log_inverse) + prior
         log_probs = class_log_probs(divided, classes)
         truths = log_probs_of_truth(log_probs, labels)
-        uniform = log_probs.mean(1)
+        uniform, as_before = log_probs.mean(1), (before * log_probs).sum(1)
         if classes.multilabel:  # Each label with probability 1/2; log(1 - p) is log p minus logit.
             no = log_probs - divided
             uniform = (log_probs + no).sum(1) / 2
-        return -float(truths.sum()) - PRIOR_DOCUMENTS * float(uniform.mean())
+            as_before += ((1 - before) * no).sum(1)
+        pseudo = PRIOR_DOCUMENTS * float(uniform.mean()) + calibrated * float(as_before.mean())
+        return -float(truths.sum()) - pseudo
 
     if not len(logits):
         return 1.0
