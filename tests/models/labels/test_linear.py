@@ -226,3 +226,14 @@ def test_rows_one_after_another_hold_their_documents_in_order() -> None:
             chosen = slice(starts[row], starts[row + 1])
             np.testing.assert_array_equal(documents[chosen], np.flatnonzero(matrix[:, row]))
             np.testing.assert_array_equal(amounts[chosen], matrix[documents[chosen], row])
+
+
+def test_the_temperature_of_many_documents_is_that_of_a_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(3)
+    logits = random.normal(0, 3, (4000, 2)).astype(np.float32)
+    right = random.random(4000) < 1 / (1 + np.exp((logits[:, 0] - logits[:, 1]) / 2))
+    labels = Labels(("a", "b"), right.astype(np.int64), np.arange(4001))
+    monkeypatch.setattr("thence.models.labels.temperature.MAX_LOGITS", 2000)
+    assert learn_temperature(logits, labels, Classes(2)) == pytest.approx(2, rel=0.15)

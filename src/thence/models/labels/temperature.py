@@ -33,6 +33,8 @@ GOLDEN = (5**0.5 - 1) / 2
 """The golden ratio's inverse, by which each step of the search shortens the range."""
 SEARCH_STEPS = 25
 """Steps of the golden section search: they reduce the range to 6e-6 of it."""
+MAX_LOGITS = 1 << 20
+"""Of more logits (documents times labels) a part is enough for one number, and takes a second."""
 PRIOR_DOCUMENTS = 1.0
 """Number of pseudo-documents whose label is uniformly distributed: they keep the temperature above
 zero if a few documents are all classified correctly."""
@@ -58,6 +60,9 @@ def learn_temperature(
         calibrated: Number of pseudo-documents whose labels are as probable as the logits say: the
             more, the closer to 1 is the temperature.
     """
+    if logits.size > MAX_LOGITS:
+        chosen = np.linspace(0, len(logits) - 1, max(1, MAX_LOGITS // logits.shape[1])).astype(int)
+        logits, labels = logits[chosen], labels.take(chosen)
     wide = logits.astype(np.float64)
     before = np.exp(class_log_probs(wide, classes))
 
