@@ -171,3 +171,28 @@ def test_of_few_documents_the_words_of_dev_are_known(
         words = {word for text in documents for word in text.split()}
         assert words <= set(data.tokenizer.vocabulary.symbols)
     assert len(more.tokenizer.vocabulary) <= len(few.tokenizer.vocabulary)
+
+
+def test_the_time_of_a_classifier_without_bags_is_that_of_a_part(
+    strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW_DOCUMENTS", 0)
+    monkeypatch.setattr(module, "FIRST_DOCUMENTS", 12)
+    made = strategy()
+    clock = iter([10.0, 10.5])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    recipe = made._recipe(made.autopilot.recipe, "ngram-bayes", {})
+    # Half a second for 12 of 72 documents.
+    assert made._seconds_to_fit(recipe) == (3.0, 0.0)
+
+
+def test_the_first_classifier_is_no_member_once_there_are_others(
+    strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW_DOCUMENTS", 0)
+    made = strategy()
+    first = made.first()
+    assert first is not None and made.combine([first]).members == (first,)
+    [one] = made.train(ONLY, None, None)
+    [other] = made.train(ScheduledCandidate("ngram-bayes", 1.0, {"order": 1}), None, None)
+    assert first not in made.combine([first, one, other]).members
