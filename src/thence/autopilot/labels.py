@@ -75,6 +75,8 @@ TIMING_SHARE = 0.3
 too few of them."""
 EPOCH_FACTOR = 3.0
 """A network whose loss on dev falls is trained again from the start with this factor of epochs."""
+LEAST_WEIGHT = 0.05
+"""Only networks of at least this weight are trained again from another seed."""
 FIRST_SHARE = 0.7
 """The first fit stops early after this share of the time left: a second classifier gains more than
 the last iterations of the solver."""
@@ -103,6 +105,7 @@ class LabelStrategy:
     _per_feature: float = field(default=0.0, init=False)
     _networks: dict[str, Recipe] = field(default_factory=dict, init=False)
     _kept: Mapping[str, TrainedCandidate] = field(default_factory=dict, init=False)
+    _weights: Mapping[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self._few:  # Classifiers learn from dev too, so its words are in the vocabulary.
@@ -265,9 +268,10 @@ class LabelStrategy:
     ) -> list[TrainedCandidate]:
         """Train a network with the recipe of an earlier one, another seed, on train and dev.
 
-        It has the scores of the earlier one. If that is not in the ensemble, nothing is trained.
+        It has the scores of the earlier one. If that has a small weight in the ensemble, or none,
+        nothing is trained.
         """
-        if first not in self._kept:
+        if self._weights.get(first, 0.0) < LEAST_WEIGHT:
             return []
         from thence.autopilot.networks import train_until
 
@@ -349,6 +353,7 @@ class LabelStrategy:
         made = combine_classifiers(judged, self._judged, size, data.classes, ends)
         self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))
         self._kept = {one.name: one for one in made.members}
+        self._weights = dict(zip(self._kept, made.weights, strict=True))
         others = [one for one in members if one.judged_as in self._kept]
         return sharing_weights(made, others, size, data.classes) if others else made
 
