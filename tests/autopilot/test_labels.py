@@ -182,8 +182,8 @@ def test_the_time_of_a_classifier_without_bags_is_that_of_a_part(
     clock = iter([10.0, 10.5])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     recipe = made._recipe(made.autopilot.recipe, "ngram-bayes", {})
-    # Half a second for 12 of 72 documents.
-    assert made._seconds_to_fit(recipe) == (3.0, 0.0)
+    # Half a second for 12 documents of train and 24 of dev; there are 72 and 24, of 5 targets each.
+    assert made._seconds_to_fit(recipe) == (0.5 * 96 / 36, 0.0)
 
 
 def test_the_first_classifier_is_no_member_once_there_are_others(

@@ -207,16 +207,16 @@ class LabelStrategy:
     def _seconds_to_fit(self, recipe: Recipe) -> tuple[float, float]:
         """Return estimates for all documents: seconds of a fit, and the number of features.
 
-        For a classifier that reads no bags of features, a fit to a part is timed, and features are
-        not counted.
+        For a classifier that reads no bags of features, a fit to a part is timed, which classifies
+        all of dev too, and features are not counted.
         """
         data, options = self.autopilot.data, recipe.options
         if not isinstance(options, LinearOptions):
             part = part_of_train(data, max(FIRST_DOCUMENTS, data.train.num_documents // SAMPLED))
             began = time.perf_counter()
             train_classifier(recipe, part)
-            seconds = time.perf_counter() - began
-            return seconds * data.train.num_documents / part.train.num_documents, 0.0
+            seconds, dev = time.perf_counter() - began, data.dev.num_targets
+            return seconds * (data.train.num_targets + dev) / (part.train.num_targets + dev), 0.0
         seconds, features = self._seconds_for_features(options.bags)
         if options.latent_dimensions is not None and data.unlabelled is not None:
             more = len(data.unlabelled) / data.train.num_documents

@@ -47,7 +47,7 @@ EXPLAINED_MISTAKES = 8
 """Mistakes that are explained word by word: each takes some hundred classifications."""
 EXPLAINED_CHARACTERS = 4000
 """Longest document that is explained, in characters."""
-QUICK = frozenset({"linear", "averaging", "fasttext"})
+QUICK = frozenset({"linear", "averaging", "fasttext", "ngram-bayes"})
 """Families that are fast enough for mistakes to be explained in a report."""
 CAUSES = 5
 """Words named as causes of a mistake."""
