@@ -74,9 +74,11 @@ def test_of_a_large_dev_as_much_is_scored_as_there_is_time_for(
     strategy, judged = strategy_for(data, 60.0), data.dev.beginning(40).num_targets
     # Counting takes no time, scoring a thousandth of a second for each of 84 targets: with what is
     # kept 0.126 s. A quarter of 0.252 s is enough for half of them.
-    times = iter([0.0, 0.0, judged / 1000])
+    times = iter([0.0, 0.0, judged / 1000] * 2)
     monkeypatch.setattr(language, "time", SimpleNamespace(monotonic=lambda: next(times)))
-    strategy._affordable("ngram", [{"order": 2}], 0.252)
+    assert strategy._affordable("ngram", [{"order": 2}], 0.252, whole=True) is None
+    assert strategy.autopilot.data.dev is data.dev
+    assert strategy._affordable("ngram", [{"order": 2}], 0.252) is data.train
     assert strategy.autopilot.data.dev.num_targets == data.dev.beginning(42).num_targets
 
 

@@ -24,6 +24,7 @@ class ScheduledCandidate:
         running: Whether it is tried for running text only.
         trains: Whether it is trained by gradient steps, which need PyTorch.
         unlabelled: Whether it is tried only where there is text without labels too.
+        whole: Whether a counted model is left out if there is time for parts of the text only.
         seed: Added to the user's seed, so that training a family again gives another model.
     """
 
@@ -33,6 +34,7 @@ class ScheduledCandidate:
     running: bool = False
     trains: bool = False
     unlabelled: bool = False
+    whole: bool = False
     seed: int = 0
 
     @property
@@ -69,7 +71,7 @@ def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCan
 
 def _scheduled(family: Family, one: Candidate) -> ScheduledCandidate:
     trains = family.method == "train"
-    flags = one.running, trains, one.unlabelled
+    flags = one.running, trains, one.unlabelled, one.whole
     return ScheduledCandidate(family.name, one.share, one.options, *flags)
 
 

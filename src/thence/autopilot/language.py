@@ -108,11 +108,12 @@ class LanguageStrategy:
             COUNTING_SHARE_BEFORE_NETWORKS if networks else COUNTING_SHARE
         )
         candidates = schedule(self.kind, seconds, "fit")
-        for name, some in groupby(candidates, key=lambda one: one.family):
-            settings = [one.options for one in some if self._carries or not one.running]
+        for name, group in groupby(candidates, key=lambda one: one.family):
+            some = [one for one in group if self._carries or not one.running]
+            settings, whole = [one.options for one in some], any(one.whole for one in some)
             train: TokenStore | None = autopilot.data.train
             if not autopilot.budget.counts_steps:
-                train = self._affordable(name, settings, ends - time.monotonic())
+                train = self._affordable(name, settings, ends - time.monotonic(), whole)
             if train is None:
                 continue
             for one in self._fitted(name, settings, train, autopilot.data.dev):
@@ -121,13 +122,13 @@ class LanguageStrategy:
                 yield one
 
     def _affordable(
-        self, name: str, settings: Sequence[Mapping[str, Any]], seconds: float
+        self, name: str, settings: Sequence[Mapping[str, Any]], seconds: float, whole: bool = False
     ) -> TokenStore | None:
         """Return as much of the end of the train text as can be counted in ``seconds``.
 
         The speed of counting and of scoring dev is measured on small samples. None if there is time
-        for no more than the samples. If scoring dev takes too long, only its beginning is scored
-        from now on.
+        for no more than the samples, or less than for all where the ``whole`` is needed. If scoring
+        dev takes too long, only its beginning is scored from now on.
         """
         train, dev = self.autopilot.data.train, self.autopilot.data.dev
         if train.num_targets < SMALL * SAMPLES[-1]:
@@ -150,7 +151,7 @@ class LanguageStrategy:
                 return train
             if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MAX_MEASURING_SHARE * seconds:
                 break  # Counting the larger sample would take too long.
-        if affordable < SAMPLES[0]:
+        if affordable < SAMPLES[0] or (whole and (affordable < train.num_targets or share < 1)):
             return None
         if share < 1:
             self._judge_by(int(share * dev.num_targets))

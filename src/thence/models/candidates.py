@@ -28,6 +28,8 @@ class Candidate:
         running: Whether it is only for running text, where context crosses documents.
         compiled: Whether it needs the compiled core, being too slow without.
         unlabelled: Whether it is only for labels together with unlabelled text.
+        whole: Whether a counted model is left out if there is no time to count all of train and
+            score all of dev; else parts of them are taken.
     """
 
     seconds: float = 0.0
@@ -37,6 +39,7 @@ class Candidate:
     running: bool = False
     compiled: bool = False
     unlabelled: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
