@@ -67,7 +67,7 @@ class NGramBayes:
 
     def __init__(self, options: NGramBayesOptions, vocabulary_size: int, classes: Classes) -> None:
         self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
-        self._log_odds: Float32[np.ndarray, " classes"] = np.zeros(classes.num_classes, np.float32)
+        self._log_prior: Float32[np.ndarray, " classes"] = np.zeros(classes.num_classes, np.float32)
         self._temperature = 1.0
         self._models = self._untrained()
 
@@ -101,7 +101,7 @@ class NGramBayes:
             return
         else:
             evidence, known = self._held_out_evidence(texts.store, labels, sample_weight), labels
-        self._temperature = learn_temperature(evidence, known, self.classes, self._log_odds)
+        self._temperature = learn_temperature(evidence, known, self.classes, self._log_prior)
 
     def refitted(
         self, texts: Texts, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
@@ -124,10 +124,10 @@ class NGramBayes:
             chosen = np.flatnonzero(group & (sample_weight > 0))
             if len(chosen):  # Without documents, every token is as probable as another.
                 model.fit(store.take(chosen))
-        self._log_odds = np.log(sample_weight @ matrix + PRIOR_DOCUMENTS).astype(np.float32)
+        self._log_prior = np.log(sample_weight @ matrix + PRIOR_DOCUMENTS).astype(np.float32)
         if self.classes.multilabel:
             without = np.log(sample_weight @ ~matrix + PRIOR_DOCUMENTS)
-            self._log_odds -= without.astype(np.float32)
+            self._log_prior -= without.astype(np.float32)
 
     def _held_out_evidence(
         self, store: TokenStore, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
@@ -153,13 +153,13 @@ class NGramBayes:
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        logits = self._evidence(texts.store) / np.float32(self._temperature) + self._log_odds
+        logits = self._evidence(texts.store) / np.float32(self._temperature) + self._log_prior
         return class_log_probs(logits, self.classes)
 
     def tensors(self) -> dict[str, Array]:
         """Return the tables of each language model, log p(y) and the temperature."""
         return {
-            "log_odds": self._log_odds,
+            "log_prior": self._log_prior,
             "temperature": np.array(self._temperature),
             **join_tensors(self._models),
         }
@@ -168,16 +168,16 @@ class NGramBayes:
         """Set what ``tensors`` returned."""
         models = self._untrained()
         others = load_joined(models, tensors)
-        if others.keys() != {"log_odds", "temperature"}:
+        if others.keys() != {"log_prior", "temperature"}:
             raise ValueError(f"{', '.join(others)} are not the tensors of n-gram Bayes")
-        log_odds, temperature = others["log_odds"], others["temperature"]
-        if log_odds.shape != self._log_odds.shape or log_odds.dtype != np.float32:
-            raise ValueError("the log-odds do not fit the labels")
-        if not np.isfinite(log_odds).all():
-            raise ValueError("the log-odds are no finite numbers")
-        self._models, self._log_odds = models, log_odds
+        log_prior, temperature = others["log_prior"], others["temperature"]
+        if log_prior.shape != self._log_prior.shape or log_prior.dtype != np.float32:
+            raise ValueError("the prior does not fit the labels")
+        if not np.isfinite(log_prior).all():
+            raise ValueError("the prior has no finite numbers")
+        self._models, self._log_prior = models, log_prior
         self._temperature = checked_temperature(temperature)
 
     def num_parameters(self) -> int:
         """Return the number of n-grams of all models, of labels, and the temperature."""
-        return sum(model.num_parameters() for model in self._models) + len(self._log_odds) + 1
+        return sum(model.num_parameters() for model in self._models) + len(self._log_prior) + 1
