@@ -14,7 +14,6 @@ from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import ScheduledCandidate, single
 from thence.autopilot.language import LanguageStrategy
-from thence.autopilot.refitting import end_of
 from thence.models.ngram import NGram
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
@@ -96,17 +95,17 @@ def test_as_much_is_counted_as_there_is_time_for(
     assert counted(1e-9) == 0 and counted(1e6) == whole
     # Counting 42 targets takes 0.042 s and scoring nothing: 0.15 s are enough for 100, as 1.5 times
     # the time is kept. To measure twice as many would take more than a tenth of the time.
-    part = end_of(data.train, 40).num_targets
+    part = data.train.ending(40).num_targets
     times = iter([0.0, part / 1000, part / 1000])
     monkeypatch.setattr(language, "time", SimpleNamespace(monotonic=lambda: next(times)))
     assert 100 <= counted(0.15) < 110
 
 
 def test_the_end_of_a_text_is_whole_documents(data: TrainingData) -> None:
-    end = end_of(data.train, 10)
+    end = data.train.ending(10)
     assert 10 <= end.num_targets <= 10 + data.train.target_counts.max()
     assert end.ids[1:].tolist() == data.train.ids[-end.num_targets :].tolist()
-    assert end_of(data.train, 10**9).num_targets == data.train.num_targets
+    assert data.train.ending(10**9).num_targets == data.train.num_targets
 
 
 def test_counted_models_are_fitted_again_to_train_and_dev(data: TrainingData) -> None:

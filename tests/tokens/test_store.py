@@ -95,3 +95,35 @@ def test_the_beginning_has_enough_targets_and_no_more_documents() -> None:
     counts = [store.beginning(targets).num_documents for targets in (0, 1, 3, 4, 5, 8, 100)]
     assert counts == [1, 1, 1, 2, 3, 3, 3]
     assert make([]).beginning(5).num_documents == 0
+
+
+def test_a_long_document_is_cut() -> None:
+    # Nine targets with the boundary, and three.
+    store = make(["abcdefgh", "ij"])
+    boundary = store.boundary_id
+    first = store.beginning(3)
+    assert first.ids.tolist() == [boundary, *store.ids[1:4]]
+    assert first.offsets.tolist() == [1, 4]
+    # Three of the nine targets: a third of 8 bytes.
+    assert first.byte_counts.tolist() == first.character_counts.tolist() == [3]
+    assert store.beginning(5).num_targets == 9  # Less than twice as many.
+    whole = make(["ij", "abcdefgh"])
+    last = whole.ending(4)
+    assert last.ids.tolist() == [boundary, *whole.ids[-4:]]
+    assert last.offsets.tolist() == [1, 5]
+
+
+@given(st.lists(st.text("abc", max_size=30), min_size=1), st.integers(1, 40))
+def test_beginnings_and_endings_have_about_as_many_targets(texts: list[str], targets: int) -> None:
+    store = make([*texts, "abc"])
+    for part in (store.beginning(targets), store.ending(targets)):
+        assert min(targets, store.num_targets) <= part.num_targets
+        assert part.num_targets <= max(2 * targets, targets + 1)
+        assert part.offsets[-1] == len(part.ids)
+        assert len(part.byte_counts) == part.num_documents
+    np.testing.assert_array_equal(
+        store.beginning(targets).targets, store.targets[: store.beginning(targets).num_targets]
+    )
+    np.testing.assert_array_equal(
+        store.ending(targets).targets, store.targets[-store.ending(targets).num_targets :]
+    )

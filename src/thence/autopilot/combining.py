@@ -18,7 +18,7 @@ from thence._core import library
 from thence.array_types import Bool, Float
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.autopilot.pace import SAFETY, Pace
-from thence.deadline import DeadlineError, deadline
+from thence.deadline import DeadlineError, check_deadline, deadline
 from thence.ensembles.members import build_mixture, dynamic_member
 from thence.models.language.members import Member
 from thence.models.language.mixture import MAX_TARGETS, Mixture
@@ -235,6 +235,7 @@ def _mixed(
     adapted = {rate: np.empty(dev.num_targets) for rate in rates}
     learning_on = {rate: [gate.astype(np.float64) for gate in gates] for rate in rates}
     for block, seen in mixture.gate_features(dev, carries):
+        check_deadline()
         log_weights = [log_weights_of(gate, seen) for gate in gates]
         in_first = np.arange(block.start, block.start + len(seen)) < half
         other = scores[block] + np.where(in_first[:, None], log_weights[1], log_weights[0])

@@ -25,7 +25,7 @@ from thence.autopilot.combining import (
 )
 from thence.autopilot.mixer_inputs import with_inputs, with_log_odds
 from thence.autopilot.pace import SAFETY
-from thence.autopilot.refitting import end_of, fitted_again, is_refitted
+from thence.autopilot.refitting import fitted_again, is_refitted
 from thence.autopilot.titles import language_title
 from thence.autopilot.training import reported_settings
 from thence.deadline import DeadlineError, check_deadline, deadline
@@ -96,7 +96,7 @@ class LanguageStrategy:
         for candidate in schedule(self.kind, 0.0, "fit"):
             if not candidate.running:
                 data = self.autopilot.data
-                part, dev = end_of(data.train, SAMPLES[0]), data.dev.beginning(SAMPLES[-1])
+                part, dev = data.train.ending(SAMPLES[0]), data.dev.beginning(SAMPLES[-1])
                 return next(self._fitted(candidate.family, [candidate.options], part, dev), None)
         return None
 
@@ -135,7 +135,7 @@ class LanguageStrategy:
             return train
         affordable = 0.0
         for size in SAMPLES:
-            part, judged = end_of(train, size), dev.beginning(size)
+            part, judged = train.ending(size), dev.beginning(size)
             began = time.monotonic()
             models = [model for _, model in self._models(name, settings, part)]
             counted = time.monotonic()
@@ -155,7 +155,7 @@ class LanguageStrategy:
             return None
         if share < 1:
             self._judge_by(int(share * dev.num_targets))
-        return train if affordable >= train.num_targets else end_of(train, int(affordable))
+        return train if affordable >= train.num_targets else train.ending(int(affordable))
 
     def _judge_by(self, targets: int) -> None:
         """Judge all models on about the first ``targets`` targets of dev from now on."""

@@ -7,11 +7,8 @@ better, and on text that neither split has the weights still fit.
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from thence.autopilot.candidates import TrainedCandidate
 from thence.models.registry import families, get_family
-from thence.tokens import TokenStore
 from thence.training.data import TrainingData
 
 
@@ -35,13 +32,7 @@ def fitted_again(
     text = data.train.joined(data.dev)
     part = members[0].training.get("train_tokens")
     if part is not None:
-        text = end_of(text, part + data.dev.num_targets)
+        text = text.ending(part + data.dev.num_targets)
     models = [family.language_model(one.options, size) for one in members]
     fitted = family.fit_all(models, text, carry_context)
     return [replace(one, model=model) for one, model in zip(members, fitted, strict=True)]
-
-
-def end_of(store: TokenStore, targets: int) -> TokenStore:
-    """Return the last documents, with at least ``targets`` targets in total, or all documents."""
-    first = int(np.searchsorted(store.offsets, len(store.ids) - targets, "right")) - 1
-    return store.take(np.arange(max(first, 0), store.num_documents))

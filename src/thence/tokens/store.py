@@ -25,6 +25,9 @@ TABLES = ("offsets", "byte_counts", "character_counts")
 BLOCK = 1 << 22
 """Ids that are counted at a time, which bounds the memory."""
 
+MOST_SURPLUS = 2
+"""A beginning or an end of whole documents has at most this many times the targets asked for."""
+
 
 @dataclass(frozen=True)
 class TokenStore:
@@ -95,9 +98,44 @@ class TokenStore:
         return self.ids[self.offsets[index] : self.offsets[index + 1] - 1]
 
     def beginning(self, targets: int) -> "TokenStore":
-        """Return the first documents with at least this many targets in all, or all documents."""
+        """Return the first documents with at least this many targets in all, or all documents.
+
+        With a very long document they would be more than ``MOST_SURPLUS`` times as many; then it is
+        cut.
+        """
         count = int(np.searchsorted(self.offsets[1:] - 1, targets)) + 1
-        return self.take(np.arange(min(count, self.num_documents)))
+        count = min(count, self.num_documents)
+        if self.offsets[count] - 1 > MOST_SURPLUS * targets > 0:
+            return self._cut(0, targets)
+        return self.take(np.arange(count))
+
+    def ending(self, targets: int) -> "TokenStore":
+        """Return the last documents with at least this many targets in all; see ``beginning``."""
+        first = int(np.searchsorted(self.offsets, len(self.ids) - targets, "right")) - 1
+        first = max(first, 0)
+        if self.offsets[-1] - self.offsets[first] > MOST_SURPLUS * targets > 0:
+            return self._cut(self.num_targets - targets, self.num_targets)
+        return self.take(np.arange(first, self.num_documents))
+
+    def _cut(self, first: int, last: int) -> "TokenStore":
+        """Return the targets from ``first`` to before ``last``.
+
+        The documents at both ends may lack tokens, and the last one its closing boundary. Their
+        bytes and characters are in proportion to their targets.
+        """
+        ids = self.ids[first : last + 1].copy()
+        ids[:1] = self.boundary_id
+        bounds = np.clip(self.offsets - 1, first, last) - first
+        counts = np.diff(bounds)
+        there = counts > 0
+        shares = counts[there] / self.target_counts[there]
+        return TokenStore(
+            ids,
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[there])]) + 1,
+            np.ceil(self.byte_counts[there] * shares).astype(np.int64),
+            np.ceil(self.character_counts[there] * shares).astype(np.int64),
+            self.boundary_id,
+        )
 
     def take(self, indices: Integer[np.ndarray, " chosen"]) -> "TokenStore":
         """Return a store of the chosen documents, in that order (ids are copied)."""
