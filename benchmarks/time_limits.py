@@ -39,6 +39,7 @@ def texts(data: Path, folder: Path) -> dict[str, list[str]]:
     (folder / "plays.txt").write_bytes(plays)
     letters = gzip.decompress((data / "text8" / "text8.prefix.gz").read_bytes())
     (folder / "letters.txt").write_bytes(letters.replace(b" the ", b"\nthe "))
+    (folder / "one-line.txt").write_bytes(letters)
     ptb, imdb, ag = data / "ptb", data / "imdb", data / "ag_news"
     opinions = gzip.decompress((data / "mr" / "rt-polarity.all.gz").read_bytes())
     lines = opinions.decode("latin-1").strip().split("\n")
@@ -49,6 +50,7 @@ def texts(data: Path, folder: Path) -> dict[str, list[str]]:
         "names": [str(data / "names" / "names.txt")],
         "plays": [str(folder / "plays.txt")],
         "letters": [str(folder / "letters.txt"), "--tokens", "characters"],
+        "one line": [str(folder / "one-line.txt")],
         "ptb": [str(ptb / "ptb.train.txt.gz"), "--dev", str(ptb / "ptb.valid.txt")],
         "wikitext": [str(data / "wikitext-2" / "train.txt.gz")],
         "imdb": [str(imdb / "train.csv.gz"), *label, "--test", str(imdb / "test.csv.gz")],
