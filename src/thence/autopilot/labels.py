@@ -20,6 +20,7 @@ import numpy as np
 from thence.array_types import Float
 from thence.autopilot.autopilot import Autopilot
 from thence.autopilot.averaging import (
+    MIN_WEIGHT,
     average_few,
     average_of,
     combine_classifiers,
@@ -75,8 +76,6 @@ TIMING_SHARE = 0.3
 too few of them."""
 EPOCH_FACTOR = 3.0
 """A network whose loss on dev falls is trained again from the start with this factor of epochs."""
-LEAST_WEIGHT = 0.05
-"""Only networks of at least this weight are trained again from another seed."""
 FIRST_SHARE = 0.7
 """The first fit stops early after this share of the time left: a second classifier gains more than
 the last iterations of the solver."""
@@ -188,6 +187,9 @@ class LabelStrategy:
         if self.autopilot.left() < needed:
             return []
         if candidate.seed and self.refit:
+            # Trained again and again, all of them would share this weight.
+            if self._weights.get(title, 0.0) / (1 + candidate.seed) < MIN_WEIGHT:
+                return []
             return self._train_with_dev(name, title, recipe.training.seed, seconds)
         return self._train_network(name, recipe, seconds, steps)
 
@@ -268,11 +270,8 @@ class LabelStrategy:
     ) -> list[TrainedCandidate]:
         """Train a network with the recipe of an earlier one, another seed, on train and dev.
 
-        It has the scores of the earlier one. If that has a small weight in the ensemble, or none,
-        nothing is trained.
+        It has the scores of the earlier one.
         """
-        if self._weights.get(first, 0.0) < LEAST_WEIGHT:
-            return []
         from thence.autopilot.networks import train_until
 
         recipe, ends = self._networks[first], self.autopilot.budget.after(seconds)
