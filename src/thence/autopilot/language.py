@@ -97,7 +97,9 @@ class LanguageStrategy:
             if not candidate.running:
                 data = self.autopilot.data
                 part, dev = data.train.ending(SAMPLES[0]), data.dev.beginning(SAMPLES[-1])
-                return next(self._fitted(candidate.family, [candidate.options], part, dev), None)
+                for one in self._fitted(candidate.family, [candidate.options], part, dev):
+                    is_part = "train_tokens" in one.training
+                    return replace(one, name=f"{one.name}, of a part") if is_part else one
         return None
 
     def count(self) -> Iterator[TrainedCandidate]:

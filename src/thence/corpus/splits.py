@@ -143,6 +143,11 @@ def cut(
                 "than one. Give more text, larger shares such as `split='60/20/20'`, or files of "
                 "their own with `dev` and `test`. `split='100/0/0'` keeps all of it for train, but "
                 "not for `thence best`, which needs a dev split."
+                + (
+                    ""
+                    if one_text
+                    else " If a line is no document, `document='file'` reads all as one."
+                )
             )
     if one_text:
         return cut_characters(documents, bounds)

@@ -117,3 +117,13 @@ def test_too_many_models_are_refused() -> None:
         SettingError, match=r"1,000 language models of 40,001 tokens .* `model=.linear.`"
     ):
         NGramBayes(NGramBayesOptions(), MAX_TABLES // 1000 + 1, Classes(1000))
+
+
+def test_unknown_tokens_say_nothing(read: Read) -> None:
+    # The label y has less text, so that an unknown token is more probable under it.
+    texts, labels = read(["a b c d e a b c d e"] * 8 + ["f z"]), labels_of([*"xxxxxxxx", "y"])
+    model = fitted(texts, labels)
+    few, many = model.classify(read(["unheard of", "unheard of " * 500]))
+    np.testing.assert_allclose(few, many, atol=1e-5)
+    # Known tokens count as before, wherever unknown ones are.
+    assert model.classify(read(["f " + "unheard " * 50]))[0, 1] > few[1]

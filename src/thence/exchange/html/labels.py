@@ -53,6 +53,8 @@ def exportable_part(run: ClassifierRun) -> tuple[Any, tuple[str, ...]]:
         model = copy(model)
         model.members = [member for member in model.members if isinstance(member, KNOWN)]
         model.weights = weights / (weights.sum() or 1)
+        if left_out:  # It was learned with them.
+            model.temperature = 1.0
     if not (model.members if isinstance(model, Ensemble) else isinstance(model, KNOWN)):
         raise SettingError(
             f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "

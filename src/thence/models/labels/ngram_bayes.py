@@ -1,7 +1,7 @@
 """Bayes' rule over an n-gram language model of each label: a generative classifier.
 
 A language model of each label gives the probability p(x | y) of a document x of n targets (its
-tokens and its end), and then
+known tokens and its end), and then
 
     p(y | x)  ~  p(y) p(x | y)^a,    a = 1 / (T sqrt(n))
 
@@ -10,6 +10,8 @@ independent as the models assume, so the exponent a keeps a long document from b
 doubt: T is the temperature with the highest likelihood of dev, or of each fifth of train by models
 of the other fifths. If multilabel, each label has two models, of the documents with it and of the
 others, and a probability of its own.
+
+Unknown tokens are left out, since how probable one is says how much text a label has.
 
 With order 1 this is multinomial naive Bayes. Language models see what a linear classifier of the
 same n-grams does not, which of two words follows a third, and are wrong about other documents: an
@@ -96,11 +98,11 @@ class NGramBayes:
         """
         self._count(texts.store, labels, sample_weight)
         if dev is not None:
-            evidence, known = self._evidence(dev[0].store), dev[1]
+            evidence, known = self._evidence(dev[0]), dev[1]
         elif should_stop():
             return
         else:
-            evidence, known = self._held_out_evidence(texts.store, labels, sample_weight), labels
+            evidence, known = self._held_out_evidence(texts, labels, sample_weight), labels
         self._temperature = learn_temperature(evidence, known, self.classes, self._log_prior)
 
     def refitted(
@@ -130,7 +132,7 @@ class NGramBayes:
             self._log_prior -= without.astype(np.float32)
 
     def _held_out_evidence(
-        self, store: TokenStore, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
+        self, texts: Texts, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
     ) -> Float32[np.ndarray, "documents classes"]:
         """Return the evidence of each document by models of the other folds."""
         found = np.zeros((len(labels), self.classes.num_classes), np.float32)
@@ -138,14 +140,17 @@ class NGramBayes:
         for fold in range(FOLDS):
             held_out = np.flatnonzero(folds == fold)
             other = NGramBayes(self.options, self.vocabulary_size, self.classes)
-            other._count(store, labels, np.where(folds == fold, 0, sample_weight))
-            found[held_out] = other._evidence(store.take(held_out))
+            other._count(texts.store, labels, np.where(folds == fold, 0, sample_weight))
+            found[held_out] = other._evidence(texts.take(held_out))
         return found
 
-    def _evidence(self, store: TokenStore) -> Float32[np.ndarray, "documents classes"]:
+    def _evidence(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return log p(x | y) / sqrt(n) for each label; if multilabel, less that of the others."""
-        sums = [store.sum_by_document(model.score(store)) for model in self._models]
-        found = np.stack(sums, axis=1) / np.sqrt(store.target_counts)[:, None]
+        store = texts.store
+        is_known = ~texts.tokenizer.vocabulary.are_unknown(store.targets)
+        sums = [store.sum_by_document(model.score(store) * is_known) for model in self._models]
+        lengths = store.sum_by_document(is_known.astype(np.float64))
+        found = np.stack(sums, axis=1) / np.sqrt(lengths)[:, None]
         if self.classes.multilabel:
             found = found[:, : self.classes.num_classes] - found[:, self.classes.num_classes :]
         narrow: Float32[np.ndarray, "documents classes"] = found.astype(np.float32)
@@ -153,7 +158,7 @@ class NGramBayes:
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        logits = self._evidence(texts.store) / np.float32(self._temperature) + self._log_prior
+        logits = self._evidence(texts) / np.float32(self._temperature) + self._log_prior
         return class_log_probs(logits, self.classes)
 
     def tensors(self) -> dict[str, Array]:
