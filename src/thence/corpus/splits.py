@@ -118,6 +118,10 @@ def parse_split(split: str) -> tuple[float, float, float]:
     return train, dev, test
 
 
+AS_ONE = " If a line is no document, `document='file'` reads the whole file as one."
+"""Added to the error about too few documents."""
+
+
 def cut(
     documents: Documents, shares: tuple[float, float, float], options: SplitOptions
 ) -> list[Documents]:
@@ -142,12 +146,7 @@ def cut(
                 f"{'character' if one_text else 'document'}{'' if total == 1 else 's'} is less "
                 "than one. Give more text, larger shares such as `split='60/20/20'`, or files of "
                 "their own with `dev` and `test`. `split='100/0/0'` keeps all of it for train, but "
-                "not for `thence best`, which needs a dev split."
-                + (
-                    ""
-                    if one_text
-                    else " If a line is no document, `document='file'` reads all as one."
-                )
+                "not for `thence best`, which needs a dev split." + ("" if one_text else AS_ONE)
             )
     if one_text:
         return cut_characters(documents, bounds)
