@@ -66,7 +66,7 @@ def test_an_ensemble_is_a_run_like_any_other(runs: list[Run], mixed: Run) -> Non
     again = Run(mixed.folder)
     assert again.finished
     assert again.label_names == runs[0].label_names
-    assert again.num_parameters == sum(run.num_parameters for run in runs) + 4
+    assert again.num_parameters == sum(run.num_parameters for run in runs) + 3
     assert resume(mixed.folder).finished
     assert len(thence.compare([again, runs[0]]).runs) == 2
     estimator = thence.TextClassifier.from_run(again)

@@ -85,7 +85,7 @@ def test_the_report_has_its_sections(run: thence.Run) -> None:
         "Confusion matrix",
         "Calibration",
         *(["Training"] if is_trained else []),
-        by,
+        *([by] if by else []),
         "Labels",
         "Splits",
         "Model and settings",

@@ -217,4 +217,4 @@ def average_of(
 
 def temperature_of(model: Any) -> float:
     """Return the temperature of an average; 1 for any other classifier."""
-    return model.temperature if isinstance(model, classifiers.Ensemble) else 1.0
+    return model.options.temperature if isinstance(model, classifiers.Ensemble) else 1.0

@@ -77,9 +77,9 @@ def build_average(
     temperature: float = 1.0,
 ) -> classifiers.Ensemble:
     """Return the weighted average of some classifiers as an ``Ensemble``."""
-    options = classifiers.EnsembleOptions(tuple(members))
+    options = classifiers.EnsembleOptions(tuple(members), temperature)
     average = classifiers.Ensemble(options, vocabulary_size, classes)
-    average.members, average.weights, average.temperature = list(models), weights, temperature
+    average.members, average.weights = list(models), weights
     return average
 
 

@@ -10,6 +10,7 @@ Tables of features are stored transposed, so that each column is quantised with 
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def exportable_part(run: ClassifierRun) -> tuple[Any, tuple[str, ...]]:
         model.members = [member for member in model.members if isinstance(member, KNOWN)]
         model.weights = weights / (weights.sum() or 1)
         if left_out:  # It was learned with them.
-            model.temperature = 1.0
+            model.options = replace(model.options, temperature=1.0)
     if not (model.members if isinstance(model, Ensemble) else isinstance(model, KNOWN)):
         raise SettingError(
             f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
@@ -99,7 +100,7 @@ def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
             describe(pack, member, bits, f"{name}{number}/")
             for number, member in enumerate(model.members)
         ]
-        own = {"weights": weights.tolist(), "temperature": model.temperature}
+        own = {"weights": weights.tolist(), "temperature": model.options.temperature}
         return {"kind": "ensemble", **own, "members": members}
     if isinstance(model, FastText):
         return fasttext.describe(pack, model, bits, name)

@@ -32,15 +32,10 @@ from thence.models.base import (
     log_probs_of_truth,
 )
 from thence.models.labels.known import ReadsCharacters
-from thence.models.labels.temperature import (
-    checked_temperature,
-    divided,
-    learn_temperature,
-    logits_of_probs,
-)
+from thence.models.labels.temperature import divided, learn_temperature, logits_of_probs
 from thence.models.mixture_weights import join_tensors, learn_single, load_joined
 from thence.models.registry import get_family
-from thence.settings import Settings
+from thence.settings import PositiveFloat, Settings
 from thence.tokens import Texts
 
 PRIOR_DOCUMENTS = 5.0
@@ -75,6 +70,8 @@ class EnsembleOptions(Settings):
 
     members: tuple[Member, ...] = ()
     """The classifiers that are mixed."""
+    temperature: PositiveFloat = 1.0
+    """By which the logits of the average are divided; thence mix finds it on dev."""
 
     @property
     def names(self) -> list[str]:
@@ -179,13 +176,12 @@ class Ensemble:
         ]
         count = len(self.members)
         self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
-        self.temperature = 1.0
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label; members of weight 0 are skipped."""
         used = np.flatnonzero(self.weights)
         said = [self.members[at].classify(texts) for at in used]
-        return pooled(said, self.weights[used], self.temperature, self.classes.multilabel)
+        return pooled(said, self.weights[used], self.options.temperature, self.classes.multilabel)
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
         """Return whether each document has a character n-gram that a member knows."""
@@ -196,26 +192,24 @@ class Ensemble:
         return knows
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights, the temperature, and members' tensors as ``NUMBER/name``."""
-        own = {"weights": self.weights, "temperature": np.array(self.temperature)}
-        return own | join_tensors(self.members)
+        """Return the weights, and every member's tensors under names ``NUMBER/name``."""
+        return {"weights": self.weights, **join_tensors(self.members)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set what ``tensors`` returned."""
         others = load_joined(self.members, tensors)
-        if not {"weights"} <= others.keys() <= {"weights", "temperature"}:
+        if others.keys() != {"weights"}:
             raise ValueError(f"{', '.join(others)} are not the tensors of an ensemble")
         weights = others["weights"]
-        temperature = others.get("temperature", np.array(1.0))  # Runs of thence 0.1 have none.
         if weights.shape != self.weights.shape or weights.dtype != np.float64:
             raise ValueError("the weights do not fit the members")
         if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
             raise ValueError("the weights of the members are no numbers from 0 on that sum to 1")
-        self.weights, self.temperature = weights, checked_temperature(temperature)
+        self.weights = weights
 
     def num_parameters(self) -> int:
-        """Return the number of parameters of all members, weights and the temperature."""
-        return sum(member.num_parameters() for member in self.members) + self.weights.size + 1
+        """Return the number of parameters of all members, and of the weights."""
+        return sum(member.num_parameters() for member in self.members) + self.weights.size
 
 
 def _name(member: Member, members: Sequence[Member]) -> str:

@@ -34,7 +34,7 @@ from thence.deadline import check_deadline
 from thence.errors import SettingError
 from thence.models.base import Array, Classes, class_log_probs
 from thence.models.labels.linear_choice import folds_of
-from thence.models.labels.temperature import checked_temperature, learn_temperature
+from thence.models.labels.temperature import learn_temperature
 from thence.models.mixture_weights import join_tensors, load_joined
 from thence.models.ngram import NGram, NGramOptions
 from thence.settings import NonNegativeInt, Range, Settings
@@ -180,8 +180,10 @@ class NGramBayes:
             raise ValueError("the prior does not fit the labels")
         if not np.isfinite(log_prior).all():
             raise ValueError("the prior has no finite numbers")
+        if temperature.shape != () or temperature.dtype.kind != "f" or not 0 < temperature < np.inf:
+            raise ValueError("the temperature is no number above 0")
         self._models, self._log_prior = models, log_prior
-        self._temperature = checked_temperature(temperature)
+        self._temperature = float(temperature)
 
     def num_parameters(self) -> int:
         """Return the number of n-grams of all models, of labels, and the temperature."""

@@ -108,14 +108,3 @@ def logits_of_probs(log_probs: Float[np.ndarray, "documents classes"], classes: 
         return log_probs
     likely = np.clip(log_probs.astype(np.float64), MIN_LOG_PROB, MAX_LOG_PROB)
     return likely - np.log(-np.expm1(likely))
-
-
-def checked_temperature(value: Array) -> float:
-    """Return a temperature that comes from a file.
-
-    Raises:
-        ValueError: If it is no positive number.
-    """
-    if value.shape != () or value.dtype.kind != "f" or not (0 < value < np.inf):
-        raise ValueError("the temperature is no number above 0")
-    return float(value)
