@@ -20,7 +20,6 @@ import numpy as np
 from thence.array_types import Float
 from thence.autopilot.autopilot import Autopilot
 from thence.autopilot.averaging import (
-    MIN_WEIGHT,
     average_few,
     average_of,
     combine_classifiers,
@@ -76,6 +75,9 @@ TIMING_SHARE = 0.3
 too few of them."""
 EPOCH_FACTOR = 3.0
 """A network whose loss on dev falls is trained again from the start with this factor of epochs."""
+LEAST_WEIGHT_AGAIN = 0.05
+"""A network is trained again only while each of its trainings has at least this weight: a run that
+carries many of small weights takes more space and time, and predicts the same."""
 FIRST_SHARE = 0.7
 """The first fit stops early after this share of the time left: a second classifier gains more than
 the last iterations of the solver."""
@@ -188,7 +190,7 @@ class LabelStrategy:
             return []
         if candidate.seed and self.refit:
             # Trained again and again, all of them would share this weight.
-            if self._weights.get(title, 0.0) / (1 + candidate.seed) < MIN_WEIGHT:
+            if self._weights.get(title, 0.0) / (1 + candidate.seed) < LEAST_WEIGHT_AGAIN:
                 return []
             return self._train_with_dev(name, title, recipe.training.seed, seconds)
         return self._train_network(name, recipe, seconds, steps)
