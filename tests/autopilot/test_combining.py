@@ -242,6 +242,14 @@ def test_no_member_is_alone_because_it_was_lucky() -> None:
     assert made.family == "ensemble" and len(made.members) == 3
 
 
+def test_of_very_many_members_some_stay() -> None:
+    # Each of sixty has a weight of 1 / 60, less than is asked of a member.
+    labels = labels_of([[0], [1]] * 5)
+    score = said(np.random.default_rng(0), 10, False)
+    members = [classifier(f"member {at}", score, labels) for at in range(60)]
+    assert len(combine_classifiers(members, labels, 5, Classes(3, False)).members) > 0
+
+
 def test_one_classifier_stays_alone() -> None:
     labels = labels_of([[0], [1]] * 5)
     only = classifier("only", said(np.random.default_rng(0), 10, False), labels)

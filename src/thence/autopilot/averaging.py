@@ -151,12 +151,13 @@ def _useful(members: list[TrainedCandidate], labels: Labels) -> list[TrainedCand
             if _needs_torch(one) and len(members) > 1
         ]
         losses = [_evaluate_held_out(some, labels).nats for some in fewer]
-        if min(losses, default=math.inf) > nats + MIN_GAIN_OF_NETWORK:
+        if not losses or min(losses) > nats + MIN_GAIN_OF_NETWORK:
             break
         nats = min(losses)
         members = fewer[losses.index(nats)]
     weights = classifiers.learn_pool([one.scores for one in members], labels).weights
-    return [one for one, weight in zip(members, weights, strict=True) if weight >= MIN_WEIGHT]
+    least = min(MIN_WEIGHT, weights.max())  # Of very many members each may have less.
+    return [one for one, weight in zip(members, weights, strict=True) if weight >= least]
 
 
 def _needs_torch(one: TrainedCandidate) -> bool:

@@ -34,7 +34,8 @@ GOLDEN = (5**0.5 - 1) / 2
 SEARCH_STEPS = 25
 """Steps of the golden section search: they reduce the range to 6e-6 of it."""
 MAX_LOGITS = 1 << 20
-"""Of more logits (documents times labels) a part is enough for one number, and takes a second."""
+"""Largest number of logits, documents times labels, that a temperature is learned from, which takes
+about a second; of more, evenly spaced documents."""
 PRIOR_DOCUMENTS = 1.0
 """Number of pseudo-documents whose label is uniformly distributed: they keep the temperature above
 zero if a few documents are all classified correctly."""
