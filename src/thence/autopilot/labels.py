@@ -354,7 +354,8 @@ class LabelStrategy:
         made = combine_classifiers(judged, self._judged, size, data.classes, ends)
         self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))
         self._kept = {one.name: one for one in made.members}
-        self._weights = dict(zip(self._kept, made.weights, strict=True))
+        names = [one.name for one in made.members]
+        self._weights = dict(zip(names, made.weights, strict=True))
         others = [one for one in members if one.judged_as in self._kept]
         return sharing_weights(made, others, size, data.classes) if others else made
 
